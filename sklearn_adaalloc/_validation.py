@@ -1,0 +1,457 @@
+"""Checks on what users pass in: each returns the normalised value or raises.
+
+Every message names the parameter, the value received, what is accepted and what to
+do. Nothing is clipped, dropped or converted in silence.
+"""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+
+def check_rewards(rewards, *, n_queries=None, binary=False):
+    """Check a reward table.
+
+    Parameters
+    ----------
+    rewards : array-like of shape (n_queries, n_samples), (n_queries,) or \
+            (n_queries, 2, n_samples)
+        Rewards of sampled answers; NaN marks a missing sample. One value per query
+        is a table of one sample; a sequence of sequences of different lengths is
+        padded with NaN; three axes are a routing table, weak decoder first.
+    n_queries : int, default=None
+        Number of queries the table must have.
+    binary : bool, default=False
+        Whether only 0 and 1 are accepted.
+
+    Returns
+    -------
+    rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        The table in float64.
+
+    Raises
+    ------
+    ValueError
+        If the table is empty, has infinite values, a query without any sample, another
+        number of queries, a wrong shape, or, with `binary`, rewards beside 0 and 1.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_rewards
+    >>> check_rewards([[1, 0, 1], [0]])
+    array([[ 1.,  0.,  1.],
+           [ 0., nan, nan]])
+    """
+    table = _reward_array(rewards)
+    if table.ndim == 1:
+        table = table[:, None]
+    if table.ndim not in (2, 3) or (table.ndim == 3 and table.shape[1] != 2):
+        raise ValueError(
+            f"rewards has shape {table.shape}. Expected (n_queries, n_samples), or "
+            "(n_queries, 2, n_samples) for routing with the weak decoder first."
+        )
+    if table.size == 0:
+        raise ValueError(
+            f"rewards is empty: shape {table.shape}. Give at least one query with at "
+            "least one graded sample."
+        )
+    if n_queries is not None and len(table) != n_queries:
+        raise ValueError(
+            f"X and rewards have inconsistent numbers of queries: {n_queries} and "
+            f"{len(table)}. Give one row of rewards per query."
+        )
+    if np.isinf(table).any():
+        row = np.flatnonzero(np.isinf(table).reshape(len(table), -1).any(axis=1))[0]
+        raise ValueError(
+            f"rewards contains infinity (inf) in row {row}. Rewards must be finite; mark "
+            "a missing sample with NaN."
+        )
+    empty = np.isnan(table).all(axis=-1).reshape(len(table), -1).any(axis=1)
+    if empty.any():
+        raise ValueError(
+            f"rewards has no sample in row {np.flatnonzero(empty)[0]}: only NaN. Drop "
+            "such queries, or grade at least one answer for each decoder of each query."
+        )
+    if binary:
+        _require_binary(table)
+    return table
+
+
+def has_one_value_per_query(rewards):
+    """Say whether rewards come as one value per query rather than as a table.
+
+    Parameters
+    ----------
+    rewards : array-like
+        What :func:`check_rewards` accepts.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import has_one_value_per_query
+    >>> has_one_value_per_query([1, 0]), has_one_value_per_query([[1, 0]])
+    (True, False)
+    """
+    return _reward_array(rewards).ndim == 1
+
+
+def _reward_array(rewards):
+    """Convert to a float64 array, padding ragged rows with NaN."""
+    try:
+        array = np.asarray(rewards)
+        if array.dtype.kind == "c":
+            raise ValueError("Complex data not supported")
+        return array.astype(np.float64, copy=False)
+    except (ValueError, TypeError):
+        if isinstance(rewards, np.ndarray) and rewards.dtype.kind != "O":
+            raise ValueError(
+                f"rewards has dtype {rewards.dtype}: Complex data not supported, nor "
+                "text. Expected real numbers."
+            ) from None
+    try:
+        rows = [np.asarray(row, dtype=np.float64).ravel() for row in rewards]
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"rewards could not be read as numbers: {error}. Expected an array of shape "
+            "(n_queries, n_samples), or a list with one list of rewards per query."
+        ) from error
+    table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    return table
+
+
+def is_binary(rewards):
+    """Say whether every graded sample of a checked table is 0 or 1."""
+    return bool(((rewards == 0) | (rewards == 1) | np.isnan(rewards)).all())
+
+
+def _require_binary(table):
+    if is_binary(table):
+        return
+    bad = ~((table == 0) | (table == 1) | np.isnan(table)).reshape(len(table), -1)
+    row, column = np.argwhere(bad)[0]
+    value = table.reshape(len(table), -1)[row, column]
+    raise ValueError(
+        f"rewards must be 0 or 1 for a target on success rates, got {value:g} in row "
+        f"{row}. Use target='marginal_rewards' for real-valued rewards."
+    )
+
+
+def check_rates(rates):
+    """Check success rates.
+
+    Parameters
+    ----------
+    rates : array-like of shape (n_queries,)
+        Success rates λ.
+
+    Returns
+    -------
+    rates : ndarray of shape (n_queries,)
+        The rates in float64.
+
+    Raises
+    ------
+    ValueError
+        If there are none, there is more than one axis, or a rate is outside [0, 1].
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_rates
+    >>> check_rates([0, 0.5])
+    array([0. , 0.5])
+    """
+    rates = np.asarray(rates, dtype=np.float64)
+    if rates.ndim != 1 or rates.size == 0:
+        raise ValueError(
+            f"rates has shape {rates.shape}. Expected one success rate per query, shape "
+            "(n_queries,), and at least one query."
+        )
+    bad = ~((rates >= 0) & (rates <= 1))
+    if bad.any():
+        row = np.flatnonzero(bad)[0]
+        raise ValueError(
+            f"success rates must lie in [0, 1], got {rates[row]:g} in row {row}. Clip or "
+            "calibrate them first, or give the graded samples themselves."
+        )
+    return rates
+
+
+def check_marginals(marginals, *, n_queries=None):
+    """Check a table of marginal rewards.
+
+    Parameters
+    ----------
+    marginals : array-like of shape (n_queries, max_budget)
+        Marginal reward Δ of each further sample.
+    n_queries : int, default=None
+        Number of queries the table must have.
+
+    Returns
+    -------
+    marginals : ndarray of shape (n_queries, max_budget)
+        Floating point; float32 stays float32.
+
+    Raises
+    ------
+    ValueError
+        If there are not two axes, one is empty, the number of queries differs, or a
+        value is not finite.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_marginals
+    >>> check_marginals([[2, 1]])
+    array([[2., 1.]])
+    """
+    marginals = np.asarray(marginals)
+    if marginals.dtype not in (np.float32, np.float64):
+        marginals = marginals.astype(np.float64)
+    if marginals.ndim != 2 or marginals.size == 0:
+        raise ValueError(
+            f"marginals has shape {marginals.shape}. Expected (n_queries, max_budget) "
+            "with at least one query and one step; reshape one value per query with "
+            "marginals[:, None]."
+        )
+    if n_queries is not None and len(marginals) != n_queries:
+        raise ValueError(
+            f"rewards and marginals have inconsistent numbers of queries: {n_queries} "
+            f"and {len(marginals)}. Give one row of marginals per query."
+        )
+    # A sum is finite only if every term is: no boolean array as large as the table.
+    if not np.isfinite(marginals.sum(dtype=np.float64)):
+        bad = np.argwhere(~np.isfinite(marginals))
+        raise ValueError(
+            f"marginals is not finite in row {bad[0, 0]}, step {bad[0, 1] + 1}. Predicted "
+            "marginal rewards must be finite numbers."
+        )
+    return marginals
+
+
+def check_budget(budget, *, min_budget=0, max_budget=None):
+    """Check an allocator's mean budget and the bounds on each query's budget.
+
+    Parameters
+    ----------
+    budget : float
+        Mean budget per query, B.
+    min_budget : int, default=0
+        Least budget of any one query.
+    max_budget : int, default=None
+        Largest budget of any one query; None for no bound.
+
+    Returns
+    -------
+    budget : float
+    min_budget : int
+    max_budget : int or None
+
+    Raises
+    ------
+    ValueError
+        Unless ``0 <= min_budget <= budget <= max_budget`` with whole bounds.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_budget
+    >>> check_budget(4, min_budget=1, max_budget=64)
+    (4.0, 1, 64)
+    """
+    min_budget = check_whole(min_budget, "min_budget", least=0)
+    if not _is_number(budget) or not budget >= 0:
+        raise ValueError(
+            f"budget={budget!r} is not a mean budget. Expected a finite number of "
+            "samples per query, at least 0."
+        )
+    if budget < min_budget:
+        raise ValueError(
+            f"budget={budget!r} is below min_budget={min_budget!r}: every query gets at "
+            "least min_budget samples. Raise budget or lower min_budget."
+        )
+    if max_budget is not None:
+        max_budget = check_whole(max_budget, "max_budget", least=1)
+        if budget > max_budget:
+            raise ValueError(
+                f"budget={budget!r} is above max_budget={max_budget!r}: no query may get "
+                "more than max_budget samples, so the mean cannot either. Lower budget "
+                "or raise max_budget."
+            )
+    return float(budget), min_budget, max_budget
+
+
+def check_budgets(budgets, *, n_queries=None, max_budget=None):
+    """Check the budgets of single queries.
+
+    Parameters
+    ----------
+    budgets : array-like of shape (n_queries,)
+        Number of samples given to each query.
+    n_queries : int, default=None
+        Number of queries there must be.
+    max_budget : int, default=None
+        Largest budget accepted.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_queries,), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If a budget is negative, not a whole number or above `max_budget`, or the number
+        of budgets differs from the number of queries.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_budgets
+    >>> check_budgets([2.0, 0])
+    array([2, 0])
+    """
+    budgets = np.asarray(budgets)
+    if budgets.ndim != 1 or budgets.dtype.kind not in "iufb":
+        raise ValueError(
+            f"budgets has shape {budgets.shape} and dtype {budgets.dtype}. Expected one "
+            "whole number of samples per query, shape (n_queries,)."
+        )
+    if n_queries is not None and len(budgets) != n_queries:
+        raise ValueError(
+            f"rewards and budgets have inconsistent numbers of queries: {n_queries} and "
+            f"{len(budgets)}. Give one budget per query."
+        )
+    bad = ~(np.isfinite(budgets) & (budgets >= 0) & (budgets == np.floor(budgets)))
+    if bad.any():
+        row = np.flatnonzero(bad)[0]
+        raise ValueError(
+            f"budgets must be whole numbers of at least 0, got {budgets[row]} in row "
+            f"{row}."
+        )
+    if max_budget is not None and (budgets > max_budget).any():
+        row = np.flatnonzero(budgets > max_budget)[0]
+        raise ValueError(
+            f"budgets must be at most {max_budget}, got {budgets[row]} in row {row}."
+        )
+    return budgets.astype(np.int64)
+
+
+def check_whole(value, name, *, least):
+    """Check a whole number with a lower bound.
+
+    Parameters
+    ----------
+    value : int
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+    least : int
+        Least value accepted.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `value` is not a whole number or lies below `least`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_whole
+    >>> check_whole(3, "n_bins", least=1)
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(
+            f"{name}={value!r} is not accepted. Expected a whole number of at least "
+            f"{least}."
+        )
+    return int(value)
+
+
+def check_choice(value, name, choices):
+    """Check that a value is one of a few names.
+
+    Parameters
+    ----------
+    value : str
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+    choices : iterable of str
+        Values accepted.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `value` is none of `choices`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_choice
+    >>> check_choice("uniform", "strategy", ["uniform", "random"])
+    'uniform'
+    """
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"{name}={value!r} is not accepted. Expected one of {choices}."
+        )
+    return value
+
+
+def check_in_interval(value, name, low, high, *, closed="neither"):
+    """Check a real number that must lie in an interval.
+
+    Parameters
+    ----------
+    value : float
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+    low, high : float
+        Ends of the interval.
+    closed : {"neither", "left", "right", "both"}, default="neither"
+        Which ends belong to it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If `value` is not a number in the interval.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._validation import check_in_interval
+    >>> check_in_interval(0.2, "holdout", 0, 1)
+    0.2
+    """
+    left = "[" if closed in ("left", "both") else "("
+    right = "]" if closed in ("right", "both") else ")"
+    inside = _is_number(value) and (
+        low < value < high
+        or (value == low and left == "[")
+        or (value == high and right == "]")
+    )
+    if not inside:
+        raise ValueError(
+            f"{name}={value!r} is not accepted. Expected a number in "
+            f"{left}{low}, {high}{right}."
+        )
+    return float(value)
+
+
+def _is_number(value):
+    return (
+        isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    )

@@ -1,0 +1,7 @@
+"""Allocators: queries in, budgets out."""
+
+from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
+from sklearn_adaalloc.allocators._binned import BinnedAllocator
+from sklearn_adaalloc.allocators._dummy import DummyAllocator
+
+__all__ = ["AdaptiveAllocator", "BinnedAllocator", "DummyAllocator"]

@@ -1,0 +1,83 @@
+"""Joint allocation over a batch: the paper's online method."""
+
+from sklearn_adaalloc._solvers import allocate
+from sklearn_adaalloc.allocators._base import RegressorAllocator
+
+
+class AdaptiveAllocator(RegressorAllocator):
+    """Split a budget over a batch of queries by predicted marginal rewards.
+
+    `predict` is joint over the batch that it is given: the queries compete for
+    ``floor(budget * n_queries)`` samples, and each further sample goes where its
+    predicted marginal reward is largest (Eq. 5). No sample is spent where the predicted
+    marginal reward is not positive.
+
+    Parameters
+    ----------
+    regressor : estimator, default=None
+        Regressor with a method ``predict_marginals``; None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is.
+    budget : float, default=1.0
+        Mean number of samples per query that may be spent. In routing, the fraction of
+        queries that may go to the strong decoder. May be changed after `fit`.
+    min_budget : int, default=0
+        Least number of samples of any query.
+    max_budget : int, default=None
+        Largest number of samples of any query; None for the number of samples in the
+        table of `fit`.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the default regressor.
+
+    Attributes
+    ----------
+    regressor_ : estimator
+        The fitted regressor.
+    n_steps_ : int
+        Number of samples in the table of `fit`, 1 for a routing table.
+    n_features_in_ : int
+        Number of features, where the regressor counts them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features, where `X` had any.
+
+    See Also
+    --------
+    BinnedAllocator : Decides for each query alone, at a budget kept on average.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
+    Allocation of LM Computation", ICLR 2025, section 3.2.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import AdaptiveAllocator
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(300, 16, random_state=0, return_X_y=True)
+    >>> allocator = AdaptiveAllocator(budget=4, random_state=0).fit(X, rewards)
+    >>> bool(allocator.predict(X[:100]).sum() <= 400)
+    True
+    """
+
+    def __init__(
+        self,
+        regressor=None,
+        *,
+        budget=1.0,
+        min_budget=0,
+        max_budget=None,
+        empty_reward=0.0,
+        random_state=None,
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.min_budget = min_budget
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.random_state = random_state
+
+    def _allocate(self, marginals):
+        budget, min_budget, _ = self._check_budget()
+        budgets, _ = allocate(marginals, budget, min_budget=min_budget)
+        return budgets

@@ -1,0 +1,174 @@
+"""What all allocators share: a reward table in, budgets out."""
+
+from abc import abstractmethod
+
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import get_tags
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sklearn_adaalloc._curves import expected_rewards, warn_beyond_samples
+from sklearn_adaalloc._validation import check_budget, check_rewards
+
+
+class BaseAllocator(BaseEstimator):
+    """Base class of allocators.
+
+    A subclass has the parameters `budget`, `min_budget`, `max_budget` and
+    `empty_reward` and the methods ``_fit(X, rewards)``, which gets a checked table,
+    ``predict(X)`` and ``predict_marginals(X)``.
+    """
+
+    def fit(self, X, y):
+        """Learn from graded samples how to allocate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            What the regressor takes.
+        y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+            Reward table; NaN marks a missing sample. Three axes are a routing table,
+            weak decoder first.
+
+        Returns
+        -------
+        self : object
+            The fitted allocator.
+
+        Raises
+        ------
+        ValueError
+            If the table is not one, or a parameter lies outside its bounds.
+        """
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the "
+                "target y is None. Give the reward table."
+            )
+        rewards = check_rewards(y, n_queries=_num_samples(X))
+        self.n_steps_ = 1 if rewards.ndim == 3 else rewards.shape[-1]
+        _, _, max_budget = self._check_budget()
+        if rewards.ndim == 2:
+            warn_beyond_samples(rewards, max_budget)
+        self._fit(X, rewards)
+        return self
+
+    def score(self, X, y):
+        """Expected reward at the predicted budgets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            What the regressor takes.
+        y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+            Reward table of these queries.
+
+        Returns
+        -------
+        score : float
+            Mean over queries of the expected best of b samples (Eq. 9 and 10).
+        """
+        budgets = self.predict(X)
+        rewards = check_rewards(y, n_queries=len(budgets))
+        expected = expected_rewards(rewards, budgets, empty_reward=self.empty_reward)
+        return float(expected.mean())
+
+    def _check_budget(self):
+        """Checked budget, min_budget and max_budget; the table's length by default."""
+        max_budget = self.n_steps_ if self.max_budget is None else self.max_budget
+        return check_budget(
+            self.budget, min_budget=self.min_budget, max_budget=max_budget
+        )
+
+    @abstractmethod
+    def _fit(self, X, rewards):
+        """Learn from a checked table."""
+
+    @abstractmethod
+    def predict(self, X):
+        """Budgets (n_queries,)."""
+
+    @abstractmethod
+    def predict_marginals(self, X):
+        """Marginal rewards (n_queries, max_budget)."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class RegressorAllocator(BaseAllocator):
+    """Base class of allocators that follow a regressor's marginal rewards.
+
+    A subclass has the parameters `regressor` and `random_state` besides, and the method
+    ``_allocate(marginals)``, which turns predicted marginals into budgets.
+    """
+
+    def predict_marginals(self, X):
+        """Predict the marginal reward of each further sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            What the regressor takes.
+
+        Returns
+        -------
+        marginals : ndarray of shape (n_queries, max_budget)
+            Non-increasing along each row.
+        """
+        check_is_fitted(self)
+        _, _, max_budget = self._check_budget()
+        return self.regressor_.predict_marginals(X, max_budget)
+
+    def predict(self, X):
+        """Predict the budget of each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            What the regressor takes.
+
+        Returns
+        -------
+        budgets : ndarray of shape (n_queries,), dtype int64
+            Samples given to each query; in routing 0 = weak, 1 = strong.
+        """
+        return self._allocate(self.predict_marginals(X))
+
+    @abstractmethod
+    def _allocate(self, marginals):
+        """Turn predicted marginals (n_queries, max_budget) into budgets (n_queries,)."""
+
+    def _fit(self, X, rewards):
+        self.regressor_ = self._new_regressor().fit(X, rewards)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.regressor_, name):
+                setattr(self, name, getattr(self.regressor_, name))
+
+    def _new_regressor(self):
+        """An unfitted regressor, or a frozen one as it is."""
+        if self.regressor is None:
+            from sklearn_adaalloc.regressors import MLPRewardRegressor
+
+            _, _, max_budget = self._check_budget()
+            return MLPRewardRegressor(
+                max_budget=max_budget,
+                empty_reward=self.empty_reward,
+                random_state=self.random_state,
+            )
+        if not hasattr(self.regressor, "predict_marginals"):
+            raise ValueError(
+                f"regressor={self.regressor!r} has no method predict_marginals. Expected "
+                "a reward regressor; wrap a plain one, as in "
+                f"RewardRegressor({type(self.regressor).__name__}())."
+            )
+        return clone(self.regressor)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = (
+            self.regressor is None or get_tags(self.regressor).input_tags.sparse
+        )
+        return tags

@@ -1,0 +1,169 @@
+"""A fixed budget for each bin of predicted difficulty: the paper's offline method."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_adaalloc._curves import concave_repair, marginal_rewards
+from sklearn_adaalloc._solvers import allocate_bins
+from sklearn_adaalloc._validation import check_choice, check_in_interval, check_whole
+from sklearn_adaalloc.allocators._base import RegressorAllocator
+
+
+class BinnedAllocator(RegressorAllocator):
+    """Give each query the budget of its bin of predicted first marginal reward.
+
+    `fit` trains the regressor on one part of the queries and cuts the other into bins by
+    predicted first marginal reward. The *observed* reward curves of each bin are averaged
+    and the budget problem is solved with one budget per bin, so each query is decided
+    alone and the budget is kept on average over queries like those of `fit`.
+
+    Parameters
+    ----------
+    regressor : estimator, default=None
+        Regressor with a method ``predict_marginals``; None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is, and every query of
+        `fit` then serves for calibration.
+    budget : float, default=1.0
+        Mean number of samples per query that may be spent. May be changed after `fit`.
+    n_bins : int, default=10
+        Number of bins, fewer where predictions are tied.
+    strategy : {"quantile", "uniform"}, default="quantile"
+        Whether bins hold equally many queries or are equally wide.
+    holdout : float, default=0.2
+        Share of the queries kept from the regressor for calibration.
+    min_budget : int, default=0
+        Least number of samples of any query.
+    max_budget : int, default=None
+        Largest number of samples of any query; None for the number of samples in the
+        table of `fit`.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the split of the queries and the default regressor.
+
+    Attributes
+    ----------
+    regressor_ : estimator
+        The fitted regressor.
+    bin_edges_ : ndarray of shape (n_bins - 1,)
+        Inner edges of the bins; a value on an edge belongs to the bin above it.
+    bin_sizes_ : ndarray of shape (n_bins,)
+        Calibration queries in each bin.
+    bin_marginals_ : ndarray of shape (n_bins, max_budget)
+        Observed mean marginal rewards of each bin, repaired to be non-increasing.
+    bin_budgets_ : ndarray of shape (n_bins,)
+        Budget of each bin at the current `budget`.
+    realised_budget_ : float
+        Mean budget of the calibration queries, at most `budget`.
+    n_steps_ : int
+        Number of samples in the table of `fit`, 1 for a routing table.
+    n_features_in_ : int
+        Number of features, where the regressor counts them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features, where `X` had any.
+
+    See Also
+    --------
+    AdaptiveAllocator : Joint over a batch, never over budget.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
+    Allocation of LM Computation", ICLR 2025, section 3.2.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import BinnedAllocator
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(500, 16, random_state=0, return_X_y=True)
+    >>> allocator = BinnedAllocator(budget=4, random_state=0).fit(X, rewards)
+    >>> allocator.realised_budget_ <= 4
+    True
+    """
+
+    def __init__(
+        self,
+        regressor=None,
+        *,
+        budget=1.0,
+        n_bins=10,
+        strategy="quantile",
+        holdout=0.2,
+        min_budget=0,
+        max_budget=None,
+        empty_reward=0.0,
+        random_state=None,
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.n_bins = n_bins
+        self.strategy = strategy
+        self.holdout = holdout
+        self.min_budget = min_budget
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.random_state = random_state
+
+    def _fit(self, X, rewards):
+        check_whole(self.n_bins, "n_bins", least=1)
+        check_choice(self.strategy, "strategy", ["quantile", "uniform"])
+        X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
+        training, calibration = self._split(len(rewards))
+        super()._fit(_safe_indexing(X, training), rewards[training])
+        self._calibrate(_safe_indexing(X, calibration), rewards[calibration])
+
+    @property
+    def bin_budgets_(self):
+        """Budget of each bin at the current `budget`."""
+        check_is_fitted(self)
+        budget, min_budget, max_budget = self._check_budget()
+        return allocate_bins(
+            self.bin_marginals_[:, :max_budget],
+            self.bin_sizes_,
+            budget,
+            min_budget=min_budget,
+        )
+
+    @property
+    def realised_budget_(self):
+        """Mean budget of the calibration queries."""
+        return float(np.average(self.bin_budgets_, weights=self.bin_sizes_))
+
+    def _split(self, n_queries):
+        """Rows for the regressor and rows for the bins; all for both if it is frozen."""
+        holdout = check_in_interval(self.holdout, "holdout", 0, 1)
+        rows = np.arange(n_queries)
+        if isinstance(self.regressor, FrozenEstimator):
+            return rows, rows
+        random_state = check_random_state(self.random_state)
+        return train_test_split(rows, test_size=holdout, random_state=random_state)
+
+    def _calibrate(self, X, rewards):
+        """Cut calibration queries into bins and keep the observed curves of each."""
+        _, _, max_budget = self._check_budget()
+        scores = self.regressor_.predict_marginals(X, max_budget)[:, 0]
+        edges = _bin_edges(scores, self.n_bins, self.strategy)
+        occupied, bins = np.unique(np.digitize(scores, edges), return_inverse=True)
+        # An empty bin has no curve of its own: it joins the occupied one below it.
+        self.bin_edges_ = edges[occupied[1:] - 1]
+        self.bin_sizes_ = np.bincount(bins)
+        marginals = marginal_rewards(
+            rewards, max_budget, empty_reward=self.empty_reward
+        )
+        sums = np.zeros((len(occupied), max_budget))
+        np.add.at(sums, bins, marginals)
+        self.bin_marginals_ = concave_repair(sums / self.bin_sizes_[:, None])
+
+    def _allocate(self, marginals):
+        return self.bin_budgets_[np.digitize(marginals[:, 0], self.bin_edges_)]
+
+
+def _bin_edges(scores, n_bins, strategy):
+    """Inner edges between bins of equally many scores or of equal width."""
+    if strategy == "quantile":
+        return np.unique(np.quantile(scores, np.arange(1, n_bins) / n_bins))
+    return np.linspace(scores.min(), scores.max(), n_bins + 1)[1:-1]

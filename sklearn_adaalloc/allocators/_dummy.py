@@ -1,0 +1,141 @@
+"""Baselines that do not look at the queries."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sklearn_adaalloc._curves import concave_repair, marginal_rewards
+from sklearn_adaalloc._validation import check_choice
+from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
+from sklearn_adaalloc.allocators._base import BaseAllocator
+
+
+class DummyAllocator(BaseAllocator):
+    """Split a budget without looking at the queries: the baselines to beat.
+
+    Parameters
+    ----------
+    strategy : {"uniform", "random", "shuffled"}, default="uniform"
+        "uniform" gives every query `budget` samples (best-of-k); a fractional budget is
+        spread evenly over the batch. "random" hands out single samples at random, up to
+        `max_budget` each. "shuffled" permutes the budgets of `allocator`, the control
+        that spends exactly as much as it does. The latter two draw anew at each
+        `predict` unless `random_state` is an int.
+    budget : float, default=1.0
+        Mean number of samples per query that may be spent. May be changed after `fit`.
+    allocator : estimator, default=None
+        For "shuffled": the allocator whose budgets are permuted; its own `budget` is
+        replaced by this one's. None means `AdaptiveAllocator()`.
+    min_budget : int, default=0
+        Least number of samples of any query.
+    max_budget : int, default=None
+        Largest number of samples of any query; None for the number of samples in the
+        table of `fit`.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+    random_state : int, RandomState instance or None, default=None
+        Seeds "random" and "shuffled".
+
+    Attributes
+    ----------
+    mean_marginals_ : ndarray of shape (n_steps_,)
+        Marginal rewards of the mean query of `fit`.
+    n_steps_ : int
+        Number of samples in the table of `fit`, 1 for a routing table.
+    allocator_ : estimator
+        For "shuffled": the fitted allocator.
+
+    See Also
+    --------
+    AdaptiveAllocator : Gives more to queries that gain more.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import DummyAllocator
+    >>> allocator = DummyAllocator(budget=1.5).fit([[0.0]] * 2, [[1, 0], [0, 1]])
+    >>> allocator.predict([[0.0]] * 4)
+    array([1, 2, 1, 2])
+    """
+
+    def __init__(
+        self,
+        strategy="uniform",
+        budget=1.0,
+        *,
+        allocator=None,
+        min_budget=0,
+        max_budget=None,
+        empty_reward=0.0,
+        random_state=None,
+    ):
+        self.strategy = strategy
+        self.budget = budget
+        self.allocator = allocator
+        self.min_budget = min_budget
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.random_state = random_state
+
+    def predict(self, X):
+        """Budgets that do not depend on the queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            Only counted, but for "shuffled".
+
+        Returns
+        -------
+        budgets : ndarray of shape (n_queries,), dtype int64
+        """
+        check_is_fitted(self)
+        budget, min_budget, max_budget = self._check_budget()
+        random_state = check_random_state(self.random_state)
+        if self.strategy == "shuffled":
+            self.allocator_.set_params(budget=budget)
+            return random_state.permutation(self.allocator_.predict(X))
+        n_queries = _num_samples(X)
+        # As floor(budget * i) grows it steps by floor or ceil: mixed evenly.
+        even = np.diff(np.floor(budget * np.arange(n_queries + 1))).astype(np.int64)
+        if self.strategy == "uniform":
+            return even
+        slots = np.repeat(np.arange(n_queries), max_budget - min_budget)
+        n_free = even.sum() - min_budget * n_queries
+        drawn = random_state.choice(slots, size=n_free, replace=False)
+        return min_budget + np.bincount(drawn, minlength=n_queries)
+
+    def predict_marginals(self, X):
+        """Marginal rewards of the mean query of `fit`, for every query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            Only counted.
+
+        Returns
+        -------
+        marginals : ndarray of shape (n_queries, max_budget)
+        """
+        check_is_fitted(self)
+        return np.tile(self.mean_marginals_, (_num_samples(X), 1))
+
+    def _fit(self, X, rewards):
+        check_choice(self.strategy, "strategy", ["uniform", "random", "shuffled"])
+        _, _, max_budget = self._check_budget()
+        marginals = marginal_rewards(
+            rewards, max_budget, empty_reward=self.empty_reward
+        )
+        self.mean_marginals_ = concave_repair(marginals.mean(axis=0, keepdims=True))[0]
+        if self.strategy == "shuffled":
+            allocator = (
+                AdaptiveAllocator() if self.allocator is None else self.allocator
+            )
+            allocator = clone(allocator).set_params(budget=self.budget)
+            self.allocator_ = allocator.fit(X, rewards)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.no_validation = True  # the queries are only counted
+        return tags

@@ -1,0 +1,44 @@
+"""Scores of budgets and of the predictions behind them, with intervals and pictures."""
+
+from sklearn_adaalloc.metrics._bootstrap import (
+    bootstrap_scorer,
+    expected_reward_interval,
+    paired_difference,
+)
+from sklearn_adaalloc.metrics._budget_curve import (
+    budget_curve,
+    compute_saved,
+    gap_recovered_score,
+    oracle_budgets,
+)
+from sklearn_adaalloc.metrics._displays import AllocationDisplay, BudgetCurveDisplay
+from sklearn_adaalloc.metrics._expected_reward import (
+    expected_reward_score,
+    net_reward_score,
+)
+from sklearn_adaalloc.metrics._prediction import calibration_table, prediction_report
+from sklearn_adaalloc.metrics._prediction_displays import (
+    RewardCalibrationDisplay,
+    SuccessRateDisplay,
+)
+from sklearn_adaalloc.metrics._routing import average_gap_recovered, cost_to_recover
+
+__all__ = [
+    "AllocationDisplay",
+    "BudgetCurveDisplay",
+    "RewardCalibrationDisplay",
+    "SuccessRateDisplay",
+    "average_gap_recovered",
+    "bootstrap_scorer",
+    "budget_curve",
+    "calibration_table",
+    "compute_saved",
+    "cost_to_recover",
+    "expected_reward_interval",
+    "expected_reward_score",
+    "gap_recovered_score",
+    "net_reward_score",
+    "oracle_budgets",
+    "paired_difference",
+    "prediction_report",
+]

@@ -1,0 +1,251 @@
+"""Expected reward of given budgets, exact sums over a reward table."""
+
+import math
+import warnings
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from sklearn_adaalloc._curves import expected_rewards
+from sklearn_adaalloc._validation import (
+    check_budget,
+    check_budgets,
+    check_in_interval,
+    check_rewards,
+)
+
+
+def expected_reward_score(rewards, budgets, *, empty_reward=0.0):
+    r"""Mean expected reward of the best of :math:`b_i` samples of each query.
+
+    .. math::
+
+        \frac{1}{n} \sum_{i=1}^n q(x_i, b_i)
+
+    (Damani et al., Eq. 9 and 10). Each :math:`q` is an exact sum over the graded
+    samples, not a simulation: without replacement, hence unbiased, while a query has at
+    least :math:`b_i` samples, and with replacement beyond. For 0/1 rewards at equal
+    budgets this is pass@b. Use it as ``make_scorer(expected_reward_score)``.
+
+    Parameters
+    ----------
+    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Reward table; NaN marks a missing sample. Three axes are a routing table.
+    budgets : array-like of shape (n_queries,) or float
+        Samples given to each query; in routing 0 = weak, 1 = strong. One number is the
+        uniform budget, and a fractional one mixes its floor and ceiling.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample; unused in routing.
+
+    Returns
+    -------
+    score : float
+
+    Raises
+    ------
+    ValueError
+        If the table or a budget is not acceptable, or their numbers differ.
+
+    Warns
+    -----
+    UserWarning
+        If a budget exceeds the samples of its query.
+
+    See Also
+    --------
+    expected_reward_interval : The same score with its bootstrap interval.
+    net_reward_score : The score after paying for the samples.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu and Andreas, "Learning How Hard to Think:
+    Input-Adaptive Allocation of LM Computation", ICLR 2025.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import expected_reward_score
+    >>> rewards = [[0, 1, 0, 1], [1, 1, 1, 1]]
+    >>> round(expected_reward_score(rewards, [2, 1]), 4)
+    0.9167
+    >>> round(expected_reward_score(rewards, 1.5), 4)
+    0.8333
+    """
+    return float(query_rewards(rewards, budgets, empty_reward=empty_reward).mean())
+
+
+def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
+    """Score budgets by expected reward minus what the samples cost.
+
+    A search over budgets that maximises the reward alone always ends at the largest
+    budget; this is what it can maximise instead.
+
+    Parameters
+    ----------
+    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Reward table; NaN marks a missing sample.
+    budgets : array-like of shape (n_queries,) or float
+        Samples given to each query, see :func:`expected_reward_score`.
+    price : float
+        Cost of one sample, in units of reward; in routing, of one call to the strong
+        decoder beyond the weak one's.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample; unused in routing.
+
+    Returns
+    -------
+    score : float
+        Mean reward minus `price` times mean spend.
+
+    Raises
+    ------
+    ValueError
+        If `price` is negative, or as in :func:`expected_reward_score`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import net_reward_score
+    >>> net_reward_score([[0, 1], [1, 1]], [2, 1], price=0.25)
+    0.625
+    """
+    price = check_in_interval(price, "price", 0, math.inf, closed="left")
+    expected = query_rewards(rewards, budgets, empty_reward=empty_reward)
+    return float(expected.mean() - price * np.mean(budgets))
+
+
+def query_rewards(rewards, budgets, *, empty_reward):
+    """Check everything and return the expected reward of each query.
+
+    Parameters
+    ----------
+    rewards, budgets, empty_reward
+        As in :func:`expected_reward_score`.
+
+    Returns
+    -------
+    expected : ndarray of shape (n_queries,)
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics._expected_reward import query_rewards
+    >>> query_rewards([[0, 1], [1, 1]], [0, 2], empty_reward=-1.0)
+    array([-1.,  1.])
+    """
+    rewards = check_rewards(rewards)
+    empty_reward = check_empty_reward(empty_reward)
+    max_budget = 1 if rewards.ndim == 3 else None
+    if np.ndim(budgets) == 0:
+        parts = _uniform_parts(budgets, len(rewards), max_budget)
+    else:
+        own = check_budgets(budgets, n_queries=len(rewards), max_budget=max_budget)
+        parts = [(1.0, own)]
+    warn_beyond_samples(rewards, parts[-1][1], name="budgets")
+    return sum(
+        share * expected_rewards(rewards, own, empty_reward=empty_reward)
+        for share, own in parts
+    )
+
+
+def _uniform_parts(budget, n_queries, max_budget):
+    """Split one mean budget into (share, equal budgets): its floor and its ceiling."""
+    budget, _, _ = check_budget(np.asarray(budget).item(), max_budget=max_budget)
+    floor = int(budget)
+    shares = [(1 - (budget - floor), floor), (budget - floor, floor + 1)]
+    return [(share, np.full(n_queries, b)) for share, b in shares if share > 0]
+
+
+def check_empty_reward(empty_reward):
+    """Check the reward of a query without samples: any finite number.
+
+    Parameters
+    ----------
+    empty_reward : float
+        Value received.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics._expected_reward import check_empty_reward
+    >>> check_empty_reward(-1)
+    -1.0
+    """
+    return check_in_interval(empty_reward, "empty_reward", -math.inf, math.inf)
+
+
+def warn_beyond_samples(rewards, budgets, *, name, stacklevel=4):
+    """Warn if budgets exceed what a reward table supports without replacement.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Checked reward table; a routing table never warns.
+    budgets : ndarray of shape (n_queries,) or int
+        Budget of each query, or the largest one for all.
+    name : str
+        Name of the parameter that holds them, for the message.
+    stacklevel : int, default=4
+        Frame to blame; the default is the caller of a public function that reaches
+        this one through one helper.
+
+    Warns
+    -----
+    UserWarning
+        If a budget exceeds the samples of its query.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.metrics._expected_reward import warn_beyond_samples
+    >>> warn_beyond_samples(np.array([[0.0, 1.0]]), 2, name="max_budget")
+    """
+    if rewards.ndim == 3:
+        return
+    n_samples = np.isfinite(rewards).sum(axis=1)
+    budgets = np.broadcast_to(budgets, n_samples.shape)
+    beyond = np.flatnonzero(budgets > n_samples)
+    if beyond.size:
+        row = beyond[0]
+        warnings.warn(
+            f"{name} exceeds the graded samples of {beyond.size} of {len(rewards)} "
+            f"queries (row {row}: {budgets[row]} > {n_samples[row]}). There the "
+            "expected reward comes from the with-replacement estimator, which is "
+            f"biased downwards. Grade more samples or lower {name}.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_undefined(name, reason, *, stacklevel=3):
+    """Warn that a score is NaN because what it divides by is 0.
+
+    Parameters
+    ----------
+    name : str
+        Name of the score.
+    reason : str
+        Why it is undefined.
+    stacklevel : int, default=3
+        Frame to blame; the default is the caller of the function that calls this one.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        Always.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sklearn_adaalloc.metrics._expected_reward import warn_undefined
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn_undefined("score", "all queries are alike")
+    >>> str(caught[0].message)
+    'score is undefined and set to NaN: all queries are alike.'
+    """
+    warnings.warn(
+        f"{name} is undefined and set to NaN: {reason}.",
+        UndefinedMetricWarning,
+        stacklevel=stacklevel,
+    )

@@ -1,0 +1,197 @@
+"""How good the predictions behind a policy are: Table 1 and calibration."""
+
+import math
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.utils import Bunch
+
+from sklearn_adaalloc._curves import marginal_rewards, preferences, success_rates
+from sklearn_adaalloc._validation import (
+    check_marginals,
+    check_rates,
+    check_rewards,
+    check_whole,
+)
+from sklearn_adaalloc.metrics._expected_reward import (
+    check_empty_reward,
+    warn_beyond_samples,
+    warn_undefined,
+)
+
+
+def prediction_report(y, pred, *, empty_reward=0.0):
+    """Table 1 of the paper: loss of predictions beside its natural bounds.
+
+    Success rates and preferences, one per query, are scored by cross-entropy with soft
+    labels (Eq. 7); marginal rewards, one row per query, by squared error (Eq. 6),
+    averaged over queries and steps.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_queries, n_samples), (n_queries, 2, n_samples) or \
+            (n_queries,)
+        Reward table; NaN marks a missing sample. Three axes are a routing table. For
+        success rates also ready-made rates, one per query.
+    pred : array-like of shape (n_queries,) or (n_queries, max_budget)
+        Predictions: success rates or preferences, or marginal rewards.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample; counts for marginal rewards only.
+
+    Returns
+    -------
+    report : :class:`~sklearn.utils.Bunch`
+        loss : {"cross_entropy", "squared_error"}
+            What the next three are.
+        ours : float
+            Loss of `pred`. Predicted rates are kept a float64 epsilon away from 0 and
+            1, as in :func:`sklearn.metrics.log_loss`, so that it stays finite.
+        avg : float
+            Loss of predicting the mean of `y` for every query.
+        opt : float
+            Loss of predicting `y` itself: what no predictor can go below.
+        acc : float
+            Accuracy of telling queries above the median from the rest, predictions and
+            observations each cut at their own median; by the first step for marginals.
+        share_explained : float
+            ``(avg - ours) / (avg - opt)``, 0 for the average and 1 for the optimum; NaN
+            if all queries are alike.
+
+    Raises
+    ------
+    ValueError
+        If rates lie outside [0, 1], an array is empty or not finite, or the numbers of
+        queries differ.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If all queries are alike, so that there is nothing to explain.
+    UserWarning
+        If there are more steps than samples of a query.
+
+    References
+    ----------
+    Damani et al., "Learning How Hard to Think: Input-Adaptive Allocation of LM
+    Computation", ICLR 2025, Table 1.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import prediction_report
+    >>> rewards = [[0, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]]
+    >>> report = prediction_report(rewards, [0.1, 0.5, 0.9])
+    >>> round(report.ours, 3), round(report.avg, 3), round(report.opt, 3)
+    (0.301, 0.693, 0.231)
+    >>> report.acc, round(report.share_explained, 3)
+    (1.0, 0.848)
+    """
+    observed, pred = _observed_and_predicted(y, pred, empty_reward)
+    loss = _squared_error
+    if pred.ndim == 1:
+        observed, pred = check_rates(observed), check_rates(pred)
+        loss = _cross_entropy
+    average = np.broadcast_to(observed.mean(axis=0), observed.shape)
+    ours, avg, opt = (loss(observed, p) for p in (pred, average, observed))
+    return Bunch(
+        loss=loss.__name__.lstrip("_"),
+        ours=ours,
+        avg=avg,
+        opt=opt,
+        acc=_median_accuracy(_first_step(observed), _first_step(pred)),
+        share_explained=_share_explained(ours, avg, opt),
+    )
+
+
+def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
+    """Predicted against observed values in bins of equally many queries.
+
+    Parameters
+    ----------
+    y, pred, empty_reward
+        As in :func:`prediction_report`; of marginal rewards the first step counts. One
+        prediction per query is compared with the query's mean reward and need not lie
+        in [0, 1].
+    n_bins : int, default=10
+        Number of bins, cut at quantiles of the predictions. Equal predictions share a
+        bin, so there may be fewer.
+
+    Returns
+    -------
+    table : :class:`~sklearn.utils.Bunch`
+        Arrays of shape (n_bins,) in ascending order of prediction, ready for
+        ``pandas.DataFrame(table)``: `predicted` and `observed` means, the
+        `standard_error` of the observed mean, and `n_queries`.
+
+    Raises
+    ------
+    ValueError
+        If `n_bins` is not acceptable, or as in :func:`prediction_report`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import calibration_table
+    >>> rewards = [[0, 0], [0, 1], [0, 1], [1, 1]]
+    >>> table = calibration_table(rewards, [0.1, 0.3, 0.6, 0.8], n_bins=2)
+    >>> table.predicted, table.observed
+    (array([0.2, 0.7]), array([0.25, 0.75]))
+    """
+    n_bins = check_whole(n_bins, "n_bins", least=1)
+    observed, pred = map(_first_step, _observed_and_predicted(y, pred, empty_reward))
+    # Equal predictions have equal ranks, hence one bin.
+    bins = (rankdata(pred) - 0.5) * n_bins // len(pred)
+    _, bins, n_queries = np.unique(bins, return_inverse=True, return_counts=True)
+    mean_observed = np.bincount(bins, observed) / n_queries
+    squares = np.bincount(bins, (observed - mean_observed[bins]) ** 2)
+    return Bunch(
+        predicted=np.bincount(bins, pred) / n_queries,
+        observed=mean_observed,
+        standard_error=np.sqrt(squares) / n_queries,
+        n_queries=n_queries,
+    )
+
+
+def _observed_and_predicted(y, pred, empty_reward):
+    """Check both and return what `pred` should have been, and `pred`, in float64."""
+    pred = np.asarray(pred, dtype=np.float64)
+    one_per_query = pred.ndim == 1
+    pred = check_marginals(pred[:, None] if one_per_query else pred)
+    rewards = check_rewards(y)
+    if len(rewards) != len(pred):
+        raise ValueError(
+            f"y and pred have inconsistent numbers of queries: {len(rewards)} and "
+            f"{len(pred)}. Give one prediction per query."
+        )
+    if one_per_query:
+        observed = preferences if rewards.ndim == 3 else success_rates
+        return observed(rewards), pred[:, 0]
+    empty_reward = check_empty_reward(empty_reward)
+    warn_beyond_samples(rewards, pred.shape[1], name="max_budget")
+    observed = marginal_rewards(rewards, pred.shape[1], empty_reward=empty_reward)
+    return observed, pred
+
+
+def _first_step(values):
+    return values if values.ndim == 1 else values[:, 0]
+
+
+def _cross_entropy(observed, pred):
+    epsilon = np.finfo(np.float64).eps
+    pred = np.clip(pred, epsilon, 1 - epsilon)
+    losses = observed * np.log(pred) + (1 - observed) * np.log1p(-pred)
+    return float(-losses.mean())
+
+
+def _squared_error(observed, pred):
+    return float(np.mean((observed - pred) ** 2))
+
+
+def _median_accuracy(observed, pred):
+    above = observed > np.median(observed)
+    return float(np.mean((pred > np.median(pred)) == above))
+
+
+def _share_explained(ours, avg, opt):
+    if avg - opt <= 1e-12 * max(1.0, abs(avg)):
+        warn_undefined("share_explained", "all queries are alike", stacklevel=4)
+        return math.nan
+    return (avg - ours) / (avg - opt)

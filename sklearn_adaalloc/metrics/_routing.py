@@ -1,0 +1,191 @@
+"""RouteLLM's two summaries of a router: APGR and CPT."""
+
+import math
+
+import numpy as np
+
+from sklearn_adaalloc._curves import success_rates
+from sklearn_adaalloc._validation import check_in_interval, check_rewards, check_whole
+from sklearn_adaalloc.metrics._expected_reward import warn_undefined
+from sklearn_adaalloc.metrics._policy_curves import BudgetCurve, first_crossing
+
+
+def average_gap_recovered(rewards, preferences, *, n_thresholds=10):
+    r"""Average performance gap recovered by a router: RouteLLM's APGR.
+
+    A router that sends the share c of queries with the highest preferences to the
+    strong decoder recovers
+
+    .. math::
+
+        \mathrm{PGR}(c) = \frac{r(c) - r_\mathrm{weak}}{r_\mathrm{strong} -
+        r_\mathrm{weak}}
+
+    of the gap between the decoders' mean rewards; APGR is its integral over c from 0 to
+    1. A random router scores 0.5, and one that picks well where weak beats strong may
+    exceed 1 on the way. The paper approximates the integral on ten thresholds; its
+    published code puts them at the deciles of the preferences, adds the weak decoder
+    alone, and applies the trapezoidal rule, as is done here.
+
+    Parameters
+    ----------
+    rewards : array-like of shape (n_queries, 2, n_samples)
+        Routing table, weak decoder first; NaN marks a missing sample.
+    preferences : array-like of shape (n_queries,)
+        Predicted preference for the strong decoder. Only the order counts, so that any
+        score will do; queries with equal preferences are routed together.
+    n_thresholds : int, default=10
+        Number of thresholds; None takes every distinct preference, which makes the
+        integral exact.
+
+    Returns
+    -------
+    score : float
+        NaN if the strong decoder is not better than the weak one.
+
+    Raises
+    ------
+    ValueError
+        If the table is not a routing table, the preferences are not finite, their
+        numbers differ, or `n_thresholds` is not acceptable.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the strong decoder is not better than the weak one, so there is no gap.
+
+    See Also
+    --------
+    gap_recovered_score : The same idea with uniform as 0 and the oracle as 1.
+
+    References
+    ----------
+    Ong et al., "RouteLLM: Learning to Route LLMs with Preference Data",
+    arXiv 2406.18665, Section 2.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import average_gap_recovered
+    >>> rewards = [[[0], [1]], [[1], [1]]]
+    >>> average_gap_recovered(rewards, [0.9, 0.1])
+    0.75
+    >>> average_gap_recovered(rewards, [0.5, 0.5])
+    0.5
+    """
+    curve = _recovered_curve(rewards, preferences, n_thresholds)
+    if curve is None:
+        warn_undefined("average_gap_recovered", _NO_GAP)
+        return math.nan
+    return float(np.trapezoid(curve.reward, curve.spend))
+
+
+def cost_to_recover(rewards, preferences, share=0.5, *, n_thresholds=10):
+    """Share of strong calls needed to recover a share of the gap: RouteLLM's CPT.
+
+    The call-performance threshold CPT(50 %) is ``cost_to_recover(..., share=0.5)``: the
+    least share of queries sent to the strong decoder at which the performance gap
+    recovered (see :func:`average_gap_recovered`) reaches `share`, linear between
+    thresholds. The published code interpolates the same way, but leaves open which
+    crossing counts when the curve is not monotone; here it is the first, the minimum
+    that the paper's definition asks for.
+
+    Parameters
+    ----------
+    rewards : array-like of shape (n_queries, 2, n_samples)
+        Routing table, weak decoder first; NaN marks a missing sample.
+    preferences : array-like of shape (n_queries,)
+        Predicted preference for the strong decoder; only the order counts.
+    share : float, default=0.5
+        Share of the gap to recover, above 0 and at most 1.
+    n_thresholds : int, default=10
+        See :func:`average_gap_recovered`.
+
+    Returns
+    -------
+    calls : float
+        Share of queries sent to the strong decoder; a random router needs `share`. NaN
+        if the strong decoder is not better than the weak one.
+
+    Raises
+    ------
+    ValueError
+        If `share` is outside (0, 1], or as in :func:`average_gap_recovered`.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the strong decoder is not better than the weak one, so there is no gap.
+
+    References
+    ----------
+    Ong et al., "RouteLLM: Learning to Route LLMs with Preference Data",
+    arXiv 2406.18665, Section 2.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import cost_to_recover
+    >>> rewards = [[[0], [1]], [[1], [1]]]
+    >>> cost_to_recover(rewards, [0.9, 0.1], share=0.8)
+    0.4
+    """
+    share = check_in_interval(share, "share", 0, 1, closed="right")
+    curve = _recovered_curve(rewards, preferences, n_thresholds)
+    if curve is None:
+        warn_undefined("cost_to_recover", _NO_GAP)
+        return math.nan
+    return first_crossing(curve, share)
+
+
+_NO_GAP = "the strong decoder's mean reward is not above the weak one's"
+
+
+def _recovered_curve(rewards, preferences, n_thresholds):
+    """Gap recovered against share of strong calls; None where there is no gap."""
+    weak, strong = _decoder_rewards(rewards)
+    preferences = _check_preferences(preferences, len(weak))
+    gap = strong.mean() - weak.mean()
+    if gap <= 1e-12 * max(1.0, abs(weak.mean())):
+        return None
+    order = np.argsort(-preferences, kind="stable")
+    recovered = np.cumsum((strong - weak)[order]) / (gap * len(weak))
+    calls = _calls_at_thresholds(preferences[order], n_thresholds)
+    return BudgetCurve(
+        np.concatenate([[0.0], calls / len(weak)]),
+        np.concatenate([[0.0], recovered[calls - 1]]),
+    )
+
+
+def _calls_at_thresholds(descending, n_thresholds):
+    """Increasing numbers of strong calls, one for each distinct threshold."""
+    thresholds = descending
+    if n_thresholds is not None:
+        n_thresholds = check_whole(n_thresholds, "n_thresholds", least=1)
+        thresholds = np.quantile(descending, np.arange(n_thresholds) / n_thresholds)
+    return np.unique(np.searchsorted(-descending, -thresholds, side="right"))
+
+
+def _decoder_rewards(rewards):
+    """Mean reward of each decoder on each query, weak first."""
+    rewards = check_rewards(rewards)
+    if rewards.ndim != 3:
+        raise ValueError(
+            f"rewards has shape {rewards.shape}. Expected a routing table of shape "
+            "(n_queries, 2, n_samples), weak decoder first; with one answer per "
+            "decoder in two columns, give rewards[:, :, None]."
+        )
+    return success_rates(rewards).T
+
+
+def _check_preferences(preferences, n_queries):
+    preferences = np.asarray(preferences, dtype=np.float64)
+    if preferences.shape != (n_queries,):
+        raise ValueError(
+            f"preferences has shape {preferences.shape}. Expected one score per query "
+            f"of rewards, shape ({n_queries},)."
+        )
+    if not np.isfinite(preferences).all():
+        row = np.flatnonzero(~np.isfinite(preferences))[0]
+        raise ValueError(
+            f"preferences must be finite, got {preferences[row]} in row {row}."
+        )
+    return preferences

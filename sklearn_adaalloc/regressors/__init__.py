@@ -1,0 +1,6 @@
+"""Difficulty models: features or texts in, marginal rewards out."""
+
+from sklearn_adaalloc.regressors._mlp import MLPRewardRegressor
+from sklearn_adaalloc.regressors._wrapped import RewardRegressor
+
+__all__ = ["MLPRewardRegressor", "RewardRegressor"]

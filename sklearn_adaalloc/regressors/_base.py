@@ -1,0 +1,190 @@
+"""What all regressors share: the table in, marginal rewards out."""
+
+from abc import abstractmethod
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+
+from sklearn_adaalloc._curves import warn_beyond_samples
+from sklearn_adaalloc._targets import resolve_target
+from sklearn_adaalloc._validation import check_whole, has_one_value_per_query
+from sklearn_adaalloc.metrics import prediction_report
+
+
+def _predicts_rate_distribution(regressor):
+    check_is_fitted(regressor)
+    return regressor.rates_ is not None
+
+
+class BaseRewardRegressor(RegressorMixin, BaseEstimator):
+    """Base class of regressors on reward tables.
+
+    A subclass has the parameters `target`, `max_budget` and `empty_reward` and two
+    methods: ``_fit(X, rewards)`` learns from the checked features and table, and
+    ``_predict(X)`` returns a prediction in the sense of :mod:`sklearn_adaalloc._targets`.
+    `_binary_target` says what target="auto" takes for 0/1 rewards.
+    """
+
+    _binary_target = "rate_distribution"
+
+    def fit(self, X, y):
+        """Learn from graded samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Features of each query.
+        y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+            Reward table; NaN marks a missing sample. One value per query, shape
+            (n_queries,), is a table of one sample, or for target="success_rate" a
+            ready-made rate.
+
+        Returns
+        -------
+        self : object
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If the table is not one or does not fit the target.
+        """
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the "
+                "target y is None. Give the reward table."
+            )
+        X = self._check_queries(X, reset=True)
+        if self.max_budget is not None:
+            check_whole(self.max_budget, "max_budget", least=1)
+        self._target, rewards = resolve_target(
+            self.target,
+            y,
+            n_queries=_num_samples(X),
+            binary_target=self._binary_target,
+            empty_reward=self.empty_reward,
+            max_budget=self.max_budget,
+        )
+        self.target_ = self._target.name
+        self.rates_ = self._target.rates
+        self.n_steps_ = 1 if rewards.ndim == 3 else self.max_budget or rewards.shape[1]
+        self._one_column = has_one_value_per_query(y)
+        if self.target_ == "marginal_rewards":
+            warn_beyond_samples(rewards, self.n_steps_)
+        self._fit(X, rewards)
+        return self
+
+    def predict(self, X):
+        """Predict what the target stands for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Features of each query.
+
+        Returns
+        -------
+        prediction : ndarray of shape (n_queries,) or (n_queries, max_budget)
+            Success rates or their means, preferences, or marginal rewards as predicted
+            (not yet repaired to be non-increasing).
+        """
+        prediction = self._checked_prediction(X)
+        native = self._target.native(prediction)
+        return native[:, 0] if self._one_column and native.ndim == 2 else native
+
+    def predict_marginals(self, X, max_budget=None):
+        """Predict the marginal reward of each further sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Features of each query.
+        max_budget : int, default=None
+            Number of steps; None for the number of samples in the table of `fit`, or
+            the `max_budget` given to the regressor.
+
+        Returns
+        -------
+        marginals : ndarray of shape (n_queries, max_budget)
+            Non-increasing along each row.
+        """
+        prediction = self._checked_prediction(X)
+        if max_budget is None:
+            max_budget = self.n_steps_
+        max_budget = check_whole(max_budget, "max_budget", least=1)
+        return self._target.marginals(prediction, max_budget)
+
+    @available_if(_predicts_rate_distribution)
+    def predict_rate_distribution(self, X):
+        """Predict a distribution over success rates.
+
+        Only for target="rate_distribution".
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Features of each query.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_queries, n_rates)
+            Probability of each of `rates_`.
+        """
+        return self._checked_prediction(X)
+
+    def score(self, X, y):
+        """Share of the reducible loss that the prediction explains.
+
+        (avg − ours) / (avg − opt) with the losses of the paper's Table 1: avg is the
+        best constant prediction, opt the prediction of every query's own observation.
+        For squared error this is R².
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Features of each query.
+        y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+            Reward table.
+
+        Returns
+        -------
+        share : float
+            1 is perfect, 0 no better than the average.
+        """
+        prediction = self._checked_prediction(X)
+        native = self._target.native(prediction)
+        _, rewards = resolve_target(self.target_, y, n_queries=len(native))
+        report = prediction_report(rewards, native, empty_reward=self.empty_reward)
+        return report.share_explained
+
+    def _checked_prediction(self, X):
+        check_is_fitted(self)
+        return self._predict(self._check_queries(X, reset=False))
+
+    def _check_queries(self, X, *, reset):
+        """Check features; a text regressor replaces this."""
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr" if get_tags(self).input_tags.sparse else False,
+            dtype=(np.float64, np.float32),
+            ensure_min_samples=2 if reset else 1,
+        )
+
+    @abstractmethod
+    def _fit(self, X, rewards):
+        """Learn from checked features and a checked table."""
+
+    @abstractmethod
+    def _predict(self, X):
+        """Return a prediction (n_queries, n_outputs) for checked features."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags

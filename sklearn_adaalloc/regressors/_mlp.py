@@ -1,0 +1,187 @@
+"""A two-layer perceptron on features: the default difficulty model."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_random_state, gen_batches
+
+from sklearn_adaalloc._validation import check_in_interval, check_whole
+from sklearn_adaalloc.regressors._base import BaseRewardRegressor
+
+
+class MLPRewardRegressor(BaseRewardRegressor):
+    """Predict rewards from features by two-layer perceptrons, trained through skorch.
+
+    Several small nets each leave out one fold of the queries; training stops when the
+    loss pooled over left-out queries stops improving, and the prediction is the mean of
+    the nets. They start at the average predictor, and their features are scaled by what
+    each says about the rewards, so that the defaults hold from a hundred queries with
+    thousands of features up.
+
+    Parameters
+    ----------
+    target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
+            "preference"}, default="auto"
+        What to predict. "auto" reads the table: 0/1 rewards -> "rate_distribution",
+        real-valued rewards -> "marginal_rewards", a routing table -> "preference".
+    hidden_units : int, default=64
+        Width of the hidden layer of each net.
+    dropout : float, default=0.5
+        Share of hidden units left out at each training step.
+    n_members : int, default=5
+        Number of nets. With fewer than five, each still leaves out a fifth of the
+        queries.
+    learning_rate : float, default=0.001
+        Step size of AdamW.
+    weight_decay : float, default=0.1
+        Weight decay of AdamW.
+    batch_size : int, default=256
+        Queries per training step.
+    max_epochs : int, default=500
+        Most passes over the queries.
+    patience : int, default=20
+        Passes without improvement on left-out queries before training stops.
+    max_budget : int, default=None
+        Number of steps that target="marginal_rewards" predicts; None for the number of
+        samples in the table.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+    device : str, default="cpu"
+        Torch device to train on. Predictions are computed by NumPy.
+    verbose : bool, default=False
+        Whether skorch prints its progress.
+    random_state : int, RandomState instance or None, default=None
+        Seeds folds, initial weights, batches and dropout.
+
+    Attributes
+    ----------
+    target_ : str
+        The target in use.
+    rates_ : ndarray of shape (n_rates,) or None
+        Grid of success rates, for target_="rate_distribution".
+    n_steps_ : int
+        Default number of steps of :meth:`predict_marginals`.
+    weights_ : list of ndarray
+        Hidden weight (n_members, n_features, hidden_units) and bias, output weight
+        (n_members, hidden_units, n_outputs) and bias.
+    history_ : list of dict
+        Loss on training and on left-out queries after each epoch.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features, where `X` had any.
+
+    See Also
+    --------
+    RewardRegressor : Any scikit-learn regressor in its place.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
+    Allocation of LM Computation", ICLR 2025, section 3.1.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import MLPRewardRegressor
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(300, 8, random_state=0, return_X_y=True)
+    >>> regressor = MLPRewardRegressor(random_state=0).fit(X, rewards)
+    >>> regressor.target_
+    'rate_distribution'
+    >>> regressor.predict_marginals(X[:2], max_budget=4).shape
+    (2, 4)
+    """
+
+    def __init__(
+        self,
+        target="auto",
+        *,
+        hidden_units=64,
+        dropout=0.5,
+        n_members=5,
+        learning_rate=0.001,
+        weight_decay=0.1,
+        batch_size=256,
+        max_epochs=500,
+        patience=20,
+        max_budget=None,
+        empty_reward=0.0,
+        device="cpu",
+        verbose=False,
+        random_state=None,
+    ):
+        self.target = target
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.n_members = n_members
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _fit(self, X, rewards):
+        from sklearn_adaalloc.regressors._nets import fit_mlp_ensemble
+
+        options = self._check_options()
+        X = _dense(X)
+        self._mean = X.mean(axis=0, dtype=np.float64)
+        spread = X.std(axis=0, dtype=np.float64)
+        self._scale = np.where(spread > 0, spread, 1.0)
+        labels = self._target.labels(rewards)
+        self.weights_, self.history_ = fit_mlp_ensemble(
+            ((X - self._mean) / self._scale).astype(np.float32),
+            self._target.values(rewards),
+            labels,
+            self._target.initial_outputs(labels),
+            loss=self._target.loss,
+            **options,
+        )
+
+    def _check_options(self):
+        """Checked training options of :func:`fit_mlp_ensemble`."""
+        for name in ("hidden_units", "n_members", "batch_size", "max_epochs"):
+            check_whole(getattr(self, name), name, least=1)
+        check_whole(self.patience, "patience", least=1)
+        check_in_interval(self.dropout, "dropout", 0, 1, closed="left")
+        check_in_interval(self.learning_rate, "learning_rate", 0, np.inf)
+        check_in_interval(self.weight_decay, "weight_decay", 0, np.inf, closed="left")
+        return {
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout,
+            "n_members": self.n_members,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "batch_size": self.batch_size,
+            "max_epochs": self.max_epochs,
+            "patience": self.patience,
+            "device": self.device,
+            "verbose": self.verbose,
+            "random_state": check_random_state(self.random_state),
+        }
+
+    def _predict(self, X):
+        batches = gen_batches(
+            X.shape[0], 4096
+        )  # hidden layers of all rows would be large
+        return np.concatenate([self._predict_batch(X[batch]) for batch in batches])
+
+    def _predict_batch(self, X):
+        hidden_weight, hidden_bias, output_weight, output_bias = self.weights_
+        features = (_dense(X).astype(np.float64) - self._mean) / self._scale
+        hidden = np.maximum(features @ hidden_weight + hidden_bias, 0)
+        outputs = hidden @ output_weight + output_bias  # (n_members, n, n_outputs)
+        return self._target.decode(outputs).mean(axis=0)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _dense(X):
+    return X.toarray() if issparse(X) else X

@@ -1,0 +1,89 @@
+"""Any scikit-learn regressor as difficulty model."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.utils import get_tags
+
+from sklearn_adaalloc.regressors._base import BaseRewardRegressor
+
+
+class RewardRegressor(BaseRewardRegressor):
+    """Predict rewards from features by any scikit-learn regressor.
+
+    The regressor is fitted by its own loss, usually squared error, to what the target
+    observes in each query's samples: its success rate, its marginal rewards, the
+    posterior over its success rate, or its preference.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Regressor such as `Ridge()` or `HistGradientBoostingRegressor()`. One that
+        predicts a single number is fitted once per step of a vector target.
+    target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
+            "preference"}, default="auto"
+        What to predict. "auto" reads the table: two axes -> "marginal_rewards", a
+        routing table -> "preference".
+    max_budget : int, default=None
+        Number of steps that target="marginal_rewards" predicts; None for the number of
+        samples in the table.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+
+    Attributes
+    ----------
+    regressor_ : estimator
+        The fitted regressor.
+    target_ : str
+        The target in use.
+    rates_ : ndarray of shape (n_rates,) or None
+        Grid of success rates, for target_="rate_distribution".
+    n_steps_ : int
+        Default number of steps of :meth:`predict_marginals`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features, where `X` had any.
+
+    See Also
+    --------
+    MLPRewardRegressor : Two-layer perceptrons with losses made for each target.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(300, 8, random_state=0, return_X_y=True)
+    >>> regressor = RewardRegressor(Ridge(), target="success_rate").fit(X, rewards)
+    >>> regressor.predict(X).shape
+    (300,)
+    """
+
+    _binary_target = "marginal_rewards"
+
+    def __init__(self, regressor, target="auto", *, max_budget=None, empty_reward=0.0):
+        self.regressor = regressor
+        self.target = target
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+
+    def _fit(self, X, rewards):
+        values = self._target.values(rewards)
+        regressor = clone(self.regressor)
+        if values.shape[1] == 1:
+            values = values[:, 0]
+        elif not get_tags(regressor).target_tags.multi_output:
+            regressor = MultiOutputRegressor(regressor)
+        self.regressor_ = regressor.fit(X, values)
+
+    def _predict(self, X):
+        values = np.asarray(self.regressor_.predict(X), dtype=np.float64)
+        if values.ndim == 1:
+            values = values[:, None]
+        return self._target.repair_values(values)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = get_tags(self.regressor).input_tags.sparse
+        return tags

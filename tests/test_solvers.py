@@ -1,0 +1,568 @@
+"""The budget solvers against independent ones: HiGHS, a heap greedy, brute force."""
+
+import heapq
+import itertools
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from sklearn_adaalloc import _solvers
+from sklearn_adaalloc._curves import rate_marginals
+from sklearn_adaalloc._solvers import (
+    allocate,
+    allocate_bins,
+    allocate_rates,
+    allocation_path,
+)
+
+properties = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+def objective(marginals, budgets):
+    """Total of the marginals that the budgets buy."""
+    bought = np.arange(marginals.shape[1]) < np.asarray(budgets)[:, None]
+    return marginals[bought].sum()
+
+
+def random_rows(rng, n_queries, max_budget):
+    """Random non-increasing rows, half of the time on a coarse grid: many ties."""
+    marginals = rng.normal(0.2, 0.5, (n_queries, max_budget))
+    grid = rng.choice([1e-6, 0.25])
+    return -np.sort(-np.round(marginals / grid) * grid, axis=1)
+
+
+def mixed_integer_optimum(marginals, budget, min_budget=0, costs=1.0):
+    """Largest objective under the budget, by HiGHS, with one binary per step."""
+    n_queries, max_budget = marginals.shape
+    costs = np.broadcast_to(costs, marginals.shape)
+    step = np.arange(marginals.size).reshape(marginals.shape)
+    in_order = np.zeros((n_queries * (max_budget - 1), marginals.size))
+    pairs = np.arange(len(in_order))
+    in_order[pairs, step[:, 1:].ravel()] = 1
+    in_order[pairs, step[:, :-1].ravel()] = -1
+    lower = (np.arange(max_budget) < min_budget) * np.ones((n_queries, 1))
+    result = milp(
+        -marginals.ravel(),
+        integrality=np.ones(marginals.size),
+        bounds=Bounds(lower.ravel(), 1),
+        constraints=[
+            LinearConstraint(costs.ravel()[None], ub=budget * n_queries + 1e-9),
+            LinearConstraint(in_order, ub=np.zeros(len(in_order))),
+        ],
+        options={"mip_rel_gap": 0},
+    )
+    assert result.success
+    return -result.fun
+
+
+def heap_greedy(marginals, n_steps):
+    """Buy the largest next marginal, again and again; ties by step, then by row."""
+    budgets = np.zeros(len(marginals), dtype=int)
+    heap = [(-row[0], 0, query) for query, row in enumerate(marginals) if row[0] > 0]
+    heapq.heapify(heap)
+    for _ in range(min(n_steps, marginals.size)):
+        if not heap:
+            break
+        _, step, query = heapq.heappop(heap)
+        budgets[query] += 1
+        if step + 1 < marginals.shape[1] and marginals[query, step + 1] > 0:
+            heapq.heappush(heap, (-marginals[query, step + 1], step + 1, query))
+    return budgets
+
+
+@st.composite
+def tables(draw, max_queries=5, max_steps=4):
+    """Small tables of non-increasing rows with many ties, zeros and negatives."""
+    n_queries = draw(st.integers(1, max_queries))
+    n_steps = draw(st.integers(1, max_steps))
+    value = st.sampled_from([-1.0, -0.25, 0.0, 0.125, 0.25, 0.5, 1.0])
+    row = st.lists(value, min_size=n_steps, max_size=n_steps)
+    rows = draw(st.lists(row, min_size=n_queries, max_size=n_queries))
+    return -np.sort(-np.array(rows), axis=1)
+
+
+budgets_in_eighths = st.integers(0, 40).map(lambda eighths: eighths / 8)
+
+
+# --- optimality ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_objective_equals_mixed_integer_optimum(seed):
+    # 600 instances: ties, negative and zero marginals, min_budget, odd budgets.
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        n_queries, max_budget = rng.integers(1, 7), rng.integers(1, 6)
+        min_budget = rng.integers(0, max_budget + 1)
+        budget = min_budget + rng.integers(0, 12 * max_budget) / 8
+        marginals = random_rows(rng, n_queries, max_budget)
+        budgets, _ = allocate(marginals, budget, min_budget=min_budget)
+        assert budgets.sum() <= math.floor(budget * n_queries)
+        assert budgets.min() >= min_budget
+        best = mixed_integer_optimum(marginals, budget, min_budget)
+        assert objective(marginals, budgets) == pytest.approx(best, abs=1e-8)
+
+
+@properties
+@given(marginals=tables(max_queries=3, max_steps=3), budget=budgets_in_eighths)
+def test_equals_brute_force(marginals, budget):
+    n_queries, max_budget = marginals.shape
+    budgets, _ = allocate(marginals, budget)
+    feasible = [
+        choice
+        for choice in itertools.product(range(max_budget + 1), repeat=n_queries)
+        if sum(choice) <= budget * n_queries
+    ]
+    best = max(objective(marginals, choice) for choice in feasible)
+    assert objective(marginals, budgets) == pytest.approx(best, abs=1e-12)
+
+
+@properties
+@given(marginals=tables(max_queries=8), budget=budgets_in_eighths)
+def test_equals_heap_greedy_with_its_ties(marginals, budget):
+    budgets, _ = allocate(marginals, budget)
+    n_steps = math.floor(budget * len(marginals))
+    np.testing.assert_array_equal(budgets, heap_greedy(marginals, n_steps))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("budget", [0.003, 0.7, 3.0, 7.9, 30.0])
+def test_large_batch_equals_heap_greedy(dtype, budget):
+    rng = np.random.default_rng(0)
+    rates = rng.beta(0.4, 1.2, 5000)
+    marginals = rate_marginals(rates, 12).astype(dtype)
+    budgets, price = allocate(marginals, budget)
+    np.testing.assert_array_equal(budgets, heap_greedy(marginals, int(budget * 5000)))
+    assert ((marginals > price).sum(axis=1) <= budgets).all()
+    assert (budgets <= (marginals >= price).sum(axis=1)).all()
+
+
+# --- what a budget buys ----------------------------------------------------------
+
+
+@properties
+@given(marginals=tables(), budget=budgets_in_eighths)
+def test_never_overspends_nor_buys_what_brings_nothing(marginals, budget):
+    budgets, _ = allocate(marginals, budget)
+    assert budgets.dtype == np.int64
+    assert budgets.sum() <= math.floor(budget * len(marginals))
+    assert (budgets <= (marginals > 0).sum(axis=1)).all()
+
+
+@properties
+@given(marginals=tables(max_queries=8), budgets=st.tuples(*[budgets_in_eighths] * 2))
+def test_no_query_loses_when_the_budget_grows(marginals, budgets):
+    smaller, larger = sorted(budgets)
+    assert (allocate(marginals, smaller)[0] <= allocate(marginals, larger)[0]).all()
+    assert allocate(marginals, smaller)[1] >= allocate(marginals, larger)[1]
+
+
+@properties
+@given(marginals=tables(max_queries=8), budget=budgets_in_eighths, random=st.randoms())
+def test_permuted_queries_get_permuted_budgets_up_to_ties(marginals, budget, random):
+    order = list(range(len(marginals)))
+    random.shuffle(order)
+    budgets, price = allocate(marginals, budget)
+    permuted, permuted_price = allocate(marginals[order], budget)
+    assert permuted_price == price
+    # Only steps at the price may change hands: values bought stay the same multiset.
+    bought = np.arange(marginals.shape[1]) < budgets[:, None]
+    bought_permuted = np.arange(marginals.shape[1]) < permuted[:, None]
+    np.testing.assert_array_equal(
+        np.sort(marginals[bought]), np.sort(marginals[order][bought_permuted])
+    )
+    above = (marginals > price).sum(axis=1)
+    assert (above <= budgets).all()
+    assert (above[order] <= permuted).all()
+
+
+@properties
+@given(
+    row=tables(max_queries=1),
+    n_queries=st.integers(1, 9),
+    budget=budgets_in_eighths,
+    level=st.sampled_from([None, 0.5]),
+)
+def test_equal_curves_get_uniform_budgets(row, n_queries, budget, level):
+    marginals = np.repeat(np.full_like(row, level) if level else row, n_queries, axis=0)
+    budgets, _ = allocate(marginals, budget)
+    worthwhile = (marginals[0] > 0).sum()
+    whole, rest = divmod(math.floor(budget * n_queries), n_queries)
+    expected = whole + (np.arange(n_queries) < rest)
+    np.testing.assert_array_equal(budgets, np.minimum(expected, worthwhile))
+
+
+@pytest.mark.parametrize(
+    ("n_queries", "budget", "n_bought"),
+    [
+        (100, 0.29, 29),  # 0.29 * 100 is 28.999999999999996
+        (10, 0.1, 1),
+        (10, 0.7, 7),
+        (3, 2 / 3, 2),
+        (49, 1 / 49, 1),  # 1 / 49 * 49 is 0.9999999999999999
+        (3, 0.99, 2),
+        (7, 0.0, 0),
+    ],
+)
+def test_rounding_costs_no_sample(n_queries, budget, n_bought):
+    budgets, _ = allocate(np.ones((n_queries, 3)), budget)
+    assert budgets.sum() == n_bought
+    assert budgets.mean() <= budget
+
+
+@pytest.mark.parametrize(
+    ("budget", "min_budget", "budgets", "price"),
+    [
+        (0.5, 0, [0, 1], 0.9),
+        (1.5, 0, [2, 1], 0.25),
+        (2.0, 0, [2, 1], 0.0),  # three steps are worth buying: money is left over
+        (0.0, 0, [0, 0], 0.9),  # nothing bought: the best offer
+        (1.0, 1, [1, 1], 0.25),  # the mandatory steps take all
+        (1.5, 1, [2, 1], 0.25),
+        (2.0, 2, [2, 2], 0.0),  # mandatory even where it brings nothing
+        (3.0, 3, [3, 3], 0.0),
+    ],
+)
+def test_budgets_and_price_by_hand(budget, min_budget, budgets, price):
+    marginals = np.array([[0.5, 0.25, 0.0], [0.9, -0.1, -0.2]])
+    result, result_price = allocate(marginals, budget, min_budget=min_budget)
+    assert result.tolist() == budgets
+    assert result_price == price
+    assert isinstance(result_price, float)
+
+
+def test_marginals_of_mandatory_steps_are_not_looked_at():
+    # A first sample may bring less than the second, as where empty_reward is high.
+    marginals = np.array([[-3.0, 0.5, 0.1], [0.0, 0.4, 0.3]])
+    budgets, price = allocate(marginals, 2.5, min_budget=1)
+    assert budgets.tolist() == [2, 3]
+    assert price == 0.3
+
+
+@pytest.mark.parametrize("fill", [0.5, 0.0, -1.0])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 200), (3000, 1), (3000, 7)])
+def test_constant_marginals(fill, shape):
+    budgets, price = allocate(np.full(shape, fill, dtype=np.float32), shape[1] / 2)
+    n_bought = math.floor(shape[1] / 2 * shape[0]) * (fill > 0)
+    whole, rest = divmod(n_bought, shape[0])
+    np.testing.assert_array_equal(budgets, whole + (np.arange(shape[0]) < rest))
+    assert price == max(fill, 0.0)
+
+
+class SamplesOneRow:
+    """A random generator that only ever draws row 0."""
+
+    def integers(self, high, size):
+        return np.zeros(size, dtype=int)
+
+
+@pytest.mark.parametrize("sign", [-1, 1], ids=["worst row", "best row"])
+@pytest.mark.parametrize("budget", [0.001, 0.5, 4.0, 7.5, 20.0])
+def test_exact_whatever_rows_the_sample_holds(monkeypatch, sign, budget):
+    rng = np.random.default_rng(1)
+    rates = np.sort(rng.beta(0.3, 3.0, 3000))[::sign]
+    marginals = rate_marginals(rates, 10)
+    expected = heap_greedy(marginals, math.floor(budget * 3000))
+    monkeypatch.setattr(_solvers.np.random, "default_rng", lambda seed: SamplesOneRow())
+    np.testing.assert_array_equal(allocate(marginals, budget)[0], expected)
+    np.testing.assert_array_equal(
+        allocate_rates(rates, budget, max_budget=10)[0], expected
+    )
+
+
+def test_exact_on_heavy_tails():
+    # Nearly all of the budget goes to a handful of rows that a sample rarely holds.
+    rng = np.random.default_rng(2)
+    marginals = np.zeros((20_000, 30), dtype=np.float32)
+    rare = rng.choice(20_000, size=5, replace=False)
+    marginals[rare] = -np.sort(-rng.pareto(0.5, (5, 30)), axis=1)
+    for n_steps in (1, 17, 149, 150, 151):
+        budgets, price = allocate(marginals, n_steps / 20_000)
+        np.testing.assert_array_equal(budgets, heap_greedy(marginals, n_steps))
+        assert (price > 0) == (n_steps <= 150)
+
+
+def test_array_layouts_agree():
+    rng = np.random.default_rng(3)
+    marginals = random_rows(rng, 500, 20)
+    expected, price = allocate(marginals, 3.3)
+    for layout in (np.asfortranarray(marginals), np.repeat(marginals, 2, axis=0)[::2]):
+        budgets, layout_price = allocate(layout, 3.3)
+        np.testing.assert_array_equal(budgets, expected)
+        assert layout_price == price
+
+
+def test_memory_stays_below_that_of_the_marginals():
+    rates = np.random.default_rng(4).beta(0.5, 1.5, 50_000)
+    marginals = rate_marginals(rates, 64).astype(np.float32)
+    tracemalloc.start()
+    allocate(marginals, 8)
+    _, for_marginals = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    allocate_rates(rates, 8, max_budget=10_000)
+    _, for_rates = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert for_marginals < marginals.nbytes
+    assert for_rates < 20 * rates.nbytes
+
+
+# --- costs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("costs", [1.0, np.ones(40), np.ones((40, 6))])
+@pytest.mark.parametrize("budget", [0.0, 1.3, 2.5, 6.0])
+@pytest.mark.parametrize("min_budget", [0, 1])
+def test_unit_costs_change_nothing(costs, budget, min_budget):
+    marginals = random_rows(np.random.default_rng(5), 40, 6)
+    budget = max(budget, min_budget)
+    expected, expected_price = allocate(marginals, budget, min_budget=min_budget)
+    budgets, price = allocate(marginals, budget, min_budget=min_budget, costs=costs)
+    np.testing.assert_array_equal(budgets, expected)
+    assert price == expected_price
+
+
+def test_costs_by_hand():
+    marginals = np.array([[0.6, 0.3], [0.8, 0.7]])
+    # Per cost: 0.6, 0.3 against 0.2, 0.175; after row 0, six units pay two of row 1.
+    budgets, price = allocate(marginals, 4.0, costs=[1.0, 4.0])
+    assert budgets.tolist() == [2, 1]
+    assert price == 0.2
+    budgets, price = allocate(marginals, 5.0, costs=[1.0, 4.0])
+    assert budgets.tolist() == [2, 2]
+    assert price == 0.175
+    budgets, price = allocate(marginals, 6.0, costs=[1.0, 4.0])
+    assert price == 0.0
+
+
+def test_sums_of_decimal_costs_lose_no_step():
+    budgets, _ = allocate(np.ones((1, 5)), 0.3, costs=0.1)  # 0.1 + 0.1 + 0.1 > 0.3
+    assert budgets.tolist() == [3]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_costs_lose_less_than_the_first_step_not_paid(seed):
+    rng = np.random.default_rng(seed)
+    costs = rng.integers(1, 8, 5) / 4
+    marginals = np.abs(random_rows(rng, 5, 4)[:, ::-1])[:, :1] * 0.7 ** np.arange(4)
+    budget = rng.uniform(0.5, 4)
+    min_budget = int(costs.mean() <= budget)
+    budgets, _ = allocate(marginals, budget, min_budget=min_budget, costs=costs)
+    assert budgets @ costs <= budget * 5
+    assert budgets.min() >= min_budget
+    best = mixed_integer_optimum(marginals, budget, min_budget, costs[:, None])
+    achieved = objective(marginals, budgets)
+    assert achieved <= best + 1e-8
+    per_cost = np.pad(marginals, ((0, 0), (0, 1))) / costs[:, None]
+    unpaid = np.argmax(per_cost[np.arange(5), budgets])
+    step = np.pad(marginals, ((0, 0), (0, 1)))[unpaid, budgets[unpaid]]
+    assert best <= achieved + step + 1e-8
+
+
+# --- path ------------------------------------------------------------------------
+
+
+@properties
+@given(marginals=tables(max_queries=8))
+def test_path_holds_the_allocation_at_every_budget(marginals):
+    queries, steps = allocation_path(marginals)
+    n_queries = len(marginals)
+    assert sorted(zip(queries, steps, strict=True)) == list(np.ndindex(marginals.shape))
+    values = marginals[queries, steps]
+    assert (np.diff(values) <= 0).all()
+    for n_steps in range(marginals.size + 1):
+        worthwhile = queries[:n_steps][values[:n_steps] > 0]
+        np.testing.assert_array_equal(
+            np.bincount(worthwhile, minlength=n_queries),
+            allocate(marginals, n_steps / n_queries)[0],
+        )
+
+
+def test_path_breaks_ties_by_step_then_row():
+    queries, steps = allocation_path(np.array([[0.5, 0.5], [0.5, 0.1], [0.7, 0.5]]))
+    assert queries.tolist() == [2, 0, 1, 0, 2, 1]
+    assert steps.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+# --- rates -----------------------------------------------------------------------
+
+
+@properties
+@given(
+    rates=st.lists(
+        st.sampled_from([0.0, 1e-15, 0.02, 0.25, 0.5, 0.9, 1 - 1e-9, 1.0]),
+        min_size=1,
+        max_size=12,
+    ),
+    budget=budgets_in_eighths,
+    min_budget=st.integers(0, 2),
+    max_budget=st.integers(2, 60),
+)
+def test_rates_equal_their_explicit_marginals(rates, budget, min_budget, max_budget):
+    rates, budget = np.array(rates), budget + min_budget
+    budgets, price = allocate_rates(
+        rates, budget, min_budget=min_budget, max_budget=max_budget
+    )
+    marginals = rate_marginals(rates, max_budget)
+    expected, expected_price = allocate(marginals, budget, min_budget=min_budget)
+    np.testing.assert_array_equal(budgets, expected)
+    assert price == pytest.approx(expected_price, rel=1e-12)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 16])
+@pytest.mark.parametrize("budget", [0.01, 1.0, 7.77, 31.0, 64.0])
+def test_many_rates_equal_their_explicit_marginals(decimals, budget):
+    rates = np.random.default_rng(6).beta(0.4, 0.9, 20_000).round(decimals)
+    budgets, price = allocate_rates(rates, budget, max_budget=64)
+    expected, expected_price = allocate(rate_marginals(rates, 64), budget)
+    np.testing.assert_array_equal(budgets, expected)
+    assert price == pytest.approx(expected_price, rel=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-300, 1e-15, 1e-3, 0.5, 1 - 1e-12, 1.0])
+def test_constant_rates(rate):
+    rates = np.full(1000, rate)
+    budgets, price = allocate_rates(rates, 3.5, max_budget=40)
+    worthwhile = (rate_marginals(rates[:1], 40) > 0).sum()
+    expected = np.where(np.arange(1000) < 500, 4, 3)
+    np.testing.assert_array_equal(budgets, np.minimum(expected, worthwhile))
+    np.testing.assert_allclose(price, rate * (1 - rate) ** 3, rtol=1e-12)
+
+
+def test_rates_take_no_matrix_of_tied_steps():
+    # All steps of the smaller rate are worth the same, 64 for each of 50,000 queries.
+    rates = np.repeat([1e-15, 0.5], [50_000, 100])
+    tracemalloc.start()
+    budgets, _ = allocate_rates(rates, 10.0, max_budget=64)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert budgets.sum() == 10 * 50_100
+    assert peak < 20 * rates.nbytes
+
+
+# --- bins ------------------------------------------------------------------------
+
+
+def brute_force_bins(marginals, sizes, budget):
+    n_bins, max_budget = marginals.shape
+    limit = math.floor(budget * sizes.sum())
+    return max(
+        objective(marginals * sizes[:, None], choice)
+        for choice in itertools.product(range(max_budget + 1), repeat=n_bins)
+        if sizes @ choice <= limit
+    )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_bins_against_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    marginals = random_rows(rng, 3, 3)
+    sizes = rng.integers(1, 9, 3)
+    budget = rng.integers(0, 26) / 8
+    budgets = allocate_bins(marginals, sizes, budget)
+    assert sizes @ budgets <= math.floor(budget * sizes.sum())
+    assert (budgets <= (marginals > 0).sum(axis=1)).all()
+    gains = marginals * sizes[:, None]
+    best = brute_force_bins(marginals, sizes, budget)
+    assert objective(gains, budgets) <= best + 1e-12
+    assert best - objective(gains, budgets) <= max(gains.max(), 0) + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bins_of_equal_size_are_optimal(seed):
+    rng = np.random.default_rng(seed)
+    marginals, sizes = random_rows(rng, 3, 3), np.full(3, 5)
+    budget = rng.integers(0, 26) / 8
+    budgets = allocate_bins(marginals, sizes, budget)
+    best = brute_force_bins(marginals, sizes, budget)
+    assert objective(marginals * 5, budgets) == pytest.approx(best, abs=1e-12)
+
+
+def test_bins_of_one_query_are_queries():
+    marginals = random_rows(np.random.default_rng(7), 30, 5)
+    for budget in (0.0, 0.4, 1.7, 5.0):
+        np.testing.assert_array_equal(
+            allocate_bins(marginals, np.ones(30, dtype=int), budget),
+            allocate(marginals, budget)[0],
+        )
+
+
+def test_bins_go_on_with_a_smaller_bin():
+    marginals = np.array([[0.9, 0.8], [0.5, 0.4]])
+    # 14 samples: after the first step of the large bin only the small one fits.
+    budgets = allocate_bins(marginals, np.array([10, 2]), 14 / 12)
+    assert budgets.tolist() == [1, 2]
+    # The large bin, stopped once, is not taken up again.
+    budgets = allocate_bins(marginals, np.array([10, 2]), 19 / 12)
+    assert budgets.tolist() == [1, 2]
+
+
+def test_bins_pay_min_budget_first():
+    marginals = np.array([[0.1, 0.05, 0.0], [0.0, 0.0, 0.0]])
+    budgets = allocate_bins(marginals, np.array([3, 4]), 1.5, min_budget=1)
+    assert budgets.tolist() == [2, 1]
+
+
+# --- bad input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solve", [allocate, lambda rows, _: allocation_path(rows)])
+@pytest.mark.parametrize("bad", [[0.1, 0.2], [0.5, np.nan], [np.inf, 0], [0, -np.inf]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bad_row_is_named(solve, bad, dtype):
+    marginals = np.tile(np.array([0.5, 0.25], dtype=dtype), (70_000, 1))
+    marginals[[40_123, 60_000]] = bad
+    with pytest.raises(ValueError, match=r"in row 40123\. Repair them with concave_re"):
+        solve(marginals, 1.0)
+
+
+def test_extreme_finite_marginals_are_accepted():
+    largest = np.finfo(np.float32).max
+    marginals = np.array([[largest, -largest]], dtype=np.float32)
+    assert allocate(marginals, 1.0) == (np.array([1]), largest)
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda **bounds: allocate(np.ones((4, 3)), **bounds),
+        lambda **bounds: allocate_rates(np.ones(4), max_budget=3, **bounds),
+        lambda **bounds: allocate_bins(np.ones((2, 3)), np.array([2, 2]), **bounds),
+        lambda **bounds: allocate(np.ones((4, 3)), costs=1.0, **bounds),
+    ],
+)
+def test_budget_below_min_budget(solve):
+    with pytest.raises(
+        ValueError,
+        match=r"budget=1\.5 does not pay for min_budget=2, which takes 2 per",
+    ):
+        solve(budget=1.5, min_budget=2)
+
+
+@pytest.mark.parametrize(
+    ("costs", "match"),
+    [
+        ([1.0, 2.0, 3.0], r"costs has shape \(3,\).*one per query \(2,\).*\(2, 4\)"),
+        (
+            [1.0, 0.0],
+            r"costs must be positive and finite, got values from 0\.0 to 1\.0",
+        ),
+        ([1.0, -2.0], r"got values from -2\.0 to 1\.0"),
+        (np.nan, r"got values from nan to nan"),
+        ([1.0, np.inf], r"got values from 1\.0 to inf"),
+        # Falling costs make the later samples the better bargain.
+        (np.tile([8.0, 4.0, 2.0, 1.0], (2, 1)), r"non-increasing .* in row 0"),
+    ],
+)
+def test_bad_costs(costs, match):
+    with pytest.raises(ValueError, match=match):
+        allocate(np.ones((2, 4)), 1.0, costs=costs)
+
+
+def test_budget_below_mandatory_costs():
+    with pytest.raises(ValueError, match=r"min_budget=1, which takes 3 per query"):
+        allocate(np.ones((2, 4)), 2.0, min_budget=1, costs=[2.0, 4.0])
