@@ -5,8 +5,6 @@ Pure functions on checked arrays. Axes are named as in the glossary: a reward ta
 routing with the weak decoder first.
 """
 
-import warnings
-
 import numpy as np
 from scipy.optimize import isotonic_regression
 from scipy.special import expit
@@ -155,10 +153,11 @@ def expected_rewards(rewards, budgets, *, empty_reward=0.0, replacement="auto"):
     sampled = np.flatnonzero(budgets > 0)
     if sampled.size == 0:
         return expected
-    largest = int(budgets.max())
     for n_samples, rows, ascending in _rows_by_sample_count(rewards[sampled]):
-        weights = best_of_weights(n_samples, largest, replacement=replacement)
-        own = weights.T[budgets[sampled[rows]] - 1]  # (rows, n_samples)
+        drawn = budgets[sampled[rows]]
+        most = int(drawn.max())
+        weights = best_of_weights(n_samples, most, replacement=replacement)
+        own = weights.T[drawn - 1]  # (rows, n_samples)
         expected[sampled[rows]] = np.einsum("ij,ij->i", ascending, own)
     return expected
 
@@ -227,7 +226,7 @@ def rate_marginals(rates, max_budget):
 
 
 def mixture_marginals(weights, rates, max_budget):
-    """Marginal rewards under a distribution over success rates, Σ_g w_g λ_g(1−λ_g)^(b−1).
+    """Marginal rewards under a distribution over rates, Σ_g w_g λ_g (1−λ_g)^(b−1).
 
     Integrating over the rate instead of plugging in its mean keeps a query that is
     probably hopeless from attracting many samples.
@@ -277,8 +276,10 @@ def preferences(rewards):
     """
     weak, strong = rewards[:, 0], rewards[:, 1]
     # One strong sample at a time: memory stays that of the table.
-    means = [np.nanmean(expit(sample[:, None] - weak), axis=1) for sample in strong.T]
-    return np.nanmean(means, axis=0)
+    totals = sum(
+        np.nansum(expit(sample[:, None] - weak), axis=1) for sample in strong.T
+    )
+    return totals / (np.isfinite(weak).sum(axis=1) * np.isfinite(strong).sum(axis=1))
 
 
 def concave_repair(marginals):
@@ -311,30 +312,3 @@ def concave_repair(marginals):
     for row in np.flatnonzero(rising):
         repaired[row] = isotonic_regression(marginals[row], increasing=False).x
     return repaired
-
-
-def warn_beyond_samples(rewards, max_budget):
-    """Warn if curves up to `max_budget` reach beyond every row of the table.
-
-    Parameters
-    ----------
-    rewards : ndarray of shape (n_queries, n_samples)
-        Reward table.
-    max_budget : int
-        Largest budget asked for.
-
-    Warns
-    -----
-    UserWarning
-        If no row has `max_budget` samples; the message names the estimator used.
-    """
-    n_samples = int(np.isfinite(rewards).sum(axis=-1).max())
-    if max_budget > n_samples:
-        warnings.warn(
-            f"max_budget={max_budget} is above the {n_samples} samples per query that "
-            "the table supports: beyond them, observed curves draw the samples with "
-            "replacement, which understates what further samples bring. Grade more "
-            "samples, or lower max_budget.",
-            UserWarning,
-            stacklevel=3,
-        )

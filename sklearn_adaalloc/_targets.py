@@ -110,7 +110,7 @@ class RateDistribution:
         self.max_budget = max_budget
 
     def labels(self, rewards):
-        """Log likelihood of each rate, its largest 0 in each row, (n_queries, n_rates)."""
+        """Log likelihood of each rate, 0 at its largest, (n_queries, n_rates)."""
         successes = np.nansum(rewards, axis=1)[:, None]
         failures = np.isfinite(rewards).sum(axis=1)[:, None] - successes
         log_likelihood = xlogy(successes, self.rates) + xlog1py(failures, -self.rates)
@@ -200,7 +200,7 @@ class MarginalRewards:
         self.max_budget = max_budget
 
     def labels(self, rewards):
-        """Marginal rewards in units of their overall spread, (n_queries, max_budget)."""
+        """Marginal rewards in units of their spread, (n_queries, max_budget)."""
         values = self.values(rewards)
         self.center_ = values.mean(axis=0)
         self.scale_ = np.sqrt(values.var(axis=0).mean()) or 1.0
@@ -245,8 +245,8 @@ class MarginalRewards:
         if max_budget > prediction.shape[1]:
             raise ValueError(
                 f"max_budget={max_budget!r} is above the {prediction.shape[1]} steps "
-                "that the regressor was fitted for. Fit it with a larger max_budget, or "
-                "ask for at most that many."
+                "that the regressor was fitted for. Fit it with a larger max_budget "
+                "or ask for at most that many."
             )
         return concave_repair(prediction[:, :max_budget])
 
@@ -359,7 +359,7 @@ def resolve_target(
     if (rewards.ndim == 3) != (target == "preference"):
         raise ValueError(
             f"target={target!r} does not fit rewards of shape {rewards.shape}. Routing "
-            "tables (n_queries, 2, n_samples) go with target='preference', and only they."
+            "tables (n_queries, 2, n_samples) go with target='preference' alone."
         )
     if target == "success_rate" and has_one_value_per_query(y):
         check_rates(rewards[:, 0])

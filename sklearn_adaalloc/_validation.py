@@ -63,8 +63,8 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
     if np.isinf(table).any():
         row = np.flatnonzero(np.isinf(table).reshape(len(table), -1).any(axis=1))[0]
         raise ValueError(
-            f"rewards contains infinity (inf) in row {row}. Rewards must be finite; mark "
-            "a missing sample with NaN."
+            f"rewards contains infinity (inf) in row {row}. Rewards must be finite; "
+            "mark a missing sample with NaN."
         )
     empty = np.isnan(table).all(axis=-1).reshape(len(table), -1).any(axis=1)
     if empty.any():
@@ -100,6 +100,8 @@ def has_one_value_per_query(rewards):
 
 def _reward_array(rewards):
     """Convert to a float64 array, padding ragged rows with NaN."""
+    if hasattr(rewards, "iloc") and rewards.ndim == 2:
+        rewards = rewards.to_numpy(np.float64, na_value=np.nan)  # pandas' own NA
     try:
         array = np.asarray(rewards)
         if array.dtype.kind == "c":
@@ -112,11 +114,13 @@ def _reward_array(rewards):
                 "text. Expected real numbers."
             ) from None
     try:
-        rows = [np.asarray(row, dtype=np.float64).ravel() for row in rewards]
+        rows = [np.atleast_1d(np.asarray(row, dtype=np.float64)) for row in rewards]
+        if any(row.ndim > 1 for row in rows):
+            raise ValueError("only two axes may be ragged; pad with NaN")
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"rewards could not be read as numbers: {error}. Expected an array of shape "
-            "(n_queries, n_samples), or a list with one list of rewards per query."
+            f"rewards could not be read as numbers: {error}. Expected an array of "
+            "shape (n_queries, n_samples), or a list of one list per query."
         ) from error
     table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
     for i, row in enumerate(rows):
@@ -168,15 +172,15 @@ def check_rates(rates):
     rates = np.asarray(rates, dtype=np.float64)
     if rates.ndim != 1 or rates.size == 0:
         raise ValueError(
-            f"rates has shape {rates.shape}. Expected one success rate per query, shape "
-            "(n_queries,), and at least one query."
+            f"rates has shape {rates.shape}. Expected one success rate per query, "
+            "shape (n_queries,), and at least one query."
         )
     bad = ~((rates >= 0) & (rates <= 1))
     if bad.any():
         row = np.flatnonzero(bad)[0]
         raise ValueError(
-            f"success rates must lie in [0, 1], got {rates[row]:g} in row {row}. Clip or "
-            "calibrate them first, or give the graded samples themselves."
+            f"success rates must lie in [0, 1], got {rates[row]:g} in row {row}. Clip "
+            "or calibrate them first, or give the graded samples themselves."
         )
     return rates
 
@@ -223,11 +227,13 @@ def check_marginals(marginals, *, n_queries=None):
             f"and {len(marginals)}. Give one row of marginals per query."
         )
     # A sum is finite only if every term is: no boolean array as large as the table.
-    if not np.isfinite(marginals.sum(dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = marginals.sum(dtype=np.float64)
+    if not np.isfinite(total) and not np.isfinite(marginals).all():
         bad = np.argwhere(~np.isfinite(marginals))
         raise ValueError(
-            f"marginals is not finite in row {bad[0, 0]}, step {bad[0, 1] + 1}. Predicted "
-            "marginal rewards must be finite numbers."
+            f"marginals is not finite in row {bad[0, 0]}, step {bad[0, 1] + 1}. "
+            "Predicted marginal rewards must be finite numbers."
         )
     return marginals
 
@@ -269,16 +275,16 @@ def check_budget(budget, *, min_budget=0, max_budget=None):
         )
     if budget < min_budget:
         raise ValueError(
-            f"budget={budget!r} is below min_budget={min_budget!r}: every query gets at "
-            "least min_budget samples. Raise budget or lower min_budget."
+            f"budget={budget!r} is below min_budget={min_budget!r}: every query gets "
+            "at least min_budget samples. Raise budget or lower min_budget."
         )
     if max_budget is not None:
         max_budget = check_whole(max_budget, "max_budget", least=1)
         if budget > max_budget:
             raise ValueError(
-                f"budget={budget!r} is above max_budget={max_budget!r}: no query may get "
-                "more than max_budget samples, so the mean cannot either. Lower budget "
-                "or raise max_budget."
+                f"budget={budget!r} is above max_budget={max_budget!r}: no query may "
+                "get more than max_budget samples, so the mean cannot either. Lower "
+                "budget or raise max_budget."
             )
     return float(budget), min_budget, max_budget
 
@@ -314,13 +320,13 @@ def check_budgets(budgets, *, n_queries=None, max_budget=None):
     budgets = np.asarray(budgets)
     if budgets.ndim != 1 or budgets.dtype.kind not in "iufb":
         raise ValueError(
-            f"budgets has shape {budgets.shape} and dtype {budgets.dtype}. Expected one "
-            "whole number of samples per query, shape (n_queries,)."
+            f"budgets has shape {budgets.shape} and dtype {budgets.dtype}. Expected "
+            "one whole number of samples per query, shape (n_queries,)."
         )
     if n_queries is not None and len(budgets) != n_queries:
         raise ValueError(
-            f"rewards and budgets have inconsistent numbers of queries: {n_queries} and "
-            f"{len(budgets)}. Give one budget per query."
+            f"rewards and budgets have inconsistent numbers of queries: {n_queries} "
+            f"and {len(budgets)}. Give one budget per query."
         )
     bad = ~(np.isfinite(budgets) & (budgets >= 0) & (budgets == np.floor(budgets)))
     if bad.any():

@@ -6,8 +6,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._curves import expected_rewards, warn_beyond_samples
 from sklearn_adaalloc._validation import check_budget, check_rewards
+from sklearn_adaalloc.metrics import expected_reward_score
+from sklearn_adaalloc.metrics._expected_reward import warn_beyond_samples
 
 
 class BaseAllocator(BaseEstimator):
@@ -41,14 +42,19 @@ class BaseAllocator(BaseEstimator):
         """
         if y is None:
             raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the "
-                "target y is None. Give the reward table."
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None. Give the reward table."
             )
         rewards = check_rewards(y, n_queries=_num_samples(X))
         self.n_steps_ = 1 if rewards.ndim == 3 else rewards.shape[-1]
         _, _, max_budget = self._check_budget()
-        if rewards.ndim == 2:
-            warn_beyond_samples(rewards, max_budget)
+        if rewards.ndim == 3 and max_budget != 1:
+            raise ValueError(
+                f"max_budget={max_budget!r} is not accepted for routing. Expected 1: a "
+                "query goes to the weak decoder (0) or to the strong one (1)."
+            )
+        if self.max_budget is not None:
+            warn_beyond_samples(rewards, max_budget, name="max_budget")
         self._fit(X, rewards)
         return self
 
@@ -67,10 +73,7 @@ class BaseAllocator(BaseEstimator):
         score : float
             Mean over queries of the expected best of b samples (Eq. 9 and 10).
         """
-        budgets = self.predict(X)
-        rewards = check_rewards(y, n_queries=len(budgets))
-        expected = expected_rewards(rewards, budgets, empty_reward=self.empty_reward)
-        return float(expected.mean())
+        return expected_reward_score(y, self.predict(X), empty_reward=self.empty_reward)
 
     def _check_budget(self):
         """Checked budget, min_budget and max_budget; the table's length by default."""
@@ -139,7 +142,7 @@ class RegressorAllocator(BaseAllocator):
 
     @abstractmethod
     def _allocate(self, marginals):
-        """Turn predicted marginals (n_queries, max_budget) into budgets (n_queries,)."""
+        """Turn marginals (n_queries, max_budget) into budgets (n_queries,)."""
 
     def _fit(self, X, rewards):
         self.regressor_ = self._new_regressor().fit(X, rewards)
@@ -152,16 +155,15 @@ class RegressorAllocator(BaseAllocator):
         if self.regressor is None:
             from sklearn_adaalloc.regressors import MLPRewardRegressor
 
-            _, _, max_budget = self._check_budget()
             return MLPRewardRegressor(
-                max_budget=max_budget,
+                max_budget=self.max_budget,
                 empty_reward=self.empty_reward,
                 random_state=self.random_state,
             )
         if not hasattr(self.regressor, "predict_marginals"):
             raise ValueError(
-                f"regressor={self.regressor!r} has no method predict_marginals. Expected "
-                "a reward regressor; wrap a plain one, as in "
+                f"regressor={self.regressor!r} has no method predict_marginals. "
+                "Expected a reward regressor; wrap a plain one, as in "
                 f"RewardRegressor({type(self.regressor).__name__}())."
             )
         return clone(self.regressor)

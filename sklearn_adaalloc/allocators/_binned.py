@@ -16,10 +16,11 @@ from sklearn_adaalloc.allocators._base import RegressorAllocator
 class BinnedAllocator(RegressorAllocator):
     """Give each query the budget of its bin of predicted first marginal reward.
 
-    `fit` trains the regressor on one part of the queries and cuts the other into bins by
-    predicted first marginal reward. The *observed* reward curves of each bin are averaged
-    and the budget problem is solved with one budget per bin, so each query is decided
-    alone and the budget is kept on average over queries like those of `fit`.
+    `fit` trains the regressor on one part of the queries and cuts the other into bins
+    by predicted first marginal reward. The *observed* reward curves of each bin are
+    averaged, leaning on the predicted ones where queries are few, and the budget
+    problem is solved with one budget per bin. So each query is decided alone and the
+    budget is kept on average over queries like those of `fit`.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class BinnedAllocator(RegressorAllocator):
     bin_sizes_ : ndarray of shape (n_bins,)
         Calibration queries in each bin.
     bin_marginals_ : ndarray of shape (n_bins, max_budget)
-        Observed mean marginal rewards of each bin, repaired to be non-increasing.
+        Mean marginal rewards of each bin, repaired to be non-increasing.
     bin_budgets_ : ndarray of shape (n_bins,)
         Budget of each bin at the current `budget`.
     realised_budget_ : float
@@ -134,7 +135,7 @@ class BinnedAllocator(RegressorAllocator):
         return float(np.average(self.bin_budgets_, weights=self.bin_sizes_))
 
     def _split(self, n_queries):
-        """Rows for the regressor and rows for the bins; all for both if it is frozen."""
+        """Rows for the regressor and for the bins; all for both if it is frozen."""
         holdout = check_in_interval(self.holdout, "holdout", 0, 1)
         rows = np.arange(n_queries)
         if isinstance(self.regressor, FrozenEstimator):
@@ -143,27 +144,77 @@ class BinnedAllocator(RegressorAllocator):
         return train_test_split(rows, test_size=holdout, random_state=random_state)
 
     def _calibrate(self, X, rewards):
-        """Cut calibration queries into bins and keep the observed curves of each."""
+        """Cut calibration queries into bins and keep the mean curve of each."""
         _, _, max_budget = self._check_budget()
-        scores = self.regressor_.predict_marginals(X, max_budget)[:, 0]
-        edges = _bin_edges(scores, self.n_bins, self.strategy)
-        occupied, bins = np.unique(np.digitize(scores, edges), return_inverse=True)
-        # An empty bin has no curve of its own: it joins the occupied one below it.
-        self.bin_edges_ = edges[occupied[1:] - 1]
+        predicted = self.regressor_.predict_marginals(X, max_budget)
+        self.bin_edges_ = _bin_edges(predicted[:, 0], self.n_bins, self.strategy)
+        bins = np.digitize(predicted[:, 0], self.bin_edges_)
         self.bin_sizes_ = np.bincount(bins)
-        marginals = marginal_rewards(
-            rewards, max_budget, empty_reward=self.empty_reward
-        )
-        sums = np.zeros((len(occupied), max_budget))
-        np.add.at(sums, bins, marginals)
-        self.bin_marginals_ = concave_repair(sums / self.bin_sizes_[:, None])
+        observed = marginal_rewards(rewards, max_budget, empty_reward=self.empty_reward)
+        self.bin_marginals_ = concave_repair(bin_means(observed, predicted, bins))
 
     def _allocate(self, marginals):
         return self.bin_budgets_[np.digitize(marginals[:, 0], self.bin_edges_)]
 
 
+def bin_means(observed, predicted, bins):
+    r"""Mean marginal rewards of each bin: observed, but for the noise of few queries.
+
+    The mean observed curve of n queries is the truth plus noise, and an allocation on
+    noise loses to a uniform one. With :math:`\sigma^2` the spread of observed minus
+    predicted curves within bins and :math:`\tau^2` that of their means beyond what
+    :math:`\sigma^2 / n` explains, the best linear estimate moves from the predicted
+    mean towards the observed one by :math:`\tau^2 / (\tau^2 + \sigma^2 / n)`: all the
+    way where bins are large or predictions wrong, hardly where they are small and
+    right.
+
+    Parameters
+    ----------
+    observed, predicted : ndarray of shape (n_queries, max_budget)
+        Marginal rewards.
+    bins : ndarray of shape (n_queries,)
+        Bin of each query; no bin is empty.
+
+    Returns
+    -------
+    means : ndarray of shape (n_bins, max_budget)
+
+    References
+    ----------
+    Efron and Morris, "Data analysis using Stein's estimator and its generalizations",
+    JASA 1975.
+    """
+    sizes = np.bincount(bins)
+    membership = np.eye(len(sizes))[bins] / sizes[bins, None]  # (n_queries, n_bins)
+    error = observed - predicted
+    mean_error = membership.T @ error
+    n_free = len(bins) - len(sizes)
+    if n_free == 0:  # one query a bin: nothing tells noise from error
+        return membership.T @ predicted
+    within = np.square(error - mean_error[bins]).sum() / n_free
+    total = (sizes * np.square(mean_error).sum(axis=1)).sum()
+    between = max(0.0, (total - len(sizes) * within) / len(bins))
+    noise = within / sizes
+    trust = np.divide(
+        between, between + noise, out=np.zeros(len(sizes)), where=between > 0
+    )
+    return membership.T @ predicted + trust[:, None] * mean_error
+
+
 def _bin_edges(scores, n_bins, strategy):
-    """Inner edges between bins of equally many scores or of equal width."""
+    """Inner edges between bins of equally many scores or of equal width.
+
+    Each edge moves halfway between the scores on its two sides: on a score itself, the
+    rounding of a prediction, which changes with its batch, would decide the bin. Edges
+    with no score between them become one, so that no bin is empty.
+    """
     if strategy == "quantile":
-        return np.unique(np.quantile(scores, np.arange(1, n_bins) / n_bins))
-    return np.linspace(scores.min(), scores.max(), n_bins + 1)[1:-1]
+        edges = np.quantile(scores, np.arange(1, n_bins) / n_bins)
+    else:
+        edges = np.linspace(scores.min(), scores.max(), n_bins + 1)[1:-1]
+    levels = np.unique(scores)
+    apart = np.diff(levels) > 1e-9 * np.abs(levels).max()  # others are ties, rounded
+    levels = levels[np.concatenate([[True], apart])]
+    above = np.unique(np.searchsorted(levels, edges))
+    above = above[(above > 0) & (above < len(levels))]
+    return (levels[above - 1] + levels[above]) / 2

@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._curves import concave_repair, marginal_rewards
+from sklearn_adaalloc._solvers import _count_steps
 from sklearn_adaalloc._validation import check_choice
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
@@ -26,7 +27,8 @@ class DummyAllocator(BaseAllocator):
         Mean number of samples per query that may be spent. May be changed after `fit`.
     allocator : estimator, default=None
         For "shuffled": the allocator whose budgets are permuted; its own `budget` is
-        replaced by this one's. None means `AdaptiveAllocator()`.
+        replaced by this one's. None means an `AdaptiveAllocator` with the bounds and
+        the `random_state` given here.
     min_budget : int, default=0
         Least number of samples of any query.
     max_budget : int, default=None
@@ -39,7 +41,7 @@ class DummyAllocator(BaseAllocator):
 
     Attributes
     ----------
-    mean_marginals_ : ndarray of shape (n_steps_,)
+    mean_marginals_ : ndarray of shape (max_budget,)
         Marginal rewards of the mean query of `fit`.
     n_steps_ : int
         Number of samples in the table of `fit`, 1 for a routing table.
@@ -96,12 +98,14 @@ class DummyAllocator(BaseAllocator):
             self.allocator_.set_params(budget=budget)
             return random_state.permutation(self.allocator_.predict(X))
         n_queries = _num_samples(X)
-        # As floor(budget * i) grows it steps by floor or ceil: mixed evenly.
-        even = np.diff(np.floor(budget * np.arange(n_queries + 1))).astype(np.int64)
+        if n_queries == 0:
+            raise ValueError("X has 0 queries. Give at least one.")
+        n_free = _count_steps(budget, n_queries, min_budget)
         if self.strategy == "uniform":
-            return even
+            # As floor(i * free / n) grows it steps by floor or ceil: mixed evenly.
+            even = np.diff(np.arange(n_queries + 1) * n_free // n_queries)
+            return min_budget + even
         slots = np.repeat(np.arange(n_queries), max_budget - min_budget)
-        n_free = even.sum() - min_budget * n_queries
         drawn = random_state.choice(slots, size=n_free, replace=False)
         return min_budget + np.bincount(drawn, minlength=n_queries)
 
@@ -128,9 +132,13 @@ class DummyAllocator(BaseAllocator):
         )
         self.mean_marginals_ = concave_repair(marginals.mean(axis=0, keepdims=True))[0]
         if self.strategy == "shuffled":
-            allocator = (
-                AdaptiveAllocator() if self.allocator is None else self.allocator
+            default = AdaptiveAllocator(
+                min_budget=self.min_budget,
+                max_budget=self.max_budget,
+                empty_reward=self.empty_reward,
+                random_state=self.random_state,
             )
+            allocator = default if self.allocator is None else self.allocator
             allocator = clone(allocator).set_params(budget=self.budget)
             self.allocator_ = allocator.fit(X, rewards)
 

@@ -14,6 +14,7 @@ from sklearn_adaalloc.metrics._budget_curve import (
 from sklearn_adaalloc.metrics._displays import AllocationDisplay, BudgetCurveDisplay
 from sklearn_adaalloc.metrics._expected_reward import (
     expected_reward_score,
+    mean_budget_score,
     net_reward_score,
 )
 from sklearn_adaalloc.metrics._prediction import calibration_table, prediction_report
@@ -37,6 +38,7 @@ __all__ = [
     "expected_reward_interval",
     "expected_reward_score",
     "gap_recovered_score",
+    "mean_budget_score",
     "net_reward_score",
     "oracle_budgets",
     "paired_difference",

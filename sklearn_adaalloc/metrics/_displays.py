@@ -85,11 +85,8 @@ class BudgetCurveDisplay:
             self.lines_[name] = _draw(ax, curve, name, line_kwargs or {})
         if plot_uniform:
             self.lines_["uniform"] = _draw(ax, self.uniform, "uniform", UNIFORM_STYLE)
-        ax.set(
-            xlabel=spend_label(self.routing),
-            ylabel="expected reward per query",
-            xlim=(self.uniform.spend[0], self.uniform.spend[-1]),
-        )
+        ax.set(xlabel=spend_label(self.routing), ylabel="expected reward per query")
+        ax.margins(x=0)
         ax.legend(loc="lower right", frameon=False)
         return self
 
@@ -262,10 +259,8 @@ class AllocationDisplay:
         ax = self.ax_ = new_axes(ax)
         self.figure_ = ax.figure
         draw(ax, "strong calls" if self.routing else "samples")
-        ax.set(
-            xlabel=spend_label(self.routing),
-            xlim=(self.spend[0], self.spend[-1]),
-        )
+        ax.set_xlabel(spend_label(self.routing))
+        ax.margins(x=0)
         return self
 
     def _plot_lines(self, ax, unit):

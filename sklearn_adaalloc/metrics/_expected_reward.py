@@ -73,6 +73,39 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0):
     return float(query_rewards(rewards, budgets, empty_reward=empty_reward).mean())
 
 
+def mean_budget_score(rewards, budgets):
+    """Mean number of samples given to a query: the realised spend.
+
+    It stands beside a score of rewards in a search over budgets, where an allocator may
+    leave money unspent, as ``make_scorer(mean_budget_score)``.
+
+    Parameters
+    ----------
+    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Reward table; only checked against the budgets.
+    budgets : array-like of shape (n_queries,)
+        Samples given to each query; in routing 0 = weak, 1 = strong.
+
+    Returns
+    -------
+    spend : float
+        Samples per query; in routing, the share of queries sent to the strong decoder.
+
+    Raises
+    ------
+    ValueError
+        If the table or a budget is not acceptable, or their numbers differ.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import mean_budget_score
+    >>> mean_budget_score([[0, 1], [1, 1]], [2, 1])
+    1.5
+    """
+    rewards = check_rewards(rewards)
+    return float(check_budgets(budgets, n_queries=len(rewards)).mean())
+
+
 def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
     """Score budgets by expected reward minus what the samples cost.
 

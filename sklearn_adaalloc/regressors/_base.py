@@ -8,10 +8,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
-from sklearn_adaalloc._curves import warn_beyond_samples
 from sklearn_adaalloc._targets import resolve_target
 from sklearn_adaalloc._validation import check_whole, has_one_value_per_query
 from sklearn_adaalloc.metrics import prediction_report
+from sklearn_adaalloc.metrics._expected_reward import warn_beyond_samples
 
 
 def _predicts_rate_distribution(regressor):
@@ -24,8 +24,9 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
 
     A subclass has the parameters `target`, `max_budget` and `empty_reward` and two
     methods: ``_fit(X, rewards)`` learns from the checked features and table, and
-    ``_predict(X)`` returns a prediction in the sense of :mod:`sklearn_adaalloc._targets`.
-    `_binary_target` says what target="auto" takes for 0/1 rewards.
+    ``_predict(X)`` returns a prediction in the sense of
+    :mod:`sklearn_adaalloc._targets`. `_binary_target` says what
+    target="auto" takes for 0/1 rewards.
     """
 
     _binary_target = "rate_distribution"
@@ -54,8 +55,8 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
         """
         if y is None:
             raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the "
-                "target y is None. Give the reward table."
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None. Give the reward table."
             )
         X = self._check_queries(X, reset=True)
         if self.max_budget is not None:
@@ -72,8 +73,8 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
         self.rates_ = self._target.rates
         self.n_steps_ = 1 if rewards.ndim == 3 else self.max_budget or rewards.shape[1]
         self._one_column = has_one_value_per_query(y)
-        if self.target_ == "marginal_rewards":
-            warn_beyond_samples(rewards, self.n_steps_)
+        if self.target_ == "marginal_rewards" and self.max_budget is not None:
+            warn_beyond_samples(rewards, self.max_budget, name="max_budget")
         self._fit(X, rewards)
         return self
 

@@ -131,7 +131,8 @@ class MLPRewardRegressor(BaseRewardRegressor):
         X = _dense(X)
         self._mean = X.mean(axis=0, dtype=np.float64)
         spread = X.std(axis=0, dtype=np.float64)
-        self._scale = np.where(spread > 0, spread, 1.0)
+        rounding = 10 * np.finfo(np.float64).eps * np.abs(self._mean)
+        self._scale = np.where(spread > rounding, spread, 1.0)  # 1 if constant
         labels = self._target.labels(rewards)
         self.weights_, self.history_ = fit_mlp_ensemble(
             ((X - self._mean) / self._scale).astype(np.float32),

@@ -20,7 +20,7 @@ def cross_entropy(outputs, labels):
 
 
 def mixture_likelihood(outputs, labels):
-    """−log Σ_g w_g L_g, with labels log L_g and logits of w; (..., n_rates) -> (...)."""
+    """−log Σ_g w_g L_g, from log L_g and logits of w; (..., n_rates) -> (...)."""
     return -torch.logsumexp(torch.log_softmax(outputs, dim=-1) + labels, dim=-1)
 
 
@@ -79,7 +79,7 @@ class MLPEnsemble(nn.Module):
         return outputs.transpose(0, 1)
 
     def arrays(self):
-        """Weights for NumPy: hidden and output (members, in, out), biases (members, 1, out)."""
+        """Hidden weight, hidden bias, output weight, output bias; members first."""
         parameters = (
             self.relevance * self.hidden_weight,
             self.hidden_bias,
@@ -160,7 +160,7 @@ class CrossFittedNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Sum over members of the mean loss on the rows that count for each."""
-        labels, mask = y_true["labels"], y_true["training"]
+        labels, mask = (y_true[key].to(y_pred.device) for key in ("labels", "training"))
         loss = self.criterion_(
             y_pred, labels[:, None].expand_as(y_pred)
         )  # (n, members)
@@ -262,7 +262,7 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
     dataset = TableDataset(features, labels, training)
     relevance = feature_relevance(features, values, training)
     # torch draws from its global generator: fork it, so that the caller's is untouched.
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(options["random_state"].randint(2**31 - 1)))
         net = CrossFittedNet(
             MLPEnsemble,

@@ -1,6 +1,6 @@
-import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._curves import marginal_rewards
@@ -12,9 +12,6 @@ from sklearn_adaalloc.metrics import (
     budget_curve,
     expected_reward_score,
 )
-
-matplotlib.use("agg")
-pyplot = pytest.importorskip("matplotlib.pyplot")
 
 REWARDS = make_reward_table(30, 6, random_state=0).rewards
 MARGINALS = np.sort(np.random.default_rng(0).random((30, 6)))[:, ::-1]
@@ -163,3 +160,13 @@ def test_allocation_needs_three_queries():
 def test_allocation_of_unknown_kind():
     with pytest.raises(ValueError, match=r"kind='pie' .* \['lines', 'stacked'\]"):
         AllocationDisplay.from_predictions(REWARDS, MARGINALS, kind="pie")
+
+
+@pytest.mark.parametrize("kind", ["lines", "stacked"])
+def test_a_policy_that_buys_nothing_can_still_be_drawn(kind):
+    nothing = np.zeros_like(MARGINALS)
+    allocation = AllocationDisplay.from_predictions(REWARDS, nothing, kind=kind)
+    np.testing.assert_array_equal(allocation.spend, [0])
+    curve = BudgetCurveDisplay.from_predictions(REWARDS, nothing)
+    np.testing.assert_array_equal(curve.lines_["policy"].get_xydata(), [[0, 0]])
+    allocation.figure_.canvas.draw()

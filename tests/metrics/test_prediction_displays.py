@@ -1,6 +1,6 @@
-import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._curves import preferences
@@ -10,9 +10,6 @@ from sklearn_adaalloc.metrics import (
     SuccessRateDisplay,
     calibration_table,
 )
-
-matplotlib.use("agg")
-pyplot = pytest.importorskip("matplotlib.pyplot")
 
 REWARDS = make_reward_table(60, 6, random_state=0).rewards
 RATES = REWARDS.mean(axis=1)

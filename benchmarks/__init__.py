@@ -1,0 +1,1 @@
+"""Runnable scripts, each of which prints a table and writes its figures."""
