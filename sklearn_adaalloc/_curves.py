@@ -252,7 +252,9 @@ def mixture_marginals(weights, rates, max_budget):
     >>> mixture_marginals(np.array([[0.5, 0.5]]), np.array([0.0, 1.0]), 2)
     array([[0.5, 0. ]])
     """
-    return weights @ rate_marginals(rates, max_budget)
+    marginals = weights @ rate_marginals(rates, max_budget)
+    # Rounding may let a step rise by its last bit.
+    return np.minimum.accumulate(marginals, axis=1)
 
 
 def preferences(rewards):

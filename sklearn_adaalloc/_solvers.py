@@ -14,20 +14,15 @@ steps above some price. Three rules hold for every function here:
 - beyond `min_budget`, rows of marginals are non-increasing, see
   :func:`~sklearn_adaalloc._curves.concave_repair`.
 
-Pure functions on checked arrays. The two for large batches find the price roughly from
-a random sample of rows, then exactly among the few steps left in doubt: the sample
+Pure functions on checked arrays. The price of a large batch is found roughly from a
+random sample of rows, then exactly among the few steps left in doubt: the sample
 decides how soon the answer is there, never what it is.
 """
 
-import functools
-
 import numpy as np
 
-_BLOCK = 2**16  # entries read at a time: they and their masks fit the cache
+_BLOCK = 2**17  # entries read at a time: they and their masks fit the cache
 _ROUNDING = 1e-12  # relative: what adding up costs may round off
-_LOG_LEAST, _LOG_MOST = -746.0, 1e-6  # beyond the logs of all positive marginals
-_LOG_SURE = -700.0  # above it no marginal is rounded to 0
-_LOG_ROUNDING = 1e-9  # far more than rounding moves the log of a marginal
 
 
 def allocate(marginals, budget, *, min_budget=0, costs=None):
@@ -76,73 +71,18 @@ def allocate(marginals, budget, *, min_budget=0, costs=None):
     """
     if costs is not None:
         return _allocate_costs(marginals, budget, min_budget, costs)
-    n_steps = _count_steps(budget, len(marginals), min_budget)
+    n_steps = count_steps(budget, len(marginals), min_budget)
     marginals = marginals[:, min_budget:]
-    _check_rows(marginals)
     n_priced = max(n_steps, 1)
-    price = _kth_largest(marginals, n_priced) if n_priced <= marginals.size else 0.0
-    price = max(float(price), 0.0)
+    if n_priced <= marginals.size:
+        price = max(float(_kth_largest(marginals, n_priced)), 0.0)
+    else:  # the budget pays for more than there is
+        _check_rows(marginals)
+        price = 0.0
     budgets, at_least = _steps_above(marginals, price)
     if price > 0:
-        budgets = _buy_ties(budgets, at_least, n_steps)
+        budgets = buy_ties(budgets, at_least, n_steps)
     return min_budget + budgets, price
-
-
-def allocate_rates(rates, budget, *, min_budget=0, max_budget):
-    r"""Allocate for 0/1 rewards with known success rates, without their marginals.
-
-    Equal to :func:`allocate` on the rows :math:`\lambda (1 - \lambda)^{b - 1}`. At a
-    price t a query is worth :math:`1 + \lfloor \log(t / \lambda) / \log(1 - \lambda)
-    \rfloor` samples, within its bounds; bisection on log t finds the price. Memory is
-    that of a few arrays of shape (n_queries,), whatever `max_budget`.
-
-    Parameters
-    ----------
-    rates : ndarray of shape (n_queries,), float64
-        Success rates.
-    budget : float
-        Mean budget per query.
-    min_budget : int, default=0
-        Number of samples that every query gets in any case.
-    max_budget : int
-        Largest budget of one query.
-
-    Returns
-    -------
-    budgets : ndarray of shape (n_queries,), dtype int64
-    price : float
-        As in :func:`allocate`.
-
-    Raises
-    ------
-    ValueError
-        If the budget does not pay for `min_budget`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc._solvers import allocate_rates
-    >>> allocate_rates(np.array([0.5, 0.9, 0.0]), budget=1.0, max_budget=64)
-    (array([2, 1, 0]), 0.25)
-    """
-    n_steps = _count_steps(budget, len(rates), min_budget)
-    with np.errstate(divide="ignore"):  # log(0) = -inf: no price is low enough
-        log_rates, log_failures = np.log(rates), np.log1p(-rates)
-    # At rate 1 a finite slope will do, too steep for a second step at any price.
-    np.maximum(log_failures, -1e4, out=log_failures)
-    curves = log_rates, log_failures, min_budget, max_budget
-    low, high = _bracket_log_price(curves, max(n_steps, 1))
-    budgets, most = np.empty((2, len(rates)), dtype=np.int64)
-    for steps, log_price in ((budgets, high), (most, low)):
-        for rows, block in _rate_steps(log_price, *curves):
-            steps[rows] = block
-    doubt = np.flatnonzero(budgets < most)
-    fewest, budgets[doubt] = budgets[doubt], 0
-    price, budgets[doubt] = _settle(
-        rates[doubt], min_budget, fewest, most[doubt], n_steps - budgets.sum()
-    )
-    budgets += min_budget
-    return budgets, price
 
 
 def allocate_bins(marginals, sizes, budget, *, min_budget=0):
@@ -183,13 +123,12 @@ def allocate_bins(marginals, sizes, budget, *, min_budget=0):
     >>> allocate_bins(marginals, sizes=np.array([10, 20]), budget=1.5)
     array([2, 1])
     """
-    left = _count_steps(budget, int(np.sum(sizes)), min_budget)
+    left = count_steps(budget, int(np.sum(sizes)), min_budget)
     marginals = marginals[:, min_budget:]
     budgets = np.zeros(len(marginals), dtype=np.int64)
     for bin_, step in zip(*allocation_path(marginals), strict=True):
-        # A bin that missed a step stays behind: its later steps cost the same.
-        is_next = budgets[bin_] == step
-        if is_next and marginals[bin_, step] > 0 and sizes[bin_] <= left:
+        # What is left only shrinks: a bin that missed a step misses all later ones.
+        if marginals[bin_, step] > 0 and sizes[bin_] <= left:
             budgets[bin_] += 1
             left -= sizes[bin_]
     return min_budget + budgets
@@ -270,7 +209,7 @@ def _check_costs(costs, shape):
     return np.broadcast_to(costs[:, None] if costs.ndim == 1 else costs, shape)
 
 
-def _count_steps(budget, n_queries, min_budget):
+def count_steps(budget, n_queries, min_budget):
     """Count the samples that a budget pays for beyond the mandatory ones."""
     # The largest K with K / n <= budget, in floating point. floor(budget * n) can lose
     # a sample to rounding (0.29 * 100 < 29) or gain one; here a budget of K / n always
@@ -292,7 +231,9 @@ def _raise_unpaid(budget, min_budget, mean_cost):
 
 def _blocks(marginals):
     """Yield (rows, block): contiguous blocks of rows that fit the cache."""
-    n_rows = max(1, _BLOCK // max(1, marginals.shape[1]))
+    if marginals.size == 0:
+        return
+    n_rows = max(1, _BLOCK // marginals.shape[1])
     for start in range(0, len(marginals), n_rows):
         rows = slice(start, start + n_rows)
         yield rows, np.ascontiguousarray(marginals[rows])
@@ -300,23 +241,23 @@ def _blocks(marginals):
 
 def _check_rows(marginals):
     """Raise unless all rows are finite and non-increasing."""
-    width = marginals.shape[1]
-    if width == 0:
-        return
     for rows, block in _blocks(marginals):
-        falls = block.ravel()[:-1] >= block.ravel()[1:]
-        falls[width - 1 :: width] = True  # from one row to the next
-        # A row that falls holds no NaN, and its ends are its extremes.
-        if falls.all() and np.isfinite(block[:, [0, -1]]).all():
-            continue
-        good = (block[:, :-1] >= block[:, 1:]).all(axis=1) & np.isfinite(block).all(
-            axis=1
-        )
-        bad = np.argmin(good)
-        raise ValueError(
-            f"marginals must be finite and non-increasing along each row, got "
-            f"{block[bad]} in row {rows.start + bad}. Repair them with concave_repair."
-        )
+        _check_block(block, rows.start)
+
+
+def _check_block(block, start):
+    flat, width = block.ravel(), block.shape[1]
+    falls = flat[:-1] >= flat[1:]
+    falls[width - 1 :: width] = True  # from one row to the next
+    # A row that falls holds no NaN, and its ends are its extremes.
+    if falls.all() and all(np.isfinite(block[:, end]).all() for end in (0, -1)):
+        return
+    falls = (block[:, :-1] >= block[:, 1:]).all(axis=1)
+    bad = np.argmin(falls & np.isfinite(block).all(axis=1))
+    raise ValueError(
+        f"marginals must be finite and non-increasing along each row, got {block[bad]} "
+        f"in row {start + bad}. Repair them with concave_repair."
+    )
 
 
 def _kth_largest(marginals, k):
@@ -335,26 +276,24 @@ def _kth_largest(marginals, k):
             return sample[int(rank)]
         return np.inf if rank < 0 else -np.inf
 
-    low, high = quantile(rank + margin), quantile(rank - margin)
     while True:
+        low, high = quantile(rank + margin), quantile(rank - margin)
         n_above, n_within, within = _select(marginals, low, high)
-        margin *= 8  # for when the sample misled
-        if n_above >= k:
-            low, high = high, quantile(rank - margin)
-        elif n_above + n_within < k:
-            low, high = quantile(rank + margin), low
-        elif low == high:
-            return low
-        else:
-            place = n_above + n_within - k
-            within.partition(place)
-            return within[place]
+        if n_above < k <= n_above + n_within:
+            break
+        margin *= 8  # the sample misled
+    if low == high:
+        return low
+    place = n_above + n_within - k
+    within.partition(place)
+    return within[place]
 
 
 def _select(marginals, low, high):
     """Count the entries above `high`, and count and list those from `low` to `high`."""
     n_above, n_within, within = 0, 0, [marginals[:0].ravel()]
-    for _, block in _blocks(marginals):
+    for rows, block in _blocks(marginals):
+        _check_block(block, rows.start)  # while it is in the cache
         above = block > high
         chosen = above ^ (block >= low)
         n_above += np.count_nonzero(above)
@@ -366,8 +305,7 @@ def _select(marginals, low, high):
 
 def _steps_above(marginals, price):
     """Count each row's entries above the price, and those above or at it."""
-    above = np.empty(len(marginals), dtype=np.int64)
-    at_least = np.empty(len(marginals), dtype=np.int64)
+    above, at_least = np.zeros((2, len(marginals)), dtype=np.int64)
     for rows, block in _blocks(marginals):
         above[rows] = at_least[rows] = _sum_rows(block > price)
         equal = block == price
@@ -382,7 +320,7 @@ def _sum_rows(mask):
     return mask.view(np.int8).sum(axis=1, dtype=counter)
 
 
-def _buy_ties(above, at_least, n_steps):
+def buy_ties(above, at_least, n_steps):
     """Complete budgets by steps at the price, lowest step first, then lowest row.
 
     Row i has its steps ``above[i] + 1, ..., at_least[i]`` at the price.
@@ -393,90 +331,9 @@ def _buy_ties(above, at_least, n_steps):
     n_levels = end.max() + 1
     changes = np.bincount(first, minlength=n_levels) - np.bincount(end)
     n_until = np.cumsum(np.cumsum(changes))  # ties at the levels 0, ..., each
-    level = np.searchsorted(n_until, left, side="right")
+    level = np.searchsorted(n_until, left)
     budgets = above.copy()
     budgets[tied] = np.clip(level, first, end)
     one_more = tied[(first <= level) & (level < end)]
     budgets[one_more[: n_steps - budgets.sum()]] += 1
     return budgets
-
-
-def _rate_steps(log_price, log_rates, log_failures, min_budget, max_budget):
-    """Yield (rows, steps at or above a price beyond `min_budget`), block by block."""
-    for start in range(0, len(log_rates), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        steps = log_price - log_rates[rows]
-        with np.errstate(over="ignore"):  # rates near 0: as many steps as there are
-            steps /= log_failures[rows]
-        np.floor(steps, out=steps)
-        steps += 1 - min_budget
-        yield rows, np.clip(steps, 0, max_budget - min_budget, out=steps)
-
-
-def _bracket_log_price(curves, n_steps):
-    """Find two log prices with the price and few other marginals between them."""
-    log_rates, log_failures, *bounds = curves
-    n_queries = len(log_rates)
-    n_sampled = int(np.ceil(n_queries ** (2 / 3)))
-    sampled = np.random.default_rng(0).integers(n_queries, size=n_sampled)
-    count = _counter(log_rates[sampled], log_failures[sampled], *bounds)
-    sample_steps = n_steps * n_sampled / n_queries
-    guess, _ = _bisect(count, sample_steps, _LOG_LEAST, _LOG_MOST, few=0)
-
-    count = _counter(*curves)
-    if count(_LOG_LEAST) < n_steps:  # all are bought, unless rounded to 0
-        return _LOG_LEAST, _LOG_SURE
-    margin = 0.01
-    while not count(guess + margin) < n_steps <= count(guess - margin):
-        margin *= 8  # the sample misled
-    few = n_queries / 64
-    low, high = _bisect(count, n_steps, guess - margin, guess + margin, few)
-    return low - _LOG_ROUNDING, high + _LOG_ROUNDING
-
-
-def _counter(*curves):
-    """Make a function of a log price that counts the steps at or above it."""
-    return functools.cache(
-        lambda log_price: sum(
-            steps.sum() for _, steps in _rate_steps(log_price, *curves)
-        )
-    )
-
-
-def _bisect(count, n_steps, low, high, few):
-    """Narrow a bracket until it holds few steps, or only nearly equal ones."""
-    while count(low) - count(high) > few and high - low > 10 * _LOG_ROUNDING:
-        middle = (low + high) / 2
-        if count(middle) < n_steps:
-            high = middle
-        else:
-            low = middle
-    return low, high
-
-
-def _settle(rates, min_budget, fewest, most, n_steps):
-    """Allocate exactly where only bounds on the budgets are known; price and budgets.
-
-    The steps in doubt are listed once per distinct rate, so that the list stays short
-    however many queries share a rate.
-    """
-    rates, first, inverse, n_equal = np.unique(
-        rates, return_index=True, return_inverse=True, return_counts=True
-    )
-    fewest, n_doubt = fewest[first], (most - fewest)[first]
-    owner = np.repeat(np.arange(len(rates)), n_doubt)
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(n_doubt) - n_doubt, n_doubt)
-    marginals = rates[owner] * (1 - rates[owner]) ** (
-        min_budget + fewest[owner] + place
-    )
-    order = np.argsort(-marginals)
-    n_until = fewest @ n_equal + np.cumsum(n_equal[owner[order]])
-    last = np.searchsorted(n_until, max(n_steps, 1))
-    price = float(marginals[order[last]]) if last < len(order) else 0.0
-    above, at_least = (
-        (fewest + np.bincount(owner[bought], minlength=len(rates)))[inverse]
-        for bought in (marginals > price, marginals >= price)
-    )
-    if price > 0:
-        above = _buy_ties(above, at_least, n_steps)
-    return price, above

@@ -13,10 +13,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from sklearn_adaalloc import _solvers
 from sklearn_adaalloc._curves import rate_marginals
+from sklearn_adaalloc._rate_solver import allocate_rates
 from sklearn_adaalloc._solvers import (
     allocate,
     allocate_bins,
-    allocate_rates,
     allocation_path,
 )
 
@@ -73,6 +73,15 @@ def heap_greedy(marginals, n_steps):
         if step + 1 < marginals.shape[1] and marginals[query, step + 1] > 0:
             heapq.heappush(heap, (-marginals[query, step + 1], step + 1, query))
     return budgets
+
+
+def peak_memory(function):
+    """Peak of the memory that a call allocates, in bytes."""
+    tracemalloc.start()
+    function()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
 
 
 @st.composite
@@ -300,15 +309,13 @@ def test_array_layouts_agree():
 def test_memory_stays_below_that_of_the_marginals():
     rates = np.random.default_rng(4).beta(0.5, 1.5, 50_000)
     marginals = rate_marginals(rates, 64).astype(np.float32)
-    tracemalloc.start()
-    allocate(marginals, 8)
-    _, for_marginals = tracemalloc.get_traced_memory()
-    tracemalloc.reset_peak()
-    allocate_rates(rates, 8, max_budget=10_000)
-    _, for_rates = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert for_marginals < marginals.nbytes
-    assert for_rates < 20 * rates.nbytes
+    constant = np.full_like(marginals, 0.5)
+    assert peak_memory(lambda: allocate(marginals, 8)) < marginals.nbytes / 2
+    assert peak_memory(lambda: allocate(constant, 8)) < constant.nbytes / 2
+    assert (
+        peak_memory(lambda: allocate_rates(rates, 8, max_budget=10_000))
+        < 20 * rates.nbytes
+    )
 
 
 # --- costs -----------------------------------------------------------------------
@@ -433,15 +440,24 @@ def test_constant_rates(rate):
     np.testing.assert_allclose(price, rate * (1 - rate) ** 3, rtol=1e-12)
 
 
+def test_rates_do_not_buy_marginals_that_underflow():
+    # The 61st sample of the first would bring exp(-745.6), which floats round to 0.
+    rates = np.array([1 - np.exp(-745.6 / 60), 0.5])
+    budgets, price = allocate_rates(rates, 64.0, max_budget=64)
+    expected, expected_price = allocate(rate_marginals(rates, 64), 64.0)
+    assert budgets.tolist() == expected.tolist() == [60, 64]
+    assert price == expected_price == 0.0
+
+
 def test_rates_take_no_matrix_of_tied_steps():
     # All steps of the smaller rate are worth the same, 64 for each of 50,000 queries.
     rates = np.repeat([1e-15, 0.5], [50_000, 100])
-    tracemalloc.start()
     budgets, _ = allocate_rates(rates, 10.0, max_budget=64)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert budgets.sum() == 10 * 50_100
-    assert peak < 20 * rates.nbytes
+    assert (
+        peak_memory(lambda: allocate_rates(rates, 10.0, max_budget=64))
+        < 20 * rates.nbytes
+    )
 
 
 # --- bins ------------------------------------------------------------------------

@@ -61,17 +61,17 @@ def main():
     def wanted(outcomes):
         return any(part in outcomes.name for part in options.sets)
 
-    run = Parallel(n_jobs=options.jobs)
+    run = Parallel(n_jobs=options.jobs, return_as="generator")
     tasks = [
         (outcomes, features)
         for outcomes in filter(wanted, best_of_k_sets(options.data))
         for features in outcomes.features
     ]
-    tables = run(delayed(best_of_k_rows)(*task) for task in tasks)
-    for rows in tables:
-        print_table([row for row in rows if row["budget"] in PRINTED])
-    if tables:
-        rows = [row for table in tables for row in table]
+    rows = []
+    for table in run(delayed(best_of_k_rows)(*task) for task in tasks):
+        print_table([row for row in table if row["budget"] in PRINTED])
+        rows += table
+    if rows:
         print("Furthest below uniform at equal spend, over B = 1..32:")
         print_table(furthest_below_uniform(rows))
         write_csv(rows, options.output / "one_shot.csv")
@@ -94,12 +94,13 @@ def best_of_k_rows(outcomes, features):
 def policy_rows(outcomes, features, X, methods):
     """One row per policy and budget; policies are pipelines ending in an allocator."""
     rewards = outcomes.rewards
-    largest = min(LARGEST, rewards.shape[1])
-    # Quarter steps, because saved compute is read off between whole budgets.
-    grid = np.arange(4 * max(outcomes.min_budget, 0.25), 4 * largest + 1) / 4
+    # Finer where curves are steep, because saved compute is read off between points.
+    grid = np.r_[0.25:2:0.25, 2:8:0.5, 8 : LARGEST + 1]
+    grid = grid[(grid >= outcomes.min_budget) & (grid <= rewards.shape[1])]
     uniform = np.array([expected_reward_score(rewards, b) for b in grid])
     budgets = held_out_budgets(outcomes, X, methods, grid)
-    oracle_gap = np.sum(reached_rewards(rewards, budgets["oracle"], grid) - uniform)
+    oracle = reached_rewards(rewards, budgets["oracle"], grid)
+    oracle_gap = np.trapezoid(oracle - uniform, grid)
     for method, table in budgets.items():
         reached = reached_rewards(rewards, table, grid)
         for i in np.flatnonzero(grid % 1 == 0):
@@ -119,7 +120,7 @@ def policy_rows(outcomes, features, X, methods):
                 "low": gain.low,
                 "high": gain.high,
                 "saved": float(1 - least_spend(uniform[i], reached, grid) / grid[i]),
-                "gap": float(np.sum(reached - uniform) / oracle_gap),
+                "gap": float(np.trapezoid(reached - uniform, grid) / oracle_gap),
             }
 
 
@@ -147,7 +148,9 @@ def regressor_methods(outcomes):
         plug_in = MLPRewardRegressor("success_rate", random_state=0)
         methods["plug-in rate"] = AdaptiveAllocator(plug_in, **options)
         methods["rate distribution"] = AdaptiveAllocator(**options)
-    return {name: make_pipeline(method) for name, method in methods.items()}
+    return {
+        name: make_pipeline("passthrough", method) for name, method in methods.items()
+    }
 
 
 def held_out_budgets(outcomes, X, methods, grid):

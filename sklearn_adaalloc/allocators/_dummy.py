@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._curves import concave_repair, marginal_rewards
-from sklearn_adaalloc._solvers import _count_steps
+from sklearn_adaalloc._solvers import count_steps
 from sklearn_adaalloc._validation import check_choice
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
@@ -100,7 +100,7 @@ class DummyAllocator(BaseAllocator):
         n_queries = _num_samples(X)
         if n_queries == 0:
             raise ValueError("X has 0 queries. Give at least one.")
-        n_free = _count_steps(budget, n_queries, min_budget)
+        n_free = count_steps(budget, n_queries, min_budget)
         if self.strategy == "uniform":
             # As floor(i * free / n) grows it steps by floor or ceil: mixed evenly.
             even = np.diff(np.arange(n_queries + 1) * n_free // n_queries)

@@ -230,10 +230,9 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
         budget, min_budget=min_budget, max_budget=max_budget
     )
     curves = _observed_curves(rewards, max_budget, empty_reward)
-    tail = concave_repair(np.diff(curves[:, min_budget:], axis=1))
-    # Mandatory samples are bought whatever they bring: first in every row is enough.
-    mandatory = np.full((len(tail), min_budget), tail.max(initial=0.0))
-    marginals = np.hstack([mandatory, tail])
+    marginals = np.diff(curves, axis=1)
+    # Mandatory samples are bought whatever they bring: only what follows counts.
+    marginals[:, min_budget:] = concave_repair(marginals[:, min_budget:])
     return allocate(marginals, budget, min_budget=min_budget)[0]
 
 
