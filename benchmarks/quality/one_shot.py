@@ -189,42 +189,38 @@ def furthest_below_uniform(rows):
 
 
 def routing_rows(outcomes):
-    """One row per router for one set: RouteLLM's figures and our own curve."""
-    rewards = outcomes.rewards
-    scores = {
-        "random": np.zeros(len(rewards)),
-        "oracle": rewards[:, 1, 0] - rewards[:, 0, 0],
-    }
+    """One row per router for one set."""
+    words = make_pipeline(TfidfVectorizer(), RewardRegressor(Ridge()))
     routers = {
         "length": (outcomes.features["length"], RewardRegressor(Ridge())),
-        "TF-IDF + Ridge": (
-            outcomes.texts,
-            make_pipeline(TfidfVectorizer(), RewardRegressor(Ridge())),
-        ),
+        "TF-IDF + Ridge": (outcomes.texts, words),
     }
-    for name in outcomes.features:
-        routers[f"MLP on {name}"] = (
-            outcomes.features[name],
-            MLPRewardRegressor(random_state=0),
-        )
+    for name, X in outcomes.features.items():
+        routers[f"MLP on {name}"] = (X, MLPRewardRegressor(random_state=0))
+    return list(router_rows(outcomes, routers))
+
+
+def router_rows(outcomes, routers):
+    """RouteLLM's figures for routers, name -> (X, regressor), on held-out queries."""
+    rewards = outcomes.rewards
+    weak, strong = rewards[:, 0, 0], rewards[:, 1, 0]
+    scores = {"random": np.zeros(len(rewards)), "oracle": strong - weak}
     for name, (X, regressor) in routers.items():
         scores[name] = np.empty(len(rewards))
         for train, test in two_folds(outcomes.texts):
             regressor.fit(_safe_indexing(X, train), rewards[train])
             scores[name][test] = regressor.predict(_safe_indexing(X, test))
-    return [
-        {
+    for name, score in scores.items():
+        yield {
             "set": outcomes.name,
             "router": name,
-            "weak": rewards[:, 0].mean(),
-            "strong": rewards[:, 1].mean(),
+            "weak": float(weak.mean()),
+            "strong": float(strong.mean()),
             "APGR": average_gap_recovered(rewards, score),
             "CPT(50%)": cost_to_recover(rewards, score, share=0.5),
             "CPT(80%)": cost_to_recover(rewards, score, share=0.8),
             "APGR exact": average_gap_recovered(rewards, score, n_thresholds=None),
         }
-        for name, score in scores.items()
-    ]
 
 
 def plot(rows, path):

@@ -111,9 +111,14 @@ def _texts(path):
 
 def _text_features(minilm, texts):
     """Embeddings where they are stored, else words; and the length in any case."""
-    length = np.log1p([[len(text), len(text.split())] for text in texts])
+    length = text_lengths(texts)
     if minilm is not None and minilm.exists():
         return {"minilm": np.load(minilm).astype(np.float64), "length": length}
     # No rewards are seen here, so one vocabulary for both folds leaks nothing.
     words = TfidfVectorizer(sublinear_tf=True, max_features=2000).fit_transform(texts)
     return {"tfidf": words, "length": length}
+
+
+def text_lengths(texts):
+    """Characters and words of each text, on a log scale."""
+    return np.log1p([[len(text), len(text.split())] for text in texts])
