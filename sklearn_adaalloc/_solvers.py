@@ -211,10 +211,9 @@ def _check_costs(costs, shape):
 
 def count_steps(budget, n_queries, min_budget):
     """Count the samples that a budget pays for beyond the mandatory ones."""
-    # The largest K with K / n <= budget, in floating point. floor(budget * n) can lose
-    # a sample to rounding (0.29 * 100 < 29) or gain one; here a budget of K / n always
-    # buys K, and the mean of the budgets never exceeds the budget.
-    n_steps = int(budget * n_queries) + 1
+    # Neither floor(budget * n) nor the mean may be exceeded, however they are rounded:
+    # 0.29 * 100 is below 29 in floating point, so a budget of 0.29 buys 28.
+    n_steps = int(budget * n_queries)
     while n_steps / n_queries > budget:
         n_steps -= 1
     if n_steps < min_budget * n_queries:

@@ -287,6 +287,8 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
             verbose=int(options["verbose"]),
         )
         net.fit(dataset, None)
+    if not net.history or "out_of_fold_loss" not in net.history[-1]:
+        raise KeyboardInterrupt  # the user's, which skorch takes for a callback's
     return net.module_.arrays(), _summary(net.history)
 
 
