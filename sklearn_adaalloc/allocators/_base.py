@@ -8,7 +8,10 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._validation import check_budget, check_rewards
 from sklearn_adaalloc.metrics import expected_reward_score
-from sklearn_adaalloc.metrics._expected_reward import warn_beyond_samples
+from sklearn_adaalloc.metrics._expected_reward import (
+    check_empty_reward,
+    warn_beyond_samples,
+)
 
 
 class BaseAllocator(BaseEstimator):
@@ -46,6 +49,7 @@ class BaseAllocator(BaseEstimator):
                 "the target y is None. Give the reward table."
             )
         rewards = check_rewards(y, n_queries=_num_samples(X))
+        check_empty_reward(self.empty_reward)
         self.n_steps_ = 1 if rewards.ndim == 3 else rewards.shape[-1]
         _, _, max_budget = self._check_budget()
         if rewards.ndim == 3 and max_budget != 1:

@@ -122,6 +122,12 @@ class BinnedAllocator(RegressorAllocator):
         """Budget of each bin at the current `budget`."""
         check_is_fitted(self)
         budget, min_budget, max_budget = self._check_budget()
+        n_steps = self.bin_marginals_.shape[1]
+        if max_budget > n_steps:
+            raise ValueError(
+                f"max_budget={max_budget!r} is above the {n_steps} steps that the bins "
+                "were calibrated for. Fit again with that max_budget."
+            )
         return allocate_bins(
             self.bin_marginals_[:, :max_budget],
             self.bin_sizes_,

@@ -11,7 +11,10 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 from sklearn_adaalloc._targets import resolve_target
 from sklearn_adaalloc._validation import check_whole, has_one_value_per_query
 from sklearn_adaalloc.metrics import prediction_report
-from sklearn_adaalloc.metrics._expected_reward import warn_beyond_samples
+from sklearn_adaalloc.metrics._expected_reward import (
+    check_empty_reward,
+    warn_beyond_samples,
+)
 
 
 def _predicts_rate_distribution(regressor):
@@ -59,6 +62,7 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
                 "the target y is None. Give the reward table."
             )
         X = self._check_queries(X, reset=True)
+        check_empty_reward(self.empty_reward)
         if self.max_budget is not None:
             check_whole(self.max_budget, "max_budget", least=1)
         self._target, rewards = resolve_target(

@@ -1,6 +1,5 @@
-from itertools import product
-
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd

@@ -430,3 +430,19 @@ def test_gain_over_uniform_with_known_rates():
     joint = AdaptiveAllocator(frozen(Rates()), budget=4).fit(X, truth.rewards)
     assert uniform + 0.02 < allocator.score(X, truth.rewards)
     assert allocator.score(X, truth.rewards) < joint.score(X, truth.rewards) + 0.005
+
+
+def test_a_larger_max_budget_needs_a_new_fit():
+    X, rewards = table()
+    allocator = BinnedAllocator(RewardRegressor(Ridge())).fit(X, rewards)
+    allocator.set_params(max_budget=7)
+    with pytest.raises(ValueError, match="max_budget=7 is above the 6 steps"):
+        allocator.predict(X)
+
+
+@pytest.mark.parametrize("empty_reward", [np.nan, np.inf, "0"])
+def test_empty_reward_must_be_a_finite_number(empty_reward):
+    X, rewards = table()
+    allocator = BinnedAllocator(RewardRegressor(Ridge()), empty_reward=empty_reward)
+    with pytest.raises(ValueError, match="empty_reward=.* is not accepted"):
+        allocator.fit(X, rewards)
