@@ -444,5 +444,5 @@ def test_a_larger_max_budget_needs_a_new_fit():
 def test_empty_reward_must_be_a_finite_number(empty_reward):
     X, rewards = table()
     allocator = BinnedAllocator(RewardRegressor(Ridge()), empty_reward=empty_reward)
-    with pytest.raises(ValueError, match="empty_reward=.* is not accepted"):
+    with pytest.raises(ValueError, match=r"empty_reward=.* is not accepted"):
         allocator.fit(X, rewards)
