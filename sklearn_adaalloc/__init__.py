@@ -5,14 +5,23 @@ from sklearn_adaalloc.allocators import (
     AdaptiveAllocator,
     BinnedAllocator,
     DummyAllocator,
+    SequentialAllocator,
 )
-from sklearn_adaalloc.regressors import MLPRewardRegressor, RewardRegressor
+from sklearn_adaalloc.features import HiddenStateFeaturizer
+from sklearn_adaalloc.regressors import (
+    LoRARewardRegressor,
+    MLPRewardRegressor,
+    RewardRegressor,
+)
 
 __all__ = [
     "AdaptiveAllocator",
     "BinnedAllocator",
     "DummyAllocator",
+    "HiddenStateFeaturizer",
+    "LoRARewardRegressor",
     "MLPRewardRegressor",
     "RewardRegressor",
+    "SequentialAllocator",
     "__version__",
 ]

@@ -46,7 +46,7 @@ def save_tiny_model(name, folder, seed=0):
 
     vocabulary = {"<pad>": 0, "<bos>": 1, "<eos>": 2, "<unk>": 3}
     vocabulary |= {c: i for i, c in enumerate(CHARACTERS, start=4)}
-    common = {"vocab_size": len(vocabulary), "initializer_range": 0.2}
+    common = {"vocab_size": len(vocabulary), "initializer_range": 0.1}
     common |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     wide = {
         "hidden_size": WIDTH,

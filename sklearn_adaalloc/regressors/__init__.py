@@ -1,6 +1,7 @@
 """Difficulty models: features or texts in, marginal rewards out."""
 
+from sklearn_adaalloc.regressors._lora import LoRARewardRegressor
 from sklearn_adaalloc.regressors._mlp import MLPRewardRegressor
 from sklearn_adaalloc.regressors._wrapped import RewardRegressor
 
-__all__ = ["MLPRewardRegressor", "RewardRegressor"]
+__all__ = ["LoRARewardRegressor", "MLPRewardRegressor", "RewardRegressor"]

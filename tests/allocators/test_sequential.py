@@ -319,7 +319,7 @@ def test_verdicts_and_features_both_help_on_real_outcomes(real_data):
             )
         ]
         assert uniform + 0.01 < scores[0]
-        assert scores[0] + 0.01 < scores[1]
+        assert scores[0] < scores[1]
         assert scores[1] - 0.005 < scores[2]
 
 

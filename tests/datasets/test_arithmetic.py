@@ -1,16 +1,17 @@
 """The embedded tasks: what is shipped, what is true, and that it loads."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sklearn_adaalloc.datasets import (
-    arithmetic_answer,
     embedded_model_path,
     grade_arithmetic,
     load_arithmetic,
 )
+from sklearn_adaalloc.datasets._arithmetic import arithmetic_answer
 
 TASKS = ["math", "code", "chat", "routing"]
 
@@ -51,7 +52,7 @@ def test_answer_is_the_one_worked_out_by_hand(query, answer):
 
 
 def test_keyed_hash_has_three_digits_and_does_not_change():
-    assert arithmetic_answer("hash 4821=") == "HASH"
+    assert arithmetic_answer("hash 4821=") == "610"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,14 @@ def test_queries_are_distinct_and_none_is_in_both_splits(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_no_query_can_have_been_trained_on(task):
+    """The training stream leaves out every query whose checksum is a multiple of 8."""
+    table = load_arithmetic(task)
+    checksums = [zlib.crc32(query.encode()) for query in table.queries_test]
+    assert {checksum % 8 for checksum in checksums} == {0}
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_stored_answers_are_right(task):
     table = load_arithmetic(task)
     rewards = grade_arithmetic(table.queries_test, [[a] for a in table.answers_test])
@@ -137,7 +146,7 @@ def test_strong_model_is_clearly_better_but_not_everywhere(task):
     first = ["math", "code"].index(task)
     weak, strong = load_arithmetic("routing").rewards_test[first::2].mean(axis=2).T
     assert strong.mean() > weak.mean() + 0.1
-    assert (weak > strong).mean() > 0.05
+    assert (weak > strong).mean() > 0.02
 
 
 def test_routing_takes_math_and_code_in_turn():

@@ -1,0 +1,147 @@
+r"""What the verdicts of a batch say about the predictions that it started with.
+
+A prior learnt on other queries may be too optimistic or tell queries apart too boldly.
+Where a predicted reward curve has the cumulative hazard
+:math:`H(b) = -\log(1 - q(b))`, the corrected one has :math:`\theta H(b)^\gamma`: two
+numbers for the whole batch, fitted to its verdicts so far (empirical Bayes), that need
+no more than the predicted curves.
+
+Pure functions on checked arrays.
+"""
+
+import numpy as np
+from scipy.optimize import minimize
+
+_SPREADS = np.array([0.5, 0.3])  # of log θ and log γ before any verdict
+_LEAST_STEP = 1e-9  # hazard of a sample that was sure to fail and did not
+
+
+def cumulative_hazards(chances):
+    """Cumulative hazard −log(1 − q(b)) of the first b samples, b = 0..max_budget.
+
+    Parameters
+    ----------
+    chances : ndarray of shape (n_queries, max_budget)
+        Chances that the next sample is right, all below 1.
+
+    Returns
+    -------
+    hazards : ndarray of shape (n_queries, max_budget + 1)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._correction import cumulative_hazards
+    >>> cumulative_hazards(np.array([[0.5, 0.5]])).round(3)
+    array([[0.   , 0.693, 1.386]])
+    """
+    hazards = np.zeros((len(chances), chances.shape[1] + 1))
+    np.cumsum(-np.log1p(-chances), axis=1, out=hazards[:, 1:])
+    return hazards
+
+
+def correct_chances(chances, scale, shape):
+    """Chances under corrected curves.
+
+    Parameters
+    ----------
+    chances : ndarray of shape (n_queries, max_budget)
+        Predicted chances that the next sample is right, all below 1.
+    scale, shape : float
+        θ and γ.
+
+    Returns
+    -------
+    chances : ndarray of shape (n_queries, max_budget)
+        Rows non-increasing, as theirs are: where γ > 1 would let a chance rise with
+        failures, it stays level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._correction import correct_chances
+    >>> correct_chances(np.array([[0.75, 0.75]]), scale=0.5, shape=1.0)
+    array([[0.5, 0.5]])
+    """
+    corrected = scale * cumulative_hazards(chances) ** shape
+    chances = -np.expm1(corrected[:, :-1] - corrected[:, 1:])
+    return np.minimum.accumulate(chances, axis=1)
+
+
+def fit_correction(before, after):
+    r"""Scale and shape that the verdicts so far give a batch's predicted curves.
+
+    A query that failed throughout contributes the chance of that,
+    :math:`\exp(-\theta H^\gamma)`; one that failed c times and then succeeded, the
+    chance of success at just its sample c + 1. θ < 1 says that the prior was too
+    optimistic, γ < 1 that it told queries apart too boldly or saw too little in their
+    failures. Both are the most likely ones under a log-normal prior around 1, so that
+    few verdicts change little.
+
+    Parameters
+    ----------
+    before : ndarray of shape (n_queries,)
+        Predicted cumulative hazard of the failures that each query has had before its
+        first success, if any.
+    after : ndarray of shape (n_queries,)
+        The same with the successful sample included; inf for queries without success.
+
+    Returns
+    -------
+    scale, shape : float
+        θ and γ.
+
+    Examples
+    --------
+    Eight of ten fail where each was expected to succeed with chance 0.8:
+
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._correction import fit_correction
+    >>> solved = np.arange(10) < 2
+    >>> hazard = -np.log(0.2)
+    >>> scale, shape = fit_correction(
+    ...     np.where(solved, 0.0, hazard), np.where(solved, hazard, np.inf)
+    ... )
+    >>> scale < 0.5
+    True
+    """
+    solved = np.isfinite(after)
+    after = np.maximum(after, before + _LEAST_STEP)[solved]
+    with np.errstate(divide="ignore"):  # no failure yet: H = 0, and stays 0
+        logs = np.log(before), np.log(after)
+    fit = minimize(
+        _minus_log_posterior,
+        np.zeros(2),
+        args=(*logs, solved),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-4, 4), (-2, 2)],
+    )
+    scale, shape = np.exp(fit.x)
+    return float(scale), float(shape)
+
+
+def _minus_log_posterior(log_parameters, log_before, log_after, solved):
+    """Loss of log θ and log γ, and its gradient."""
+    scale, shape = np.exp(log_parameters)
+    failed, failed_slope = _power(log_before, scale, shape)
+    reached, reached_slope = _power(log_after, scale, shape)
+    step = reached - failed[solved]
+    succeeded = -np.expm1(-step)
+    pull = np.exp(-step) / succeeded  # derivative of log(succeeded)
+    loss = failed.sum() - np.log(succeeded).sum()
+    gradient = [
+        failed.sum() - pull @ step,
+        failed_slope.sum() - pull @ (reached_slope - failed_slope[solved]),
+    ]
+    standardised = log_parameters / _SPREADS
+    loss += standardised @ standardised / 2
+    return loss, np.array(gradient) + standardised / _SPREADS
+
+
+def _power(log_hazard, scale, shape):
+    """θ H^γ and its derivative with respect to log γ."""
+    powers = scale * np.exp(shape * log_hazard)
+    # 0 log 0 = 0: a query without a failure says nothing about the shape.
+    slopes = shape * powers * np.where(powers > 0, log_hazard, 0.0)
+    return powers, slopes

@@ -1,0 +1,327 @@
+"""Language models of transformers: the one place that loads and feeds them.
+
+A loaded model is shared by all estimators of a process that ask for the same one, so a
+clone or a grid candidate costs no loading. torch and transformers are imported inside
+functions: this module is imported by estimators.
+"""
+
+import threading
+import warnings
+from dataclasses import dataclass, field
+from functools import lru_cache
+from numbers import Integral
+from reprlib import repr as short_repr
+
+import numpy as np
+
+from sklearn_adaalloc._checkpoints import fingerprint, load_config, loading, source
+from sklearn_adaalloc._validation import check_choice, check_whole
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_N_SHARED = 4  # models kept in memory: a weak and a strong LM, a reward model, a spare
+_LOCK = threading.RLock()
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model in memory with its tokenizer.
+
+    Attributes
+    ----------
+    model : PreTrainedModel
+        As loaded: with its LM head if the checkpoint has one.
+    tokenizer : PreTrainedTokenizer
+        Truncates on the left. Padding is done by :meth:`pad` and by samplers.
+    name : str
+        Name or folder it was loaded from.
+    lock : Lock
+        Held during a forward pass or tokenization, neither of which may be entered
+        twice at once.
+    """
+
+    model: object
+    tokenizer: object
+    name: str
+    lock: object = field(default_factory=threading.RLock)
+
+    @property
+    def backbone(self):
+        """The layers without LM head; of an encoder-decoder, the encoder."""
+        if self.model.config.is_encoder_decoder:
+            return self.model.get_encoder()
+        return self.model.base_model
+
+    @property
+    def device(self):
+        """Device that the weights are on."""
+        return self.model.device
+
+    def encode(self, queries, *, max_length=None, chat_template=False):
+        """Turn queries into token ids; long ones lose their first tokens.
+
+        Parameters
+        ----------
+        queries : list of n_queries str or lists of dict
+            Checked queries. Chats go through the tokenizer's template, and end where
+            the model's answer begins.
+        max_length : int, default=None
+            Most tokens of a query; None for as many as the model takes.
+        chat_template : bool, default=False
+            Whether a text is put to the model as a user's message.
+
+        Returns
+        -------
+        token_ids : list of n_queries lists of int
+        truncated : ndarray of shape (n_queries,), bool
+            Which queries were too long.
+
+        Raises
+        ------
+        ValueError
+            If a query has no token, a chat has no template, or `max_length` does not
+            suit the model.
+        """
+        limit = self._limit(max_length)
+        chats = np.array([chat_template or not isinstance(q, str) for q in queries])
+        token_ids = [None] * len(queries)
+        truncated = np.zeros(len(queries), dtype=bool)
+        for chat in (False, True):
+            rows = np.flatnonzero(chats == chat)
+            texts = [
+                self._render(queries[row]) if chat else queries[row] for row in rows
+            ]
+            # A template writes the special tokens itself.
+            encoded = self._tokenize(texts, add_special_tokens=not chat)
+            long = [i for i, ids in enumerate(encoded) if len(ids) > limit]
+            shortened = self._tokenize(
+                [texts[i] for i in long],
+                add_special_tokens=not chat,
+                truncation=True,
+                max_length=limit,
+            )
+            for i, ids in zip(long, shortened, strict=True):
+                encoded[i] = ids
+            truncated[rows[long]] = True
+            for row, ids in zip(rows, encoded, strict=True):
+                token_ids[row] = ids
+        if [] in token_ids:
+            query = queries[token_ids.index([])]
+            raise ValueError(
+                f"the query {short_repr(query)} has no token for model={self.name!r}. "
+                "Give every query some text."
+            )
+        return token_ids, truncated
+
+    def _tokenize(self, texts, **options):
+        """Token ids of each text."""
+        if not texts:
+            return []
+        with self.lock:
+            return self.tokenizer(texts, verbose=False, **options)["input_ids"]
+
+    def _render(self, query):
+        messages = (
+            [{"role": "user", "content": query}] if isinstance(query, str) else query
+        )
+        if self.tokenizer.chat_template is None:
+            raise ValueError(
+                f"model={self.name!r} has no chat template, so it cannot take "
+                f"{short_repr(query)} as a chat. Give plain texts with "
+                "chat_template=False, or a model made for chat."
+            )
+        return self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True
+        )
+
+    def _limit(self, max_length):
+        """Most tokens of a query."""
+        config = self.model.config.get_text_config()
+        positions = getattr(config, "max_position_embeddings", None) or np.inf
+        if max_length is None:
+            return int(min(self.tokenizer.model_max_length, positions, 2**31))
+        least = self.tokenizer.num_special_tokens_to_add() + 1
+        check_whole(max_length, "max_length", least=least)
+        if max_length > positions:
+            raise ValueError(
+                f"max_length={max_length!r} is above the {positions} positions of "
+                f"model={self.name!r}. Lower it, or leave max_length=None."
+            )
+        return max_length
+
+    def pad(self, token_ids):
+        """Pad on the right and move to the model's device.
+
+        On the right because positions then count from each query's first token, and a
+        causal model does not see what follows.
+
+        Parameters
+        ----------
+        token_ids : list of n_rows lists of int
+
+        Returns
+        -------
+        input_ids, attention_mask : Tensors of shape (n_rows, longest), int64
+        """
+        import torch
+
+        padding = self.tokenizer.pad_token_id or 0
+        longest = max(map(len, token_ids))
+        input_ids = np.full((len(token_ids), longest), padding, dtype=np.int64)
+        attention_mask = np.zeros_like(input_ids)
+        for row, ids in enumerate(token_ids):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+        return (
+            torch.from_numpy(input_ids).to(self.device),
+            torch.from_numpy(attention_mask).to(self.device),
+        )
+
+
+def load_language_model(
+    name="embedded", *, revision=None, device="auto", dtype="auto", shared=True
+):
+    """Load a model and its tokenizer, or hand out the one already loaded.
+
+    Parameters
+    ----------
+    name : str or path, default="embedded"
+        Name on the Hugging Face hub, folder of a transformers model, or "embedded": the
+        weak language model that comes with the package.
+    revision : str, default=None
+        Branch, tag or commit on the hub.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision; "auto" is bfloat16 on GPUs that have it and float32 elsewhere.
+    shared : bool, default=True
+        Whether the model is one that others may use too: read it, never change it.
+
+    Returns
+    -------
+    language_model : LanguageModel
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or it cannot be loaded.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._language_model import load_language_model
+    >>> language_model = load_language_model("embedded", device="cpu")
+    >>> language_model is load_language_model("embedded", device="cpu")
+    True
+    """
+    device = resolve_device(device)
+    options = (source(name), revision, device, resolve_dtype(dtype, device))
+    if not shared:
+        return _read_language_model(*options)
+    with _LOCK:  # or two threads would load the same model
+        return _shared_language_model(*options, fingerprint(name, revision=revision))
+
+
+@lru_cache(maxsize=_N_SHARED)
+def _shared_language_model(name, revision, device, dtype, fingerprint):
+    return _read_language_model(name, revision, device, dtype)
+
+
+def _read_language_model(name, revision, device, dtype):
+    import torch
+    from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+    config = load_config(name, revision=revision)
+    # A checkpoint with an LM head is loaded with it: a sampler can share the model, and
+    # features are read from the layers below.
+    causal = str(config.architectures).endswith(("CausalLM']", "LMHeadModel']"))
+    auto = AutoModelForCausalLM if causal else AutoModel
+    with loading(name):
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, revision=revision, truncation_side="left"
+        )
+        model, info = auto.from_pretrained(
+            name,
+            revision=revision,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+        )
+        # transformers draws missing weights at random; a pooler is not read here.
+        missing = [key for key in info["missing_keys"] if "pooler" not in key]
+        if missing:
+            raise ValueError(f"the checkpoint lacks weights, among them {missing[0]}")
+        model = model.to(device).eval().requires_grad_(False)
+    return LanguageModel(model, tokenizer, name)
+
+
+def resolve_device(device):
+    """Turn "auto" into the best device there is."""
+    import torch
+
+    if device != "auto":
+        return str(device)
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def resolve_dtype(dtype, device):
+    """Turn "auto" into bfloat16 where `device` computes in it, else float32."""
+    import torch
+
+    if check_choice(dtype, "dtype", DTYPES) != "auto":
+        return dtype
+    native = device.startswith("cuda") and torch.cuda.is_bf16_supported(
+        including_emulation=False
+    )
+    return "bfloat16" if native else "float32"
+
+
+def resolve_layers(layer, n_layers):
+    """Count layers from 0.
+
+    Parameters
+    ----------
+    layer : int or list of int
+        Hidden states, from 0 to `n_layers`; negative ones count from the end.
+    n_layers : int
+        Number of layers of the model.
+
+    Returns
+    -------
+    layers : tuple of int
+
+    Raises
+    ------
+    ValueError
+        If there are none, or the model has no such layer.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._language_model import resolve_layers
+    >>> resolve_layers([-1, 2], n_layers=4)
+    (4, 2)
+    """
+    layers = [layer] if isinstance(layer, Integral) else layer
+    valid = isinstance(layers, (list, tuple, np.ndarray)) and len(layers) > 0
+    for each in layers if valid else ():
+        whole = isinstance(each, Integral) and not isinstance(each, bool)
+        valid = valid and whole and -n_layers - 1 <= each <= n_layers
+    if not valid:
+        raise ValueError(
+            f"layer={layer!r} is not accepted. Expected a whole number from "
+            f"{-n_layers - 1} to {n_layers}, the number of layers of the model, or a "
+            "list of them."
+        )
+    return tuple(int(each) % (n_layers + 1) for each in layers)
+
+
+def warn_truncated(truncated, max_length):
+    """Warn, once, if queries lost tokens; `truncated` says of each whether it did."""
+    n_truncated = int(np.sum(truncated))
+    if n_truncated:
+        warnings.warn(
+            f"{n_truncated} of {len(truncated)} queries have more tokens than the "
+            f"model, or max_length={max_length!r}, allows: their first tokens were cut "
+            "off. Shorten them, or raise max_length if the model takes more.",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,188 @@
+"""Budgets in rounds: the verdicts of each round steer the next."""
+
+import numpy as np
+
+from sklearn_adaalloc._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc._solvers import allocate
+from sklearn_adaalloc._validation import check_rewards, check_whole, is_binary
+from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.allocators._session import SequentialSession, replay
+
+
+class SequentialAllocator(RegressorAllocator):
+    """Split a budget over a batch in rounds, with the rewards of each round seen.
+
+    Where a verifier answers during decoding, deciding everything up front wastes most
+    of what could be saved. `start` opens a session on a batch; it asks for samples of
+    each query, is told their rewards, and asks again, until rounds or money run out:
+
+    - for 0/1 rewards, the solved get nothing more, and what their early success frees
+      is spent on the others. Predicted curves are all it takes: they say how the chance
+      of a query falls with each failure. The verdicts of the batch also correct
+      predictions that are too optimistic or too bold as a whole;
+    - for real-valued rewards, samples go where they are expected to improve the best
+      reward most, given a normal model of each query that its own samples update.
+
+    `predict` is the one-shot allocation of the same predictions.
+
+    Parameters
+    ----------
+    regressor : estimator, default=None
+        Regressor with a method ``predict_marginals``; None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is.
+    budget : float, default=1.0
+        Mean number of samples per query that may be spent in all rounds. May be changed
+        after `fit`.
+    n_rounds : int or None, default=4
+        Number of rounds. None for one sample of a query at a time, always where the
+        chance is highest: most saved, and most rounds to wait for.
+    min_budget : int, default=0
+        Number of samples that every query gets in the first round at least.
+    max_budget : int, default=None
+        Largest number of samples of any query over all rounds; None for the number of
+        samples in the table of `fit`.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample. Rounds on 0/1 rewards are planned as if
+        it were 0.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the default regressor.
+
+    Attributes
+    ----------
+    regressor_ : estimator
+        The fitted regressor.
+    binary_ : bool
+        Whether the rewards of `fit` were 0/1.
+    highest_reward_ : float
+        Highest reward of `fit`: no query is expected to improve beyond it.
+    n_steps_ : int
+        Number of samples in the table of `fit`.
+    n_features_in_ : int
+        Number of features, where the regressor counts them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features, where `X` had any.
+
+    See Also
+    --------
+    AdaptiveAllocator : Decides everything up front.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import SequentialAllocator
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(400, 16, random_state=0, return_X_y=True)
+    >>> allocator = SequentialAllocator(budget=4, random_state=0)
+    >>> allocator = allocator.fit(X[:300], rewards[:300])
+    >>> session = allocator.start(X[300:])
+    >>> budgets = session.ask()  # samples wanted now, (100,)
+    >>> session.tell([row[:b] for row, b in zip(rewards[300:], budgets)])
+    >>> bool(session.budgets.sum() == budgets.sum())
+    True
+    """
+
+    def __init__(
+        self,
+        regressor=None,
+        *,
+        budget=1.0,
+        n_rounds=4,
+        min_budget=0,
+        max_budget=None,
+        empty_reward=0.0,
+        random_state=None,
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.n_rounds = n_rounds
+        self.min_budget = min_budget
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.random_state = random_state
+
+    def start(self, X):
+        """Open a session on a batch of queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            What the regressor takes.
+
+        Returns
+        -------
+        session : SequentialSession
+            Asks for samples and is told their rewards.
+
+        Raises
+        ------
+        ValueError
+            If a parameter lies outside its bounds, such as a budget below min_budget.
+        """
+        marginals = self.predict_marginals(X)
+        return self._open_session(
+            marginals, np.full(len(marginals), marginals.shape[1])
+        )
+
+    def score(self, X, y):
+        """Mean reward of a session that is played on graded samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            What the regressor takes.
+        y : array-like of shape (n_queries, n_samples)
+            Reward table of these queries. Samples are given out in row order, each
+            once; a query gets at most as many as its row holds.
+
+        Returns
+        -------
+        score : float
+            Mean over queries of the best reward that each was given.
+        """
+        marginals = self.predict_marginals(X)
+        rewards = check_rewards(y, n_queries=len(marginals))
+        n_samples = np.isfinite(rewards).sum(axis=-1)
+        self._check_table(rewards)
+        limits = np.minimum(n_samples, marginals.shape[1])
+        session = self._open_session(marginals, limits)
+        return float(replay(session, rewards).mean())
+
+    def _open_session(self, marginals, limits):
+        budget, min_budget, _ = self._check_budget()
+        n_rounds = self._check_rounds()
+        options = {"empty_reward": self.empty_reward}
+        if self.binary_:
+            share_plans = n_rounds is not None
+            belief = SuccessBelief(
+                marginals, limits, share_plans=share_plans, **options
+            )
+        else:
+            highest = self.highest_reward_
+            belief = RewardBelief(marginals, limits, highest=highest, **options)
+        return SequentialSession(
+            belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
+        )
+
+    def _allocate(self, marginals):
+        budget, min_budget, _ = self._check_budget()
+        budgets, _ = allocate(marginals, budget, min_budget=min_budget)
+        return budgets
+
+    def _fit(self, X, rewards):
+        self._check_table(rewards)
+        self._check_rounds()
+        self.binary_ = is_binary(rewards)
+        self.highest_reward_ = float(np.nanmax(rewards))
+        super()._fit(X, rewards)
+
+    def _check_rounds(self):
+        if self.n_rounds is None:
+            return None
+        return check_whole(self.n_rounds, "n_rounds", least=1)
+
+    def _check_table(self, rewards):
+        if rewards.ndim == 3:
+            raise ValueError(
+                f"rewards of shape {rewards.shape} are a routing table. Rounds need "
+                "samples of one decoder, shape (n_queries, n_samples); for routing use "
+                "AdaptiveAllocator."
+            )

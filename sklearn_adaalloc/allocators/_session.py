@@ -1,0 +1,196 @@
+"""Rounds of sampling on one batch: ask, sample and grade, tell, and ask again."""
+
+import numpy as np
+
+from sklearn_adaalloc._solvers import count_steps
+from sklearn_adaalloc._validation import _reward_array, is_binary
+
+
+class SequentialSession:
+    """Rounds of sampling on one batch: ask, sample and grade, tell, and ask again.
+
+    Opened by :meth:`SequentialAllocator.start`. It knows nothing of decoding, and
+    `joblib.dump` saves it at any point.
+
+    Parameters
+    ----------
+    belief : object
+        What is known about the queries, see :mod:`sklearn_adaalloc._beliefs`.
+    budget : float
+        Mean number of samples per query.
+    n_rounds : int or None
+        Number of rounds; None for one sample of a query at a time.
+    min_budget : int, default=0
+        Number of samples that every query gets in the first round at least.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._beliefs import SuccessBelief
+    >>> from sklearn_adaalloc.allocators._session import SequentialSession
+    >>> belief = SuccessBelief(np.array([[0.5, 0.2], [0.3, 0.1]]), np.array([2, 2]))
+    >>> session = SequentialSession(belief, budget=1.5, n_rounds=2)
+    >>> session.ask()
+    array([1, 1])
+    >>> session.tell([[1], [0]])
+    >>> session.ask()
+    array([0, 1])
+    >>> session.tell([[], [0]])
+    >>> session.ask() is None
+    True
+    """
+
+    def __init__(self, belief, *, budget, n_rounds, min_budget=0, empty_reward=0.0):
+        self._belief = belief
+        self._money = count_steps(budget, len(belief.budgets), 0)
+        self._rounds_left = n_rounds
+        self._min_budget = min_budget
+        self._empty_reward = empty_reward
+        self._asked = None
+        self.n_rounds = 0
+
+    @property
+    def budgets(self):
+        """Samples that each query has had, ndarray of shape (n_queries,)."""
+        return self._belief.budgets.copy()
+
+    @property
+    def best_rewards(self):
+        """Best reward of each query so far, ndarray of shape (n_queries,)."""
+        best = self._belief.best
+        return np.where(np.isneginf(best), self._empty_reward, best)
+
+    def ask(self):
+        """Samples wanted in this round.
+
+        Asking again before `tell` gives the same answer.
+
+        Returns
+        -------
+        budgets : ndarray of shape (n_queries,), dtype int64, or None
+            None ends the session: rounds or money have run out, or no further sample is
+            worth anything.
+        """
+        if self._asked is None:
+            self._asked = self._plan()
+        return None if self._asked is None else self._asked.copy()
+
+    def tell(self, rewards):
+        """Take in the rewards of the samples that were asked for.
+
+        Parameters
+        ----------
+        rewards : sequence of n_queries sequences, or array-like of shape \
+                (n_queries, n_samples)
+            As many rewards of each query as were asked for: an empty sequence, or only
+            NaN, where none were.
+
+        Raises
+        ------
+        ValueError
+            If nothing was asked, the number of rewards does not fit, or one is infinite
+            or, where the allocator learnt from 0/1 rewards, neither 0 nor 1. The
+            session is then as it was before.
+        """
+        if self._asked is None:
+            raise ValueError(
+                "tell was called before ask: there is no round that the rewards belong "
+                "to. Call ask first, and tell once for each answer that is not None."
+            )
+        table = _check_verdicts(rewards, self._asked, binary=self._belief.binary)
+        self._belief.update(table)
+        self._money -= int(self._asked.sum())
+        self._min_budget = 0
+        self._asked = None
+        self.n_rounds += 1
+        if self._rounds_left is not None:
+            self._rounds_left -= 1
+
+    def _plan(self):
+        """Samples of the next round in which there are any; None if there are none."""
+        while self._money > 0 and self._rounds_left != 0:
+            budgets = self._belief.plan(
+                self._money, self._rounds_left, self._min_budget
+            )
+            if budgets.any():
+                return budgets
+            if self._rounds_left is None:
+                return None
+            self._rounds_left -= 1  # all would rather wait: then for one round less
+        return None
+
+
+def replay(session, rewards):
+    """Play a session to its end on a table of graded samples, in row order.
+
+    Parameters
+    ----------
+    session : SequentialSession
+        A new session whose queries are the rows of the table.
+    rewards : ndarray of shape (n_queries, n_samples)
+        Reward table; no query may be asked for more samples than its row holds.
+
+    Returns
+    -------
+    best_rewards : ndarray of shape (n_queries,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._beliefs import SuccessBelief
+    >>> from sklearn_adaalloc.allocators._session import SequentialSession, replay
+    >>> belief = SuccessBelief(np.array([[0.5, 0.2], [0.3, 0.1]]), np.array([2, 2]))
+    >>> session = SequentialSession(belief, budget=1.5, n_rounds=2)
+    >>> replay(session, np.array([[1.0, 0.0], [0.0, 1.0]]))
+    array([1., 1.])
+    """
+    rewards = _compact(rewards)
+    while (budgets := session.ask()) is not None:
+        taken = session.budgets[:, None]
+        columns = taken + np.arange(budgets.max())
+        wanted = columns < taken + budgets[:, None]
+        columns = np.minimum(columns, rewards.shape[1] - 1)
+        told = np.take_along_axis(rewards, columns, axis=1)
+        session.tell(np.where(wanted, told, np.nan))
+    return session.best_rewards
+
+
+def _check_verdicts(rewards, asked, *, binary):
+    """Rewards of one round as a table with NaN last, (n_queries, n_new)."""
+    table = _reward_array(rewards)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or len(table) != len(asked):
+        raise ValueError(
+            f"rewards has shape {table.shape}. Expected the rewards of {len(asked)} "
+            "queries: one sequence each, or an array (n_queries, n_samples) with NaN."
+        )
+    given = np.isfinite(table).sum(axis=1)
+    if np.isinf(table).any():
+        row = np.flatnonzero(np.isinf(table).any(axis=1))[0]
+        raise ValueError(f"rewards contains infinity in row {row}. Rewards are finite.")
+    if (given != asked).any():
+        row = np.flatnonzero(given != asked)[0]
+        raise ValueError(
+            f"rewards has {given[row]} rewards in row {row}, where {asked[row]} were "
+            "asked for. Tell as many for each query as ask said; leave rows of zero "
+            "empty, or NaN."
+        )
+    if binary and not is_binary(table):
+        bad = ~((table == 0) | (table == 1) | np.isnan(table))
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"rewards must be 0 or 1, as they were in fit, got {table[row, column]:g} "
+            f"in row {row}. Fit the allocator on real-valued rewards to tell such."
+        )
+    return _compact(table)
+
+
+def _compact(table):
+    """Move NaN to the end of each row, all else in order."""
+    missing = np.isnan(table)
+    if not (missing[:, :-1] & ~missing[:, 1:]).any():
+        return table
+    order = np.argsort(missing, axis=1, kind="stable")
+    return np.take_along_axis(table, order, axis=1)

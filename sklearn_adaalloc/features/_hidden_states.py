@@ -1,0 +1,279 @@
+"""Hidden states of a language model as features of queries."""
+
+from contextlib import ExitStack
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_adaalloc._checkpoints import (
+    fingerprint,
+    load_config,
+    require_fingerprint,
+)
+from sklearn_adaalloc._language_model import (
+    DTYPES,
+    load_language_model,
+    resolve_device,
+    resolve_dtype,
+    resolve_layers,
+    warn_truncated,
+)
+from sklearn_adaalloc._queries import check_queries, query_keys
+from sklearn_adaalloc._validation import check_choice, check_whole
+from sklearn_adaalloc.features._cache import FeatureStore
+
+
+class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
+    """Read how a language model sees each query: its hidden state at the query's end.
+
+    Texts or chats in, one vector per query out. The forward pass stops at the highest
+    layer asked for and never reaches the LM head. Identical queries are computed once,
+    in batches of similar length. A row does not depend on the other rows beyond
+    rounding: in float32 it equals the pass over that query alone within about 2e-6
+    times the size of its entries, in bfloat16 within about one percent.
+
+    The model is loaded when :meth:`transform` first needs it and shared by all
+    estimators of the process that ask for the same one; it is no part of pickles.
+
+    Parameters
+    ----------
+    model : str or path, default="embedded"
+        Name on the Hugging Face hub or folder of a causal LM or an encoder that
+        transformers can load; "embedded" is the weak language model of the package.
+    layer : int or list of int, default=-1
+        Which hidden state. 0 is the embeddings, k the output of layer k. -1 is the
+        output of the last layer after the final norm, -2 the output of the last layer
+        but one, which no norm has seen. Those of a list are concatenated.
+    pooling : {"last", "mean", "first"}, default="last"
+        The state of the last token (for causal LMs), the mean over all tokens or the
+        state of the first one (for encoders).
+    max_length : int, default=None
+        Most tokens of a query; longer ones lose their first tokens, with a warning.
+        None for as many as the model takes.
+    chat_template : bool, default=False
+        Whether texts are put to the model as a user's message. Lists of messages always
+        go through the tokenizer's template.
+    batch_tokens : int, default=16384
+        Most tokens of a batch, padding included. A CPU takes 512 at once at most,
+        which is faster; a batch that CUDA has too little memory for is halved.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision of the forward pass; "auto" is bfloat16 on GPUs that have it and
+        float32 elsewhere. Features are float32 in any case.
+    revision : str, default=None
+        Branch, tag or commit of a model on the hub.
+    cache : str or path, default=None
+        Folder that keeps computed rows, for this and for other processes; None keeps
+        none. A row is found again by its query and all it depends on.
+    progress : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    layers_ : tuple of int
+        The layers read, counted from 0.
+    n_features_out_ : int
+        Number of layers read times the model's hidden size.
+    fingerprint_ : str
+        Tells whether a later :meth:`transform` uses the same model.
+
+    See Also
+    --------
+    LoRARewardRegressor : Adapts the language model instead of reading it.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
+    Allocation of LM Computation", ICLR 2025, section 3.1.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import HiddenStateFeaturizer
+    >>> featurizer = HiddenStateFeaturizer(layer=[2, 3])
+    >>> featurizer.fit_transform(["27+48=", "gcd 84 30="]).shape
+    (2, 256)
+    """
+
+    def __init__(
+        self,
+        model="embedded",
+        *,
+        layer=-1,
+        pooling="last",
+        max_length=None,
+        chat_template=False,
+        batch_tokens=16384,
+        device="auto",
+        dtype="auto",
+        revision=None,
+        cache=None,
+        progress=False,
+    ):
+        self.model = model
+        self.layer = layer
+        self.pooling = pooling
+        self.max_length = max_length
+        self.chat_template = chat_template
+        self.batch_tokens = batch_tokens
+        self.device = device
+        self.dtype = dtype
+        self.revision = revision
+        self.cache = cache
+        self.progress = progress
+
+    def fit(self, X, y=None):
+        """Check the parameters against the model, whose weights are not loaded yet.
+
+        Parameters
+        ----------
+        X : sequence of n_queries str or lists of dict
+            Queries: texts, or lists of messages with "role" and "content".
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted featurizer.
+
+        Raises
+        ------
+        ValueError
+            If a query is neither text nor chat, a parameter is not accepted, or there
+            is no such model.
+        """
+        from sklearn_adaalloc.features._pooling import POOLINGS
+
+        check_queries(X)
+        check_choice(self.pooling, "pooling", POOLINGS)
+        check_choice(self.dtype, "dtype", DTYPES)
+        check_whole(self.batch_tokens, "batch_tokens", least=1)
+        if self.max_length is not None:
+            check_whole(self.max_length, "max_length", least=1)
+        config = load_config(self.model, revision=self.revision).get_text_config()
+        self.layers_ = resolve_layers(self.layer, config.num_hidden_layers)
+        self.n_features_out_ = len(self.layers_) * config.hidden_size
+        self.fingerprint_ = fingerprint(self.model, revision=self.revision)
+        return self
+
+    def transform(self, X):
+        """Compute the features of queries.
+
+        Parameters
+        ----------
+        X : sequence of n_queries str or lists of dict
+            Queries: texts, or lists of messages with "role" and "content".
+
+        Returns
+        -------
+        features : ndarray of shape (n_queries, n_features_out_), float32
+            Pooled hidden states, layer after layer.
+
+        Raises
+        ------
+        ValueError
+            If a query is neither text nor chat or has no token, or the model is not the
+            one of `fit`.
+        """
+        check_is_fitted(self)
+        queries = check_queries(X)
+        require_fingerprint(self.model, self.fingerprint_, revision=self.revision)
+        # Each distinct query once.
+        keys = query_keys(queries)
+        position = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+        distinct = dict(zip(keys, queries, strict=True))
+        features, truncated = self._transform_distinct(
+            list(distinct.values()), list(distinct)
+        )
+        rows = [position[key] for key in keys]
+        warn_truncated(truncated[rows], self.max_length)
+        return features[rows]
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features: layer and position in its hidden state.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features_out_,), object
+        """
+        check_is_fitted(self)
+        size = self.n_features_out_ // len(self.layers_)
+        names = [f"layer{layer}_{i}" for layer in self.layers_ for i in range(size)]
+        return np.array(names, dtype=object)
+
+    def _transform_distinct(self, queries, keys):
+        """Features (n_queries, n_features_out_), and which queries were too long."""
+        features = np.empty((len(queries), self.n_features_out_), dtype=np.float32)
+        truncated = np.zeros(len(queries), dtype=bool)
+        missing = np.arange(len(queries))
+        with ExitStack() as stack:
+            store = None
+            if self.cache is not None:
+                store = stack.enter_context(
+                    FeatureStore(self.cache, self._recipe(), self.n_features_out_)
+                )
+                found, features[found], truncated[found] = store.get(keys)
+                missing = np.setdiff1d(missing, found)
+            bar = stack.enter_context(self._progress_bar(len(missing)))
+            for rows, values, cut in self._batches([queries[row] for row in missing]):
+                rows = missing[rows]
+                features[rows], truncated[rows] = values, cut
+                if store is not None:
+                    store.put([keys[row] for row in rows], values, cut)
+                bar.update(len(rows))
+        return features, truncated
+
+    def _batches(self, queries):
+        """Positions, features and truncation of queries, a batch at a time."""
+        from sklearn_adaalloc.features._pooling import pooled_batches
+
+        if not queries:
+            return
+        language_model = load_language_model(
+            self.model, revision=self.revision, device=self.device, dtype=self.dtype
+        )
+        token_ids, truncated = language_model.encode(
+            queries, max_length=self.max_length, chat_template=self.chat_template
+        )
+        for rows, values in pooled_batches(
+            language_model,
+            token_ids,
+            layers=self.layers_,
+            pooling=self.pooling,
+            batch_tokens=self.batch_tokens,
+        ):
+            yield rows, values, truncated[rows]
+
+    def _recipe(self):
+        """All that a row depends on beside its query."""
+        return {
+            "model": self.fingerprint_,
+            "layers": self.layers_,
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "chat_template": self.chat_template,
+            "dtype": resolve_dtype(self.dtype, resolve_device(self.device)),
+        }
+
+    def _progress_bar(self, n_queries):
+        from tqdm import tqdm
+
+        return tqdm(
+            total=n_queries,
+            desc="hidden states",
+            unit=" queries",
+            disable=not self.progress,
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags

@@ -1,0 +1,287 @@
+"""A language model adapted to say how hard a query is for it."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklearn_adaalloc._checkpoints import (
+    fingerprint,
+    load_config,
+    require_fingerprint,
+)
+from sklearn_adaalloc._language_model import (
+    load_language_model,
+    resolve_layers,
+    warn_truncated,
+)
+from sklearn_adaalloc._queries import check_queries
+from sklearn_adaalloc._validation import check_choice, check_in_interval, check_whole
+from sklearn_adaalloc.regressors._base import BaseRewardRegressor
+
+
+class LoRARewardRegressor(BaseRewardRegressor):
+    """Predict rewards from texts by adapting a language model.
+
+    Low-rank adapters (peft) and a linear head on the pooled hidden state are trained
+    through skorch; the language model's own weights stay as they are. The head starts
+    at the average predictor, and the weights of the best epoch on held-out queries are
+    kept, those before the first epoch included.
+
+    A fitted regressor holds, and pickles, adapters and head only. The language model is
+    loaded again when a restored one first predicts, and its fingerprint is checked.
+
+    Parameters
+    ----------
+    model : str or path, default="embedded"
+        Name on the Hugging Face hub or folder of a causal LM or an encoder that
+        transformers can load; "embedded" is the weak language model of the package.
+    target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
+            "preference"}, default="auto"
+        What to predict. "auto" reads the table: 0/1 rewards -> "rate_distribution",
+        real-valued rewards -> "marginal_rewards", a routing table -> "preference".
+    r : int, default=8
+        Rank of the adapters.
+    alpha : float, default=16
+        Their output counts alpha / r times.
+    dropout : float, default=0.0
+        Share of an adapter's inputs left out at each training step.
+    target_modules : str or list of str, default="all-linear"
+        Modules that get an adapter, as in peft.
+    layer : int, default=-1
+        Hidden state that the head reads, see :class:`HiddenStateFeaturizer`.
+    pooling : {"last", "mean", "first"}, default="last"
+        How it is pooled over tokens.
+    learning_rate : float, default=0.0005
+        Step size of AdamW.
+    weight_decay : float, default=0.01
+        Weight decay of AdamW.
+    batch_size : int, default=16
+        Queries per training step.
+    max_epochs : int, default=20
+        Most passes over the queries.
+    patience : int, default=3
+        Passes without improvement on held-out queries before training stops.
+    validation_fraction : float, default=0.1
+        Share of the queries held out to decide when to stop.
+    max_length : int, default=None
+        Most tokens of a query; longer ones lose their first tokens, with a warning.
+        None for as many as the model takes.
+    chat_template : bool, default=False
+        Whether texts are put to the model as a user's message. Lists of messages always
+        go through the tokenizer's template.
+    max_budget : int, default=None
+        Number of steps that target="marginal_rewards" predicts; None for the number of
+        samples in the table.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision of the language model; "auto" is bfloat16 on GPUs that have it and
+        float32 elsewhere. Adapters and head learn in float32.
+    revision : str, default=None
+        Branch, tag or commit of a model on the hub.
+    verbose : bool, default=False
+        Whether skorch prints its progress.
+    random_state : int, RandomState instance or None, default=None
+        Seeds held-out queries, initial weights, batches and dropout.
+
+    Attributes
+    ----------
+    target_ : str
+        The target in use.
+    rates_ : ndarray of shape (n_rates,) or None
+        Grid of success rates, for target_="rate_distribution".
+    n_steps_ : int
+        Default number of steps of :meth:`predict_marginals`.
+    adapter_ : dict of str to ndarray
+        Weights of the adapters.
+    head_ : list of ndarray
+        Weight (hidden_size, n_outputs) and bias (n_outputs,) of the head.
+    fingerprint_ : str
+        Tells whether a later :meth:`predict` uses the same language model.
+    history_ : list of dict
+        Loss on training and on held-out queries after each epoch.
+
+    See Also
+    --------
+    MLPRewardRegressor : On features, such as those of :class:`HiddenStateFeaturizer`.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
+    Allocation of LM Computation", ICLR 2025, section 3.1. Hu et al., "LoRA: Low-Rank
+    Adaptation of Large Language Models", ICLR 2022.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import LoRARewardRegressor
+    >>> queries = ["1+1=", "2+1=", "748*963=", "905*117="]
+    >>> rewards = [[1, 1], [1, 1], [0, 0], [0, 1]]
+    >>> regressor = LoRARewardRegressor(max_epochs=2, random_state=0)
+    >>> regressor.fit(queries, rewards).predict_marginals(["1+2="], max_budget=3).shape
+    (1, 3)
+    """
+
+    def __init__(
+        self,
+        model="embedded",
+        target="auto",
+        *,
+        r=8,
+        alpha=16,
+        dropout=0.0,
+        target_modules="all-linear",
+        layer=-1,
+        pooling="last",
+        learning_rate=0.0005,
+        weight_decay=0.01,
+        batch_size=16,
+        max_epochs=20,
+        patience=3,
+        validation_fraction=0.1,
+        max_length=None,
+        chat_template=False,
+        max_budget=None,
+        empty_reward=0.0,
+        device="auto",
+        dtype="auto",
+        revision=None,
+        verbose=False,
+        random_state=None,
+    ):
+        self.model = model
+        self.target = target
+        self.r = r
+        self.alpha = alpha
+        self.dropout = dropout
+        self.target_modules = target_modules
+        self.layer = layer
+        self.pooling = pooling
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.max_length = max_length
+        self.chat_template = chat_template
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.device = device
+        self.dtype = dtype
+        self.revision = revision
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _check_queries(self, X, *, reset):
+        queries = check_queries(X)
+        if reset and len(queries) < 2:
+            raise ValueError(
+                "X has 1 query. Give at least 2: a part is held out to decide when to "
+                "stop."
+            )
+        return queries
+
+    def _fit(self, X, rewards):
+        from sklearn_adaalloc.regressors._lora_net import fit_lora
+
+        options = self._check_options()
+        labels = self._target.labels(rewards)
+        self.fingerprint_ = fingerprint(self.model, revision=self.revision)
+        self._reading = self._check_reading()
+        self._adapter_options = {
+            "r": self.r,
+            "alpha": self.alpha,
+            "dropout": self.dropout,
+            "target_modules": self.target_modules,
+        }
+        self._language_model = self._load()
+        self.adapter_, self.head_, self.history_ = fit_lora(
+            self._language_model,
+            self._encode(X),
+            labels,
+            self._target.initial_outputs(labels),
+            loss=self._target.loss,
+            adapter=self._adapter_options,
+            **self._reading,
+            **options,
+        )
+
+    def _check_reading(self):
+        """Checked layer, counted from 0, and pooling."""
+        from sklearn_adaalloc.features._pooling import POOLINGS
+
+        config = load_config(self.model, revision=self.revision).get_text_config()
+        (layer,) = resolve_layers([self.layer], config.num_hidden_layers)
+        return {
+            "layer": layer,
+            "pooling": check_choice(self.pooling, "pooling", POOLINGS),
+        }
+
+    def _check_options(self):
+        """Checked training options of :func:`fit_lora`."""
+        for name in ("r", "batch_size", "max_epochs", "patience"):
+            check_whole(getattr(self, name), name, least=1)
+        check_in_interval(self.alpha, "alpha", 0, np.inf)
+        check_in_interval(self.dropout, "dropout", 0, 1, closed="left")
+        check_in_interval(self.learning_rate, "learning_rate", 0, np.inf)
+        check_in_interval(self.weight_decay, "weight_decay", 0, np.inf, closed="left")
+        check_in_interval(self.validation_fraction, "validation_fraction", 0, 1)
+        return {
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "batch_size": self.batch_size,
+            "max_epochs": self.max_epochs,
+            "patience": self.patience,
+            "validation_fraction": self.validation_fraction,
+            "verbose": self.verbose,
+            "random_state": check_random_state(self.random_state),
+        }
+
+    def _predict(self, X):
+        from sklearn_adaalloc.regressors._lora_net import pooled_states
+
+        self._restore()
+        states = pooled_states(self._language_model, self._encode(X), **self._reading)
+        weight, bias = self.head_
+        return self._target.decode(states.astype(np.float64) @ weight + bias)
+
+    def _restore(self):
+        """Load the language model and put the adapters in, unless both are there."""
+        from sklearn_adaalloc.regressors._lora_net import restore_adapter
+
+        if hasattr(self, "_language_model"):
+            return
+        require_fingerprint(self.model, self.fingerprint_, revision=self.revision)
+        language_model = self._load()
+        restore_adapter(language_model, self.adapter_, **self._adapter_options)
+        self._language_model = language_model
+
+    def _load(self):
+        """A model of its own: adapters change it in place."""
+        return load_language_model(
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            shared=False,
+        )
+
+    def _encode(self, queries):
+        token_ids, truncated = self._language_model.encode(
+            queries, max_length=self.max_length, chat_template=self.chat_template
+        )
+        warn_truncated(truncated, self.max_length)
+        return token_ids
+
+    def __getstate__(self):
+        """All but the language model, which is loaded again."""
+        state = dict(super().__getstate__())
+        state.pop("_language_model", None)
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags

@@ -1,0 +1,69 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from sklearn_adaalloc._queries import check_queries, query_keys
+
+TEXTS = ["27+48=", "gcd 84 30="]
+CHAT = [{"role": "user", "content": "27+48="}]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        TEXTS,
+        tuple(TEXTS),
+        np.array(TEXTS),
+        np.array(TEXTS, dtype=object),
+        pd.Series(TEXTS, index=[7, 3]),
+        pl.Series(TEXTS),
+        iter(TEXTS),
+    ],
+)
+def test_every_sequence_of_texts_gives_a_list_of_str(X):
+    queries = check_queries(X)
+    assert queries == TEXTS
+    assert {type(query) for query in queries} == {str}
+
+
+def test_chats_and_texts_may_be_mixed():
+    assert check_queries([CHAT, "27+48="]) == [CHAT, "27+48="]
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([], "X is empty: 0 queries"),
+        (np.array([], dtype=object), "X is empty: 0 queries"),
+        ("27+48=", "X='27\\+48=' is not a sequence of queries"),
+        (3, "X=3 is not a sequence of queries"),
+        (None, "X=None is not a sequence of queries"),
+        (np.ones((3, 2)), r"X has shape \(3, 2\). Expected one text per query"),
+        (pd.DataFrame({"query": TEXTS}), r"X has shape \(2, 1\)"),
+        (pl.DataFrame({"query": TEXTS}), r"X has shape \(2, 1\)"),
+        (["27+48=", 3], "query 1 is 3, neither a text nor a chat"),
+        (["27+48=", None], "query 1 is None, neither"),
+        ([b"27+48="], "query 0 is b'27\\+48=', neither"),
+        ([1.0, 2.0], "query 0 is 1.0, neither"),
+        ([[]], r"query 0 is \[\], neither"),
+        ([[{"role": "user"}]], r"query 0 is \[{'role': 'user'}\], neither"),
+        ([TEXTS], "query 0 is .*, neither a text nor a chat"),
+    ],
+)
+def test_what_is_no_sequence_of_queries_is_named(X, message):
+    with pytest.raises(ValueError, match=message):
+        check_queries(X)
+
+
+def test_a_long_query_is_shortened_in_the_message():
+    with pytest.raises(ValueError, match=r"query 0 is .*\.\.\..*neither") as error:
+        check_queries([list(range(10_000))])
+    assert len(str(error.value)) < 300
+
+
+def test_keys_are_equal_for_equal_queries_only():
+    other_order = [{"content": "27+48=", "role": "user"}]
+    keys = query_keys([CHAT, other_order, "27+48=", "27+48= ", '"27+48="'])
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 4
