@@ -229,11 +229,10 @@ def _read_language_model(name, revision, device, dtype):
     import torch
     from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-    config = load_config(name, revision=revision)
     # A checkpoint with an LM head is loaded with it: a sampler can share the model, and
     # features are read from the layers below.
-    causal = str(config.architectures).endswith(("CausalLM']", "LMHeadModel']"))
-    auto = AutoModelForCausalLM if causal else AutoModel
+    config = load_config(name, revision=revision)
+    auto = AutoModelForCausalLM if has_language_model_head(config) else AutoModel
     with loading(name):
         tokenizer = AutoTokenizer.from_pretrained(
             name, revision=revision, truncation_side="left"
@@ -257,7 +256,13 @@ def resolve_device(device):
     import torch
 
     if device != "auto":
-        return str(device)
+        try:
+            return str(torch.device(device))
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"device={device!r} is no torch device. Expected 'auto', or a name "
+                "such as 'cpu', 'cuda' or 'cuda:1'."
+            ) from error
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -275,15 +280,22 @@ def resolve_dtype(dtype, device):
     return "bfloat16" if native else "float32"
 
 
-def resolve_layers(layer, n_layers):
+def has_language_model_head(config):
+    """Whether the checkpoint is a causal language model's, with its head."""
+    return str(config.architectures).endswith(("CausalLM']", "LMHeadModel']"))
+
+
+def resolve_layers(layer, config):
     """Count layers from 0.
 
     Parameters
     ----------
-    layer : int or list of int
-        Hidden states, from 0 to `n_layers`; negative ones count from the end.
-    n_layers : int
-        Number of layers of the model.
+    layer : "auto", int or list of int
+        Hidden states, from 0 to the number of layers; negative ones count from the end.
+        "auto" is the last but one of a causal language model, whose last serves the
+        next token, and the last of an encoder, which is made to be read there.
+    config : PretrainedConfig
+        Configuration of the model.
 
     Returns
     -------
@@ -296,10 +308,15 @@ def resolve_layers(layer, n_layers):
 
     Examples
     --------
+    >>> from sklearn_adaalloc._checkpoints import load_config
     >>> from sklearn_adaalloc._language_model import resolve_layers
-    >>> resolve_layers([-1, 2], n_layers=4)
-    (4, 2)
+    >>> config = load_config("embedded")  # four layers
+    >>> resolve_layers([-1, 2], config), resolve_layers("auto", config)
+    ((4, 2), (3,))
     """
+    n_layers = config.get_text_config().num_hidden_layers
+    if isinstance(layer, str) and layer == "auto":
+        return (max(n_layers - has_language_model_head(config), 1),)
     layers = [layer] if isinstance(layer, Integral) else layer
     valid = isinstance(layers, (list, tuple, np.ndarray)) and len(layers) > 0
     for each in layers if valid else ():
@@ -307,7 +324,7 @@ def resolve_layers(layer, n_layers):
         valid = valid and whole and -n_layers - 1 <= each <= n_layers
     if not valid:
         raise ValueError(
-            f"layer={layer!r} is not accepted. Expected a whole number from "
+            f"layer={layer!r} is not accepted. Expected 'auto', a whole number from "
             f"{-n_layers - 1} to {n_layers}, the number of layers of the model, or a "
             "list of them."
         )

@@ -102,11 +102,10 @@ def _reward_array(rewards):
     """Convert to a float64 array, padding ragged rows with NaN."""
     if hasattr(rewards, "iloc") and rewards.ndim == 2:
         rewards = rewards.to_numpy(np.float64, na_value=np.nan)  # pandas' own NA
+    if np.ma.isMaskedArray(rewards):
+        rewards = rewards.astype(np.float64).filled(np.nan)
     try:
-        array = np.asarray(rewards)
-        if array.dtype.kind == "c":
-            raise ValueError("Complex data not supported")
-        return array.astype(np.float64, copy=False)
+        return _real_array(rewards)
     except (ValueError, TypeError):
         if isinstance(rewards, np.ndarray) and rewards.dtype.kind != "O":
             raise ValueError(
@@ -114,7 +113,7 @@ def _reward_array(rewards):
                 "text. Expected real numbers."
             ) from None
     try:
-        rows = [np.atleast_1d(np.asarray(row, dtype=np.float64)) for row in rewards]
+        rows = [np.atleast_1d(_real_array(row)) for row in rewards]
         if any(row.ndim > 1 for row in rows):
             raise ValueError("only two axes may be ragged; pad with NaN")
     except (ValueError, TypeError) as error:
@@ -126,6 +125,14 @@ def _reward_array(rewards):
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
     return table
+
+
+def _real_array(values):
+    """Convert to float64, but neither text nor complex numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind in "USc":
+        raise ValueError(f"{array.dtype} is not real: {array.flat[0]!r}")
+    return array.astype(np.float64, copy=False)
 
 
 def is_binary(rewards):

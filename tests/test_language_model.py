@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig
 from transformers.utils import logging
 
 from sklearn_adaalloc import _checkpoints
@@ -91,6 +92,11 @@ class TestLoading:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
         assert resolve_device("auto") == device
+
+    @pytest.mark.parametrize("device", ["gpu0", "cuda:x", 1.5])
+    def test_no_device(self, device):
+        with pytest.raises(ValueError, match=r"device=.* is no torch device"):
+            resolve_device(device)
 
     def test_logging_is_as_before_and_nothing_is_printed(self, tiny_models, capfd):
         logging.set_verbosity_info()
@@ -272,12 +278,23 @@ class TestResolveLayers:
         [(-1, (4,)), (0, (0,)), (-5, (0,)), ([4, -2], (4, 3)), (np.array([1]), (1,))],
     )
     def test_layers_count_from_the_embeddings(self, layer, layers):
-        assert resolve_layers(layer, n_layers=4) == layers
+        assert resolve_layers(layer, load_config("embedded")) == layers
+
+    def test_auto_is_before_the_last_layer_of_a_causal_model_only(self, tiny_models):
+        found = {
+            kind: resolve_layers("auto", load_config(folder))
+            for kind, folder in tiny_models.items()
+        }
+        assert found == {"llama": (2,), "gpt2": (2,), "qwen2": (2,), "bert": (3,)}
+
+    def test_auto_of_a_single_layer_is_that_layer(self):
+        config = LlamaConfig(num_hidden_layers=1, architectures=["LlamaForCausalLM"])
+        assert resolve_layers("auto", config) == (1,)
 
     @pytest.mark.parametrize("layer", [5, -6, [], [1, 5], 1.0, True, "last", None])
     def test_layers_that_are_not_there(self, layer):
         with pytest.raises(ValueError, match=r"layer=.*whole number from -5 to 4"):
-            resolve_layers(layer, n_layers=4)
+            resolve_layers(layer, load_config("embedded"))
 
 
 def test_truncated_queries_are_counted_in_one_warning():

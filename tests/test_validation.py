@@ -48,6 +48,11 @@ NAN, INF = np.nan, np.inf
             [[1, 0], [NAN, 1], [1, 0]],
             id="frame with pandas' own missing value",
         ),
+        pytest.param(
+            np.ma.array([[1, 0], [1, 1]], mask=[[False, True], [False, False]]),
+            [[1, NAN], [1, 1]],
+            id="masked array",
+        ),
         pytest.param([[[0], [1]]], [[[0], [1]]], id="routing"),
     ],
 )
@@ -82,6 +87,7 @@ def test_rewards_in_float64_are_neither_copied_nor_changed():
             id="NaN decoder",
         ),
         pytest.param([["right"]], r"could not be read as numbers: .*right", id="text"),
+        pytest.param([["1", "0"]], r"could not be read as numbers.*'1'", id="digits"),
         pytest.param(np.array([["a"]]), r"dtype <U1.*real numbers", id="text array"),
         pytest.param(np.array([[1j]]), r"complex128: Complex data not", id="complex"),
         pytest.param(

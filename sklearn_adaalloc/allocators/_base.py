@@ -59,6 +59,7 @@ class BaseAllocator(BaseEstimator):
             )
         if self.max_budget is not None:
             warn_beyond_samples(rewards, max_budget, name="max_budget")
+        self._n_axes = rewards.ndim
         self._fit(X, rewards)
         return self
 
@@ -77,7 +78,19 @@ class BaseAllocator(BaseEstimator):
         score : float
             Mean over queries of the expected best of b samples (Eq. 9 and 10).
         """
-        return expected_reward_score(y, self.predict(X), empty_reward=self.empty_reward)
+        budgets = self.predict(X)
+        self._check_axes(check_rewards(y))
+        return expected_reward_score(y, budgets, empty_reward=self.empty_reward)
+
+    def _check_axes(self, rewards):
+        """Refuse to score routing on samples, and the reverse."""
+        if rewards.ndim != self._n_axes:
+            raise ValueError(
+                f"rewards of shape {rewards.shape} have {rewards.ndim} axes, but this "
+                f"{type(self).__name__} was fitted on a table with {self._n_axes}. "
+                "Give (n_queries, n_samples), or (n_queries, 2, n_samples) for routing, "
+                "as in fit."
+            )
 
     def _check_budget(self):
         """Checked budget, min_budget and max_budget; the table's length by default."""

@@ -41,10 +41,13 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
     model : str or path, default="embedded"
         Name on the Hugging Face hub or folder of a causal LM or an encoder that
         transformers can load; "embedded" is the weak language model of the package.
-    layer : int or list of int, default=-1
+    layer : "auto", int or list of int, default="auto"
         Which hidden state. 0 is the embeddings, k the output of layer k. -1 is the
         output of the last layer after the final norm, -2 the output of the last layer
-        but one, which no norm has seen. Those of a list are concatenated.
+        but one, which no norm has seen. Those of a list are concatenated. "auto" is -2
+        for a causal language model, whose last layer serves the next token, and -1 for
+        an encoder: on the tasks of :func:`~sklearn_adaalloc.datasets.load_arithmetic`
+        the last but one says most (`benchmarks/results/quality/layers.csv`).
     pooling : {"last", "mean", "first"}, default="last"
         The state of the last token (for causal LMs), the mean over all tokens or the
         state of the first one (for encoders).
@@ -100,7 +103,7 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
         self,
         model="embedded",
         *,
-        layer=-1,
+        layer="auto",
         pooling="last",
         max_length=None,
         chat_template=False,
@@ -152,9 +155,9 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
         check_whole(self.batch_tokens, "batch_tokens", least=1)
         if self.max_length is not None:
             check_whole(self.max_length, "max_length", least=1)
-        config = load_config(self.model, revision=self.revision).get_text_config()
-        self.layers_ = resolve_layers(self.layer, config.num_hidden_layers)
-        self.n_features_out_ = len(self.layers_) * config.hidden_size
+        config = load_config(self.model, revision=self.revision)
+        self.layers_ = resolve_layers(self.layer, config)
+        self.n_features_out_ = len(self.layers_) * config.get_text_config().hidden_size
         self.fingerprint_ = fingerprint(self.model, revision=self.revision)
         return self
 

@@ -46,7 +46,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
         Share of an adapter's inputs left out at each training step.
     target_modules : str or list of str, default="all-linear"
         Modules that get an adapter, as in peft.
-    layer : int, default=-1
+    layer : "auto" or int, default="auto"
         Hidden state that the head reads, see :class:`HiddenStateFeaturizer`.
     pooling : {"last", "mean", "first"}, default="last"
         How it is pooled over tokens.
@@ -131,7 +131,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
         alpha=16,
         dropout=0.0,
         target_modules="all-linear",
-        layer=-1,
+        layer="auto",
         pooling="last",
         learning_rate=0.0005,
         weight_decay=0.01,
@@ -211,8 +211,9 @@ class LoRARewardRegressor(BaseRewardRegressor):
         """Checked layer, counted from 0, and pooling."""
         from sklearn_adaalloc.features._pooling import POOLINGS
 
-        config = load_config(self.model, revision=self.revision).get_text_config()
-        (layer,) = resolve_layers([self.layer], config.num_hidden_layers)
+        config = load_config(self.model, revision=self.revision)
+        one = self.layer if isinstance(self.layer, str) else [self.layer]
+        (layer,) = resolve_layers(one, config)
         return {
             "layer": layer,
             "pooling": check_choice(self.pooling, "pooling", POOLINGS),

@@ -336,7 +336,7 @@ def test_score_says_when_a_table_has_too_few_samples():
 
 def test_score_of_a_table_of_another_kind():
     allocator = AdaptiveAllocator(Rates(), budget=1).fit(RATES, TABLE)
-    with pytest.raises(ValueError, match=r"budgets must be at most 1, got 3 in row 0"):
+    with pytest.raises(ValueError, match=r"\(4, 2, 3\) have 3 axes, .* with 2"):
         allocator.score(RATES, np.ones((4, 2, 3)))
 
 

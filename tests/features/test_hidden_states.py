@@ -367,7 +367,7 @@ class TestNames:
         texts = pd.Series(["ab", "c"], index=[5, 2])
         table = featurizer.set_output(transform="pandas").fit_transform(texts)
         assert table.index.tolist() == [5, 2]
-        assert table.columns[0] == "layer3_0"
+        assert table.columns[0] == "layer2_0"
         assert set(table.dtypes) == {np.dtype("float32")}
 
 
