@@ -7,6 +7,7 @@ from sklearn_adaalloc.allocators import (
     DummyAllocator,
     SequentialAllocator,
 )
+from sklearn_adaalloc.collect import collect_rewards
 from sklearn_adaalloc.features import HiddenStateFeaturizer
 from sklearn_adaalloc.regressors import (
     LoRARewardRegressor,
@@ -24,4 +25,5 @@ __all__ = [
     "RewardRegressor",
     "SequentialAllocator",
     "__version__",
+    "collect_rewards",
 ]

@@ -12,7 +12,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 from tqdm import tqdm
 
-from sklearn_adaalloc._language_model import load_language_model
 from sklearn_adaalloc.allocators import AdaptiveAllocator, BinnedAllocator
 from sklearn_adaalloc.datasets import grade_arithmetic, load_arithmetic
 from sklearn_adaalloc.features import HiddenStateFeaturizer
@@ -26,6 +25,7 @@ from sklearn_adaalloc.metrics import (
     oracle_budgets,
     paired_difference,
 )
+from sklearn_adaalloc.sampling import TransformersSampler
 
 # Mean budgets of the table; in routing, shares of queries for the strong model.
 BUDGETS = {
@@ -176,7 +176,8 @@ def answer_live(policy, seed):
     print(
         f"each, or {budgets.sum()} of {LIVE_QUERIES * LIVE_BUDGET} where they help.\n"
     )
-    answers = sample(queries, np.maximum(budgets, LIVE_BUDGET), seed)
+    sampler = TransformersSampler("embedded", max_new_tokens=24, random_state=seed)
+    answers = sampler.sample(queries, np.maximum(budgets, LIVE_BUDGET))
     solved = np.zeros((2, LIVE_QUERIES), dtype=bool)
     for i, grades in enumerate(grade_arithmetic(queries, answers)):
         solved[:, i] = grades[:LIVE_BUDGET].any(), grades[: budgets[i]].any()
@@ -188,29 +189,6 @@ def answer_live(policy, seed):
         right = f"{budget:2d} samples {'✓' if adaptive else '✗'}"
         print(f"  {query:24}  {left}     {right}")
     print(f"  {'solved':24}  {solved[0].sum():12d}     {solved[1].sum():12d}")
-
-
-def sample(queries, budgets, seed):
-    """Draw each query's number of answers from the embedded language model."""
-    import torch
-
-    language_model = load_language_model("embedded", device="cpu")
-    tokenizer = language_model.tokenizer
-    answers = []
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for query, budget in zip(queries, budgets, strict=True):
-            prompt = tokenizer(query, return_tensors="pt")
-            tokens = language_model.model.generate(
-                **prompt,
-                do_sample=True,
-                temperature=0.7,
-                max_new_tokens=24,
-                num_return_sequences=int(budget),
-            )
-            tokens = tokens[:, prompt["input_ids"].shape[1] :]
-            answers.append(tokenizer.batch_decode(tokens, skip_special_tokens=True))
-    return answers
 
 
 if __name__ == "__main__":

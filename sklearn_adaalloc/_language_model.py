@@ -81,7 +81,7 @@ class LanguageModel:
             If a query has no token, a chat has no template, or `max_length` does not
             suit the model.
         """
-        limit = self._limit(max_length)
+        limit = self.limit(max_length)
         chats = np.array([chat_template or not isinstance(q, str) for q in queries])
         token_ids = [None] * len(queries)
         truncated = np.zeros(len(queries), dtype=bool)
@@ -133,8 +133,8 @@ class LanguageModel:
             list(messages), tokenize=False, add_generation_prompt=True
         )
 
-    def _limit(self, max_length):
-        """Most tokens of a query."""
+    def limit(self, max_length):
+        """Most tokens of a query; `max_length` as in :meth:`encode`."""
         config = self.model.config.get_text_config()
         positions = getattr(config, "max_position_embeddings", None) or np.inf
         if max_length is None:
@@ -148,7 +148,7 @@ class LanguageModel:
             )
         return max_length
 
-    def pad(self, token_ids):
+    def pad(self, token_ids, *, padding=None):
         """Pad on the right and move to the model's device.
 
         On the right because positions then count from each query's first token, and a
@@ -157,6 +157,8 @@ class LanguageModel:
         Parameters
         ----------
         token_ids : list of n_rows lists of int
+        padding : int, default=None
+            Token to pad with; None for the tokenizer's.
 
         Returns
         -------
@@ -164,7 +166,8 @@ class LanguageModel:
         """
         import torch
 
-        padding = self.tokenizer.pad_token_id or 0
+        if padding is None:
+            padding = self.tokenizer.pad_token_id or 0
         longest = max(map(len, token_ids))
         input_ids = np.full((len(token_ids), longest), padding, dtype=np.int64)
         attention_mask = np.zeros_like(input_ids)
@@ -178,7 +181,13 @@ class LanguageModel:
 
 
 def load_language_model(
-    name="embedded", *, revision=None, device="auto", dtype="auto", shared=True
+    name="embedded",
+    *,
+    revision=None,
+    device="auto",
+    dtype="auto",
+    shared=True,
+    classifier=False,
 ):
     """Load a model and its tokenizer, or hand out the one already loaded.
 
@@ -195,6 +204,8 @@ def load_language_model(
         Precision; "auto" is bfloat16 on GPUs that have it and float32 elsewhere.
     shared : bool, default=True
         Whether the model is one that others may use too: read it, never change it.
+    classifier : bool, default=False
+        Whether to load it as a sequence classifier, such as a reward model.
 
     Returns
     -------
@@ -213,7 +224,8 @@ def load_language_model(
     True
     """
     device = resolve_device(device)
-    options = (source(name), revision, device, resolve_dtype(dtype, device))
+    dtype = resolve_dtype(dtype, device)
+    options = (source(name), revision, device, dtype, classifier)
     if not shared:
         return _read_language_model(*options)
     with _LOCK:  # or two threads would load the same model
@@ -221,18 +233,24 @@ def load_language_model(
 
 
 @lru_cache(maxsize=_N_SHARED)
-def _shared_language_model(name, revision, device, dtype, fingerprint):
-    return _read_language_model(name, revision, device, dtype)
+def _shared_language_model(name, revision, device, dtype, classifier, fingerprint):
+    return _read_language_model(name, revision, device, dtype, classifier)
 
 
-def _read_language_model(name, revision, device, dtype):
+def _read_language_model(name, revision, device, dtype, classifier):
     import torch
-    from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+    from transformers import (
+        AutoModel,
+        AutoModelForCausalLM,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
 
     # A checkpoint with an LM head is loaded with it: a sampler can share the model, and
     # features are read from the layers below.
     config = load_config(name, revision=revision)
     auto = AutoModelForCausalLM if has_language_model_head(config) else AutoModel
+    auto = AutoModelForSequenceClassification if classifier else auto
     with loading(name):
         tokenizer = AutoTokenizer.from_pretrained(
             name, revision=revision, truncation_side="left"
@@ -243,10 +261,12 @@ def _read_language_model(name, revision, device, dtype):
             dtype=getattr(torch, dtype),
             output_loading_info=True,
         )
-        # transformers draws missing weights at random; a pooler is not read here.
-        missing = [key for key in info["missing_keys"] if "pooler" not in key]
+        # transformers draws missing weights at random; only classifiers read a pooler.
+        missing = info["missing_keys"]
+        if not classifier:
+            missing = [key for key in missing if "pooler" not in key]
         if missing:
-            raise ValueError(f"the checkpoint lacks weights, among them {missing[0]}")
+            raise ValueError(f"the checkpoint lacks weights, among them {min(missing)}")
         model = model.to(device).eval().requires_grad_(False)
     return LanguageModel(model, tokenizer, name)
 

@@ -42,6 +42,9 @@ FLOORS = {
     "sampling": 4,
     "rewards": 4,
     "decoding": 5,
+    "_reward_store": 1,
+    "_grading": 1,
+    "_collection": 2,
     "collect": 5,
     "persistence": 5,
     "": 6,  # the package's own names

@@ -7,8 +7,12 @@ SPECIAL_TOKENS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 PAD, BOS, EOS, UNKNOWN = range(4)
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz+-*/%()= "
 VOCABULARY = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *CHARACTERS])}
-# Chat messages are answered like plain text: their contents, one after the other.
-CHAT_TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+# Chat messages are answered like plain text: their contents, one after the other. After
+# an answer the text ends, as a pair does.
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    "{% if messages[-1]['role'] == 'assistant' %}{{ eos_token }}{% endif %}"
+)
 
 
 def make_tokenizer():

@@ -427,7 +427,8 @@ def plot(rows, path):
         ax.set_title(name.removeprefix("math5000/"), fontsize=10)
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=7, frameon=False)
     figure.supxlabel("mean samples per query")
     figure.supylabel("reward above uniform at equal spend (95 % band over queries)")
     figure.savefig(path, dpi=110)

@@ -88,8 +88,8 @@ class BaseAllocator(BaseEstimator):
             raise ValueError(
                 f"rewards of shape {rewards.shape} have {rewards.ndim} axes, but this "
                 f"{type(self).__name__} was fitted on a table with {self._n_axes}. "
-                "Give (n_queries, n_samples), or (n_queries, 2, n_samples) for routing, "
-                "as in fit."
+                "Give (n_queries, n_samples), or (n_queries, 2, n_samples) for "
+                "routing, as in fit."
             )
 
     def _check_budget(self):

@@ -3,7 +3,7 @@
 Imports torch at its top, so estimators import it inside their methods.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import torch
@@ -36,8 +36,9 @@ class _HighestLayerReached(Exception):
     """Ends a forward pass whose further layers nobody reads."""
 
 
-def read_hidden_states(backbone, layers, input_ids, attention_mask):
-    """Run the layers up to the highest one asked for, and no further.
+@contextmanager
+def kept_states(backbone, layers, *, stop=False):
+    """Keep hidden states of the forward pass that runs inside.
 
     State k of a model with N layers is what its layer k + 1 reads: 0 the embeddings,
     N the output of the last layer after the final norm.
@@ -45,9 +46,52 @@ def read_hidden_states(backbone, layers, input_ids, attention_mask):
     Parameters
     ----------
     backbone : PreTrainedModel
-        Model without head.
+        Model without head, whose layers are a list of modules.
     layers : sequence of int
         Which states, each in 0..N.
+    stop : bool, default=False
+        Whether the pass ends, and the context with it, at the highest of them.
+
+    Yields
+    ------
+    states : dict of int to Tensor of shape (n_rows, length, hidden_size)
+        Filled while the pass runs.
+    """
+    stack = layer_stack(backbone)
+    states = {}
+
+    def keep(layer):
+        def hook(module, args, kwargs):
+            states[layer] = args[0] if args else kwargs["hidden_states"]
+            if stop and layer == max(layers):
+                raise _HighestLayerReached
+
+        return hook
+
+    def keep_last(module, args, output):
+        states[len(stack)] = output.last_hidden_state
+
+    with ExitStack() as hooks:
+        for layer in set(layers) - {len(stack)}:
+            handle = stack[layer].register_forward_pre_hook(
+                keep(layer), with_kwargs=True
+            )
+            hooks.callback(handle.remove)
+        if len(stack) in layers:
+            hooks.callback(backbone.register_forward_hook(keep_last).remove)
+        with suppress(_HighestLayerReached):
+            yield states
+
+
+def read_hidden_states(backbone, layers, input_ids, attention_mask):
+    """Run the layers up to the highest one asked for, and no further.
+
+    Parameters
+    ----------
+    backbone : PreTrainedModel
+        Model without head.
+    layers : sequence of int
+        Which states, as :func:`kept_states` counts them.
     input_ids, attention_mask : Tensor of shape (n_rows, length)
         Tokens, padded on the right.
 
@@ -57,32 +101,13 @@ def read_hidden_states(backbone, layers, input_ids, attention_mask):
         One per entry of `layers`.
     """
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-    stack = layer_stack(backbone)
-    if stack is None:  # layers that share their weights are no list of modules
+    if layer_stack(backbone) is None:  # layers that share weights: no list of modules
         states = backbone(**inputs, output_hidden_states=True).hidden_states
-        return [states[layer] for layer in layers]
-    states = {}
-
-    def keep(layer):
-        def hook(module, args, kwargs):
-            states[layer] = args[0] if args else kwargs["hidden_states"]
-            if layer == max(layers):
-                raise _HighestLayerReached
-
-        return hook
-
-    with ExitStack() as hooks:
-        for layer in set(layers) - {len(stack)}:
-            handle = stack[layer].register_forward_pre_hook(
-                keep(layer), with_kwargs=True
-            )
-            hooks.callback(handle.remove)
-        try:
-            if hasattr(backbone.config, "use_cache"):
-                inputs["use_cache"] = False
-            states[len(stack)] = backbone(**inputs).last_hidden_state
-        except _HighestLayerReached:
-            pass
+    else:
+        if hasattr(backbone.config, "use_cache"):
+            inputs["use_cache"] = False
+        with kept_states(backbone, layers, stop=True) as states:
+            backbone(**inputs)
     return [states[layer] for layer in layers]
 
 
@@ -97,9 +122,6 @@ def layer_stack(backbone):
 
 def pooled_batches(language_model, token_ids, *, layers, pooling, batch_tokens):
     """Compute features batch by batch, the longest queries first.
-
-    A batch holds queries of about the same length, padded to at most `batch_tokens`
-    tokens. Where CUDA has too little memory for it, it and all further ones are halved.
 
     Parameters
     ----------
@@ -121,24 +143,52 @@ def pooled_batches(language_model, token_ids, *, layers, pooling, batch_tokens):
         Which queries.
     features : ndarray of shape (n_rows, n_layers * hidden_size), float32
     """
-    lengths = np.array([len(ids) for ids in token_ids])
-    order = np.argsort(-lengths, kind="stable")
     if language_model.device.type == "cpu":
         batch_tokens = min(batch_tokens, CPU_BATCH_TOKENS)
+
+    def run(rows):
+        batch = [token_ids[row] for row in rows]
+        return _pooled_batch(language_model, batch, layers, pooling)
+
+    yield from token_batches(run, [len(ids) for ids in token_ids], batch_tokens)
+
+
+def token_batches(run, lengths, batch_tokens):
+    """Call a function on rows of about the same length, the longest first.
+
+    Where CUDA has too little memory for a batch, it and all further ones are halved.
+
+    Parameters
+    ----------
+    run : callable
+        Takes the positions of a batch's rows.
+    lengths : sequence of n_rows int
+        Tokens of each row.
+    batch_tokens : int
+        Most tokens of a batch, padding included; one row may have more.
+
+    Yields
+    ------
+    rows : ndarray of shape (n_batch_rows,)
+        Which rows.
+    result : object
+        What `run` returned for them.
+    """
+    lengths = np.asarray(lengths)
+    order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
         longest = lengths[order[start]]
         rows = order[start : start + max(1, batch_tokens // longest)]
-        batch = [token_ids[row] for row in rows]
         try:
-            features = _pooled_batch(language_model, batch, layers, pooling)
+            result = run(rows)
         except torch.cuda.OutOfMemoryError:
             if len(rows) == 1:
                 raise
             batch_tokens = longest * (len(rows) // 2)
         else:
             start += len(rows)
-            yield rows, features
+            yield rows, result
 
 
 @torch.inference_mode()

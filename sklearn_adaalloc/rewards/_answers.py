@@ -1,0 +1,126 @@
+"""What all reward functions share: checking answers, finding what a query is for."""
+
+from collections.abc import Mapping
+from reprlib import repr as short_repr
+
+import numpy as np
+
+from sklearn_adaalloc._queries import check_queries, query_keys
+
+
+def check_answers(queries, answers):
+    """Check queries and the answers to each.
+
+    Parameters
+    ----------
+    queries : sequence of n_queries str or lists of dict
+        Texts or chats.
+    answers : sequence of n_queries sequences of str
+        Any number of answers to each query.
+
+    Returns
+    -------
+    queries : list of n_queries str or lists of dict
+    answers : list of n_queries lists of str
+
+    Raises
+    ------
+    ValueError
+        If their lengths differ, or an answer is not a str.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.rewards._answers import check_answers
+    >>> check_answers(["27+48="], [("75", "65")])
+    (['27+48='], [['75', '65']])
+    """
+    queries = check_queries(queries)
+    if isinstance(answers, str) or not hasattr(answers, "__len__"):
+        raise ValueError(
+            f"answers={short_repr(answers)} is not accepted. Expected one list of str "
+            "per query."
+        )
+    if len(queries) != len(answers):
+        raise ValueError(
+            f"queries and answers have inconsistent lengths: {len(queries)} and "
+            f"{len(answers)}. Give one list of answers per query."
+        )
+    for query, row in zip(queries, answers, strict=True):
+        if isinstance(row, str) or not hasattr(row, "__iter__"):
+            raise ValueError(
+                f"the answers to query {short_repr(query)} are {short_repr(row)}. "
+                "Expected a list of str; put a single answer in a list."
+            )
+        for answer in row:
+            if not isinstance(answer, str):
+                raise ValueError(
+                    f"an answer to query {short_repr(query)} is {short_repr(answer)}. "
+                    "Expected a str; leave out answers that are missing."
+                )
+    return queries, [[str(answer) for answer in row] for row in answers]
+
+
+def look_up(queries, table, name):
+    """Find what a table, or a function, has for each query.
+
+    Parameters
+    ----------
+    queries : list of n_queries str or lists of dict
+        Checked queries.
+    table : mapping or callable
+        Mapping from query to value, where the key of a chat is its
+        :func:`~sklearn_adaalloc._queries.query_keys`; or a function of one query.
+    name : str
+        Parameter that `table` was given as, for the message.
+
+    Returns
+    -------
+    values : list of n_queries objects
+
+    Raises
+    ------
+    ValueError
+        If `table` is neither, or has nothing for a query.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.rewards._answers import look_up
+    >>> look_up(["27+48="], {"27+48=": "75"}, "references")
+    ['75']
+    """
+    if callable(table):
+        return [table(query) for query in queries]
+    if not isinstance(table, Mapping):
+        raise ValueError(
+            f"{name}={short_repr(table)} is not accepted. Expected a mapping from "
+            "query to its entry, or a function of one query."
+        )
+    keys = [
+        query if isinstance(query, str) else key
+        for query, key in zip(queries, query_keys(queries), strict=True)
+    ]
+    for query, key in zip(queries, keys, strict=True):
+        if key not in table:
+            raise ValueError(
+                f"{name} has no entry for query {short_repr(query)}. Add one for every "
+                "query that is graded; the key of a chat is "
+                "json.dumps(chat, sort_keys=True)."
+            )
+    return [table[key] for key in keys]
+
+
+def spread(grades, cases):
+    """Give each answer the grade of its case.
+
+    Parameters
+    ----------
+    grades : mapping from case to float
+        Grade of each distinct case.
+    cases : list of n_queries lists
+        The case of each answer.
+
+    Returns
+    -------
+    rewards : list of n_queries ndarrays of shape (n_answers,), float64
+    """
+    return [np.array([grades[case] for case in row], dtype=np.float64) for row in cases]

@@ -1,0 +1,245 @@
+"""Rewards for answers that end with a number or formula."""
+
+import json
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from threading import Lock
+
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, clone
+
+from sklearn_adaalloc._optional import import_optional
+from sklearn_adaalloc._validation import check_in_interval
+from sklearn_adaalloc.rewards._answers import check_answers, look_up, spread
+from sklearn_adaalloc.rewards._final_answers import (
+    final_answer,
+    normalise,
+    reference_answer,
+    same_words,
+)
+from sklearn_adaalloc.rewards._workers import WorkerPool
+
+JUDGE_PROMPT = """\
+Two people answered the same question. Decide whether the second answer means the same \
+as the first, which is right. Ignore units, wording and notation. Do not solve the \
+question.
+
+Question: {query}
+
+Right answer: {gold}
+
+Second answer: {answer}
+
+Is the second answer right? Reply with one word, YES or NO.
+"""
+_LONGEST = 1000  # characters of a text in the prompt
+_LOCK = Lock()
+
+
+class MathVerifier(BaseEstimator):
+    r"""Grade answers by the formula at their end: 1 if it equals the reference, else 0.
+
+    Two stages, as in the paper. First, what the answer ends with (``\boxed``, "the
+    answer is", else the last formula or number) is compared with the reference by
+    `math-verify <https://github.com/huggingface/Math-Verify>`_: 12.5 equals 25/2, x=2
+    equals 2, -0.5 equals -1/2, 11.00 equals 11; units are ignored. Then, with a
+    `judge`, a language model is asked about what the first stage rejects.
+
+    Formulas may take for ever to compare, so this is done in worker processes, each
+    killed and started again when a pair takes longer than `timeout`; the answer then
+    counts as rejected. Workers stay for the next call and end with this object.
+    Distinct pairs are compared once.
+
+    Parameters
+    ----------
+    references : mapping or callable
+        From each query to its right answer, or a function of one query; the key of a
+        chat is ``json.dumps(chat, sort_keys=True)``. A reference may be a whole
+        solution, of which the final answer counts.
+    judge : sampler, default=None
+        Asked about what the first stage rejects; see
+        :class:`~sklearn_adaalloc.sampling.TransformersSampler`. It sees the query and
+        the two final answers, and the first YES or NO in its reply counts. None for no
+        second stage.
+    judge_temperature : float, default=0.1
+        Temperature of a copy of the judge, which is the one asked. None leaves the
+        judge as it is, as does one without a parameter `temperature`.
+    timeout : float, default=5.0
+        Seconds for one pair.
+    n_jobs : int, default=-1
+        Worker processes; -1 takes as many as there are processors.
+
+    See Also
+    --------
+    CodeVerifier : Grades answers that are programs.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
+    Allocation of LM Computation", ICLR 2025, appendix.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.rewards import MathVerifier
+    >>> verifier = MathVerifier({"Half of 25?": "25/2"}, n_jobs=1)
+    >>> verifier(["Half of 25?"], [[r"It is \boxed{12.5}.", "The answer is 13."]])
+    [array([1., 0.])]
+    """
+
+    def __init__(
+        self, references, *, judge=None, judge_temperature=0.1, timeout=5.0, n_jobs=-1
+    ):
+        self.references = references
+        self.judge = judge
+        self.judge_temperature = judge_temperature
+        self.timeout = timeout
+        self.n_jobs = n_jobs
+
+    def __call__(self, queries, answers):
+        """Grade answers.
+
+        Parameters
+        ----------
+        queries : sequence of n_queries str or lists of dict
+            Texts or chats.
+        answers : sequence of n_queries sequences of str
+            Any number of answers to each query.
+
+        Returns
+        -------
+        rewards : list of n_queries ndarrays of shape (n_answers,)
+            1.0 for a right answer, 0.0 for a wrong one.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an answer is not accepted, or a query has no reference.
+        ImportError
+            If math-verify is not installed.
+        """
+        import_optional("math_verify", "verify")
+        queries, answers = check_answers(queries, answers)
+        check_in_interval(self.timeout, "timeout", 0, 3600, closed="right")
+        golds = self._references(queries)
+        cases = [
+            [(normalise(gold), normalise(final_answer(answer))) for answer in row]
+            for gold, row in zip(golds, answers, strict=True)
+        ]
+        right = self._compare(list(dict.fromkeys(c for row in cases for c in row)))
+        rewards = spread(right, cases)
+        if self.judge is not None:
+            self._ask_judge(queries, golds, answers, rewards)
+        return rewards
+
+    @property
+    def settings(self):
+        """All that a grade depends on beside query, reference and answer; a dict."""
+        judge = None if self.judge is None else self._judge()
+        return {
+            "reward": type(self).__name__,
+            "judge": getattr(judge, "settings", judge and type(judge).__name__),
+            "timeout": float(self.timeout),
+        }
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {key: value for key, value in state.items() if key != "_pool"}
+
+    def _references(self, queries):
+        """Answer in each query's reference."""
+        references = look_up(queries, self.references, "references")
+        golds = []
+        for query, reference in zip(queries, references, strict=True):
+            gold = reference_answer(str(reference))
+            if reference is None or not normalise(gold):
+                raise ValueError(
+                    f"references has {reference!r} for query {query!r}, which holds no "
+                    "answer. Give a number, a formula or a word, as text."
+                )
+            golds.append(gold)
+        return golds
+
+    def _compare(self, pairs):
+        """First stage: whether each pair of normalised answers is equal."""
+        right = {pair: same_words(*pair) for pair in pairs}
+        open_pairs = [pair for pair in pairs if right[pair] is None]
+        if open_pairs:
+            lines = [json.dumps([*pair, self.timeout]) for pair in open_pairs]
+            replies = self._workers().ask(lines, self.timeout)
+            equal = [reply == "true" for reply in replies]
+            right.update(zip(open_pairs, equal, strict=True))
+        return right
+
+    def _workers(self):
+        """Worker processes of this object in this process."""
+        n_workers = effective_n_jobs(self.n_jobs)
+        with _LOCK:
+            pool = getattr(self, "_pool", None)
+            wanted = n_workers, os.getpid()
+            if pool is None or (pool.n_workers, pool.process_id) != wanted:
+                script = Path(__file__).with_name("_math_worker.py")
+                self._pool = WorkerPool([sys.executable, str(script)], n_workers)
+            return self._pool
+
+    def _ask_judge(self, queries, golds, answers, rewards):
+        """Second stage: turn rewards that the judge overrules to 1, in place."""
+        rejected = [
+            (row, column)
+            for row, reward in enumerate(rewards)
+            for column in (reward == 0).nonzero()[0]
+            if answers[row][column].strip()
+        ]
+        prompts = [
+            JUDGE_PROMPT.format(
+                query=_shorten(_as_text(queries[row])),
+                gold=_shorten(golds[row]),
+                answer=_shorten(_final_or_whole(answers[row][column])),
+            )
+            for row, column in rejected
+        ]
+        distinct = list(dict.fromkeys(prompts))
+        if not distinct:
+            return
+        replies = self._judge().sample(distinct, [1] * len(distinct))
+        verdicts = [re.findall(r"\b(YES|NO)\b", " ".join(r).upper()) for r in replies]
+        unclear = sum(not verdict for verdict in verdicts)
+        if unclear:
+            warnings.warn(
+                f"judge={type(self.judge).__name__} replied neither YES nor NO to "
+                f"{unclear} of {len(distinct)} questions, which count as NO. Use a "
+                "model that follows instructions, or give it more max_new_tokens.",
+                UserWarning,
+                stacklevel=3,
+            )
+        accepted = dict(zip(distinct, verdicts, strict=True))
+        for (row, column), prompt in zip(rejected, prompts, strict=True):
+            rewards[row][column] = float(accepted[prompt][:1] == ["YES"])
+
+    def _judge(self):
+        """The judge at its temperature."""
+        has_parameters = hasattr(self.judge, "get_params")
+        if self.judge_temperature is None or not has_parameters:
+            return self.judge
+        if "temperature" not in self.judge.get_params(deep=False):
+            return self.judge
+        return clone(self.judge).set_params(temperature=self.judge_temperature)
+
+
+def _final_or_whole(answer):
+    """What the judge compares: the final answer, or the text if there is none."""
+    return final_answer(answer) or answer.strip()
+
+
+def _as_text(query):
+    """A query as text: what the messages of a chat say."""
+    if isinstance(query, str):
+        return query
+    return "\n".join(str(message["content"]) for message in query)
+
+
+def _shorten(text):
+    """The end of a text that is too long."""
+    return text[-_LONGEST:]

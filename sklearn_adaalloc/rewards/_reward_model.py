@@ -1,0 +1,185 @@
+"""Rewards by a reward model: a language model that scores answers."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from sklearn_adaalloc._checkpoints import fingerprint, load_config
+from sklearn_adaalloc._language_model import (
+    DTYPES,
+    load_language_model,
+    resolve_device,
+    resolve_dtype,
+    warn_truncated,
+)
+from sklearn_adaalloc._queries import query_keys
+from sklearn_adaalloc._validation import check_choice, check_whole
+from sklearn_adaalloc.rewards._answers import check_answers, spread
+
+
+class RewardModel(BaseEstimator):
+    """Score answers by a sequence classifier of transformers with one output.
+
+    The score is the classifier's logit for the pair of a query and an answer, the same
+    as for that pair alone: batches are padded on the right with the model's own padding
+    token, and mixed only with pairs of about the same length. Each distinct pair is
+    scored once. The model is loaded when first needed and shared by all that ask for
+    the same one; it is no part of pickles.
+
+    Parameters
+    ----------
+    model : str or path
+        Name on the Hugging Face hub or folder of a sequence classifier with one output,
+        such as ``embedded_model_path("reward")`` of
+        :mod:`sklearn_adaalloc.datasets`.
+    chat_template : "auto" or bool, default="auto"
+        Whether a text and its answer are put to the model as a user's message and the
+        assistant's; "auto" means where the tokenizer has a template for that. Otherwise
+        they are encoded as a pair of texts. Lists of messages always go through the
+        template.
+    max_length : int, default=None
+        Most tokens of a pair; longer ones lose their first tokens, with a warning. None
+        for as many as the model takes.
+    batch_tokens : int, default=16384
+        Most tokens of a batch, padding included. A CPU takes 512 at once at most; a
+        batch that CUDA has too little memory for is halved.
+    device : str, default="auto"
+        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision; "auto" is bfloat16 on GPUs that have it and float32 elsewhere.
+    revision : str, default=None
+        Branch, tag or commit of a model on the hub.
+
+    See Also
+    --------
+    MathVerifier : Grades against right answers, 0 or 1.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.datasets import embedded_model_path
+    >>> from sklearn_adaalloc.rewards import RewardModel
+    >>> reward = RewardModel(embedded_model_path("reward"), device="cpu")
+    >>> right, wrong = reward(["27+48="], [["75", "912"]])[0]
+    >>> bool(right > wrong)
+    True
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        chat_template="auto",
+        max_length=None,
+        batch_tokens=16384,
+        device="auto",
+        dtype="auto",
+        revision=None,
+    ):
+        self.model = model
+        self.chat_template = chat_template
+        self.max_length = max_length
+        self.batch_tokens = batch_tokens
+        self.device = device
+        self.dtype = dtype
+        self.revision = revision
+
+    def __call__(self, queries, answers):
+        """Score answers.
+
+        Parameters
+        ----------
+        queries : sequence of n_queries str or lists of dict
+            Texts or chats.
+        answers : sequence of n_queries sequences of str
+            Any number of answers to each query.
+
+        Returns
+        -------
+        rewards : list of n_queries ndarrays of shape (n_answers,)
+            Scores, float64.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or an answer is not accepted, the model cannot be loaded or
+            has more than one output, or a chat is given to one without a template.
+        """
+        queries, answers = check_answers(queries, answers)
+        self._check_parameters()
+        pairs = [
+            [(key, answer) for answer in row]
+            for key, row in zip(query_keys(queries), answers, strict=True)
+        ]
+        distinct = dict.fromkeys(pair for row in pairs for pair in row)
+        by_key = dict(zip(query_keys(queries), queries, strict=True))
+        scores = self._score([(by_key[key], answer) for key, answer in distinct])
+        return spread(dict(zip(distinct, scores, strict=True)), pairs)
+
+    @property
+    def settings(self):
+        """All that a score depends on beside query and answer, as a dict."""
+        self._check_parameters()
+        return {
+            "reward": type(self).__name__,
+            "model": fingerprint(self.model, revision=self.revision),
+            "chat_template": self.chat_template,
+            "max_length": self.max_length,
+            "dtype": resolve_dtype(self.dtype, resolve_device(self.device)),
+        }
+
+    def _check_parameters(self):
+        if self.chat_template not in ("auto", True, False):
+            raise ValueError(
+                f"chat_template={self.chat_template!r} is not accepted. Expected "
+                "'auto', True or False."
+            )
+        check_choice(self.dtype, "dtype", DTYPES)
+        check_whole(self.batch_tokens, "batch_tokens", least=1)
+        if self.max_length is not None:
+            check_whole(self.max_length, "max_length", least=1)
+
+    def _score(self, pairs):
+        """Scores of distinct pairs of a query and an answer, (n_pairs,)."""
+        from sklearn_adaalloc.rewards._scoring import encode_pairs, score_batches
+
+        scores = np.empty(len(pairs))
+        if not pairs:
+            return scores
+        language_model = self._load()
+        template = language_model.tokenizer.chat_template is not None
+        chat_template = template if self.chat_template == "auto" else self.chat_template
+        if not template and (
+            chat_template or not all(isinstance(query, str) for query, _ in pairs)
+        ):
+            raise ValueError(
+                f"model={str(self.model)!r} has no chat template, so it takes neither "
+                f"chats nor chat_template={self.chat_template!r}. Give texts with "
+                "chat_template=False, or a model made for chat."
+            )
+        encoded, truncated = encode_pairs(
+            language_model,
+            pairs,
+            chat_template=chat_template,
+            max_length=self.max_length,
+        )
+        warn_truncated(truncated, self.max_length)
+        for rows, values in score_batches(
+            language_model, encoded, batch_tokens=self.batch_tokens
+        ):
+            scores[rows] = values
+        return scores
+
+    def _load(self):
+        config = load_config(self.model, revision=self.revision)
+        if config.num_labels != 1:
+            raise ValueError(
+                f"model={str(self.model)!r} has {config.num_labels} outputs. Expected "
+                "a sequence classifier with one output, the score (num_labels=1 in its "
+                "config.json)."
+            )
+        return load_language_model(
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            classifier=True,
+        )

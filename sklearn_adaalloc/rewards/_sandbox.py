@@ -1,0 +1,278 @@
+"""A sandbox for programs that a language model wrote, and a verdict they cannot fake.
+
+What we guard against
+---------------------
+A program may be wrong, wasteful or hostile: written by a model that has learned that
+reward comes from fooling the grader. It shall neither touch anything outside nor pass
+without doing what the tests ask.
+
+*Nothing outside.* Each program runs in bubblewrap, in name spaces of its own: it sees
+the system's libraries read-only, an empty ``/tmp`` of 64 MiB in memory that dies with
+it, no network, no other process, no home, no environment, no ``/proc``. A filter of
+system calls forbids it to start processes and to reach for kernel interfaces that a
+Python program does not need. Memory, CPU time, files and their size are limited, its
+output goes nowhere, and after the time limit the whole name space is killed from
+outside. Without bubblewrap nothing is run.
+
+*No faked verdict.* Tests and program are two processes that share no memory. The
+program's is forked before the tests are sent, so it never holds an expected value, and
+the filter forbids it to look into other processes. It has neither the pipe that carries
+the verdict nor the random code word that stands for success, so ``os._exit(0)`` or a
+printed line achieve nothing. The tests run outside its reach: it cannot patch
+``AssertionError`` or builtins there. Its results arrive as plain data (numbers, texts,
+lists, tuples, sets, dicts, None), so no object with an ``__eq__`` of its own takes part
+in a comparison; any other object stays with the program and is equal only to itself.
+Names in the tests mean Python's builtins, modules and what the prompt defines; only the
+function under test and what is left are the program's.
+
+What it does not cover
+----------------------
+- Holes in the Linux kernel or in CPython's unpickler.
+- Weak tests: a program that returns what they happen to accept passes. The tests
+  themselves are trusted. Arguments are sent as copies: tests see no change in place.
+- Reading what is installed: the folders of the system and of Python are visible.
+- Side channels such as timing, and a noisy neighbour: programs share processor and
+  memory bandwidth with everything else. `n_jobs` programs at once may take `n_jobs`
+  times the memory limit, twice over (program and tests).
+- With ``sandbox="unsafe-none"``: everything outside is open to the program, which may
+  also fake its verdict. Only the resource limits and the time limit remain.
+"""
+
+import functools
+import marshal
+import os
+import platform
+import re
+import secrets
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Timer
+
+SANDBOXES = ("bubblewrap", "unsafe-none")
+DRIVER = Path(__file__).with_name("_sandbox_driver.py")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+# Imported before tests and program part, where the program mentions them: faster.
+_PRELOADED = {"collections", "functools", "heapq", "itertools", "math", "re", "typing"}
+_START_SECONDS = 60
+_TMP_BYTES, _FILE_BYTES = 2**26, 2**24
+
+# Numbers of system calls (x86-64, arm64) that a program is refused.
+_FORBIDDEN = {
+    "fork": (57, None),
+    "vfork": (58, None),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "kcmp": (312, 272),
+    "pidfd_open": (434, 434),
+    "pidfd_getfd": (438, 438),
+    "memfd_create": (319, 279),  # memory that no limit counts
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "socket": (41, 198),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsmount": (432, 432),
+    "mount_setattr": (442, 442),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+}
+_CLONE, _CLONE3 = (56, 220), 435
+_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+
+
+def run_tests(program, tests, *, timeout, memory_mb, sandbox, reads_input=False):
+    """Run a program against tests and say whether it passes them all.
+
+    Parameters
+    ----------
+    program : str
+        Python source that nobody trusts.
+    tests : dict
+        What the tests are. "setup" and "source": Python source that is trusted;
+        "modules": modules that they use; "required" and "names": what the program must
+        and may define for them; "cases": plain data.
+    timeout : float
+        Seconds of a run.
+    memory_mb : int
+        MiB of memory of the program.
+    sandbox : {"bubblewrap", "unsafe-none"}
+        Where it runs.
+    reads_input : bool, default=False
+        Whether the program is run afresh, with the standard input that the tests give
+        it, each time they call ``run``. `timeout` then holds for each run.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    RuntimeError
+        If the sandbox does not start.
+    """
+    boxed = sandbox == "bubblewrap"
+    job = {
+        "program": program,
+        "reads_input": reads_input,
+        "timeout": timeout,
+        "preload": sorted(_PRELOADED & set(re.findall(r"\w+", program))),
+        "filter": system_call_filter() if boxed else b"",
+        "limits": {
+            "RLIMIT_AS": memory_mb * 2**20,
+            "RLIMIT_CPU": int(timeout) + 2,
+            "RLIMIT_FSIZE": _FILE_BYTES,
+            "RLIMIT_NOFILE": 64,
+            "RLIMIT_CORE": 0,
+        },
+    }
+    code_word = secrets.token_bytes(16)
+    n_runs = max(len(tests["cases"]), 1) if reads_input else 1
+    verdict = _communicate(
+        bubblewrap_command() if boxed else _python_command(),
+        _message(job),
+        _message(tests | {"code_word": code_word}),
+        timeout * n_runs,
+    )
+    return verdict == code_word
+
+
+def _message(content):
+    """Bytes that the driver reads as one message."""
+    data = marshal.dumps(content)
+    return len(data).to_bytes(8, "little") + data
+
+
+def _communicate(command, job, tests, timeout):
+    """What the driver says of a program; b"" if it is late."""
+    with subprocess.Popen(
+        command,
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        env={"PYTHONHASHSEED": "0"},  # else the order of a set differs between runs
+        start_new_session=True,
+    ) as process:
+        timer = Timer(_START_SECONDS, process.kill)
+        timer.start()
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(job)
+            ready = process.stdout.read(5)
+        finally:
+            timer.cancel()
+        if ready != b"ready":
+            process.kill()
+            reason = process.stderr.read().decode(errors="replace").strip()
+            raise RuntimeError(
+                f"the sandbox did not start. It said: {reason!r}. bubblewrap needs "
+                "user name spaces: see to it that `bwrap --unshare-all --ro-bind / / "
+                "true` works."
+            )
+        try:
+            return process.communicate(tests, timeout)[0]
+        except BaseException as error:
+            # The sandbox dies with bubblewrap, which is in this group.
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return b""
+
+
+def _python_command():
+    """Interpreter without site packages, and the driver."""
+    python = os.path.realpath(sys._base_executable)
+    return [python, "-s", "-S", "-B", str(DRIVER)]
+
+
+@functools.cache
+def bubblewrap_command():
+    """Compose the command that starts the driver in an empty world.
+
+    Raises
+    ------
+    RuntimeError
+        If bubblewrap is missing or cannot work on this machine.
+    """
+    bubblewrap = shutil.which("bwrap")
+    if bubblewrap is None or platform.machine() not in _MACHINES:
+        raise RuntimeError(
+            "sandbox='bubblewrap' is not to be had: it takes Linux on x86-64 or arm64 "
+            "and the program bwrap. Install it (Debian and Ubuntu: `apt install "
+            "bubblewrap`). Programs are run without any protection with "
+            "sandbox='unsafe-none', for code that you would run yourself."
+        )
+    command = [bubblewrap, "--unshare-all", "--die-with-parent", "--new-session"]
+    command += ["--as-pid-1", "--cap-drop", "ALL", "--uid", "65534", "--gid", "65534"]
+    command += ["--clearenv", "--setenv", "PYTHONHASHSEED", "0"]
+    roots = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache"}
+    roots |= set(map(os.path.realpath, (sys.base_prefix, sys.base_exec_prefix)))
+    for root in sorted(roots):
+        if os.path.islink(root):
+            command += ["--symlink", os.readlink(root), root]
+        else:
+            command += ["--ro-bind-try", root, root]
+    for device in _DEVICES:
+        command += ["--dev-bind", device, device]
+    driver = "/driver/run.py"
+    command += ["--ro-bind", str(DRIVER), driver]
+    command += ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    command += ["--remount-ro", "/"]
+    return [*command, *_python_command()[:-1], driver]
+
+
+@functools.cache
+def system_call_filter():
+    """Write the filter of system calls, as the kernel's packet-filter instructions.
+
+    Refused calls fail with EPERM. A call from another architecture's table kills the
+    process. ``clone`` may make threads; ``clone3``, whose flags a filter cannot see,
+    is reported as missing, so that the C library takes ``clone``.
+    """
+    column, architecture = _MACHINES[platform.machine()]
+    load, equal, at_least, any_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06
+    kill, refuse, missing, allow = 0x80000000, 0x00050001, 0x00050026, 0x7FFF0000
+    number, machine, first_argument = 0, 4, 16
+    new_thread, other_table = 0x00010000, 0x40000000
+    numbers = [numbers[column] for numbers in _FORBIDDEN.values()]
+    steps = [
+        (load, 0, 0, machine),
+        (equal, 1, 0, architecture),
+        (end, 0, 0, kill),
+        (load, 0, 0, number),
+        (at_least, 0, 1, other_table),
+        (end, 0, 0, kill),
+        (equal, 0, 1, _CLONE3),
+        (end, 0, 0, missing),
+    ]
+    for forbidden in filter(None, numbers):
+        steps += [(equal, 0, 1, forbidden), (end, 0, 0, refuse)]
+    steps += [
+        (equal, 0, 3, _CLONE[column]),
+        (load, 0, 0, first_argument),
+        (any_bit, 1, 0, new_thread),
+        (end, 0, 0, refuse),
+        (end, 0, 0, allow),
+    ]
+    return b"".join(struct.pack("HBBI", *step) for step in steps)

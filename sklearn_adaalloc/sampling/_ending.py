@@ -1,0 +1,46 @@
+"""Where an answer ends, and its text."""
+
+
+class Ending:
+    """End tokens and stop strings of answers.
+
+    Parameters
+    ----------
+    language_model : LanguageModel
+        Names its end tokens in its generation config, or else in its tokenizer.
+    stop : list of str
+        An answer ends before the first of them.
+    """
+
+    def __init__(self, language_model, stop):
+        generation = getattr(language_model.model, "generation_config", None)
+        end = getattr(generation, "eos_token_id", None)
+        if end is None:
+            end = language_model.tokenizer.eos_token_id
+        ends = end if isinstance(end, (list, tuple)) else [end]
+        self.end_tokens = frozenset(token for token in ends if token is not None)
+        self.tokenizer = language_model.tokenizer
+        self.stop = stop
+        # A token may be one byte of a character's four; one more for white space that
+        # a tokenizer leaves out at the beginning.
+        self.tail = 4 * max(map(len, stop), default=0) + 1
+
+    def reached(self, tokens):
+        """Whether the tokens of an answer end it, given that all before did not."""
+        if tokens[-1] in self.end_tokens:
+            return True
+        if not self.stop:
+            return False
+        return self._stops(tokens[-self.tail :]) and self._stops(tokens)
+
+    def text(self, tokens):
+        """Text of an answer's tokens, cut before the first stop string."""
+        text = self._decode(tokens)
+        return text[: min([text.index(s) for s in self.stop if s in text] or [None])]
+
+    def _stops(self, tokens):
+        text = self._decode(tokens)
+        return any(stop in text for stop in self.stop)
+
+    def _decode(self, tokens):
+        return self.tokenizer.decode(tokens, skip_special_tokens=True)

@@ -1,0 +1,250 @@
+"""Prompts that went through a model once, ready to be answered."""
+
+import warnings
+
+import numpy as np
+from tqdm import tqdm
+
+from sklearn_adaalloc._language_model import warn_truncated
+from sklearn_adaalloc._queries import query_keys
+from sklearn_adaalloc.sampling._requests import (
+    check_first_sample,
+    check_sample_budgets,
+)
+from sklearn_adaalloc.sampling._streams import stream_key, uniform_stream
+from sklearn_adaalloc.sampling._usage import TokenUsage
+
+
+class PrefilledPrompts:
+    """What :meth:`TransformersSampler.prefill` hands out.
+
+    Equal prompts are one here. The model's keys and values of a prompt are kept from
+    its pass to :meth:`decode`, for up to `cache_tokens` tokens of prompts; a prompt
+    beyond that is run again when it is to be answered.
+
+    Parameters
+    ----------
+    sampler : TransformersSampler
+        Whose settings count; it is not changed afterwards.
+    prompts : list of n_prompts str or lists of dict
+        Checked prompts.
+    layers : tuple of int
+        Hidden states that make the features, counted from 0.
+    """
+
+    def __init__(self, sampler, prompts, layers):
+        self.sampler = sampler
+        self.layers = layers
+        self.language_model = sampler._load()
+        keys = query_keys(prompts)
+        position = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+        self._distinct = np.array([position[key] for key in keys])  # (n_prompts,)
+        distinct = dict(zip(keys, prompts, strict=True))
+        self._token_ids, truncated = self.language_model.encode(
+            list(distinct.values()),
+            max_length=sampler.max_length,
+            chat_template=sampler.chat_template,
+        )
+        warn_truncated(truncated[self._distinct], sampler.max_length)
+        self._lengths = np.array([len(ids) for ids in self._token_ids])
+        self._kept = {}  # distinct prompt -> its pass
+        self._features = [None] * len(distinct)
+        self._unreported = np.zeros(len(distinct), dtype=np.int64)  # tokens run
+
+    @property
+    def features(self):
+        """Pooled hidden states, (n_prompts, n_layers * hidden_size), float32."""
+        return np.stack([self._features[row] for row in self._distinct])
+
+    def decode(self, budgets, *, first_sample=None, return_usage=False):
+        """Answer the prompts; may be called again for further samples.
+
+        Parameters
+        ----------
+        budgets : int or array-like of shape (n_prompts,)
+            Number of samples of each prompt.
+        first_sample : array-like of shape (n_prompts,), default=None
+            Index of the first sample of each prompt, such as the number of samples it
+            got before; None for 0.
+        return_usage : bool, default=False
+            Whether to return the tokens paid for, too.
+
+        Returns
+        -------
+        answers : list of n_prompts lists of str
+            ``budgets[i]`` answers to prompt i.
+        usage : TokenUsage
+            If `return_usage`. Prompts count when they are first reported.
+
+        Raises
+        ------
+        ValueError
+            If there is not one budget, a whole number of at least 0, per prompt.
+        """
+        n_prompts = len(self._distinct)
+        budgets = check_sample_budgets(budgets, n_prompts)
+        first_sample = check_first_sample(first_sample, n_prompts)
+        tokens = self.decode_tokens(budgets, first_sample)
+        return self.as_answers(tokens, budgets, return_usage)
+
+    def run_all(self):
+        """Run every prompt, for its features; keep what `cache_tokens` allows."""
+        n_kept = 0
+        for prompts in self._chunks(np.arange(len(self._token_ids))):
+            for row, prompt in self._run(prompts).items():
+                if n_kept + self._lengths[row] <= self.sampler.cache_tokens:
+                    self._kept[row] = prompt
+                    n_kept += self._lengths[row]
+
+    def decode_tokens(self, budgets, first_sample, *, features=False):
+        """New tokens of every answer, prompt after prompt.
+
+        With `features`, prompts without budget are run too.
+        """
+        budgets, first_sample = np.asarray(budgets), np.asarray(first_sample)
+        within = np.arange(budgets.sum()) - np.repeat(
+            np.cumsum(budgets) - budgets, budgets
+        )
+        # (n_answers, 2): distinct prompt and index of the sample. Equal prompts share
+        # their samples, so each pair is drawn once.
+        wanted = np.column_stack(
+            [
+                np.repeat(self._distinct, budgets),
+                np.repeat(first_sample, budgets) + within,
+            ]
+        )
+        pairs, pair_of = np.unique(wanted, axis=0, return_inverse=True)
+        to_run = np.arange(len(self._token_ids)) if features else np.unique(pairs[:, 0])
+        tokens = [None] * len(pairs)
+        with tqdm(
+            total=len(pairs),
+            desc="samples",
+            unit=" answers",
+            disable=not self.sampler.progress,
+        ) as progress:
+            for chunk in self._chunks(to_run):
+                missing = np.setdiff1d(chunk, list(self._kept))
+                passes = self._kept | self._run(missing)
+                rows = np.flatnonzero(np.isin(pairs[:, 0], chunk))
+                for batch, answers in self._decoded(pairs[rows], passes):
+                    for row, answer in zip(rows[batch], answers, strict=True):
+                        tokens[row] = answer
+                    progress.update(len(batch))
+        self._warn_out_of_positions(pairs, tokens)
+        return [tokens[pair] for pair in pair_of]
+
+    def as_answers(self, tokens, budgets, return_usage):
+        """Texts, prompt by prompt, and what they cost."""
+        ending = self.sampler._ending(self.language_model)
+        ends = np.cumsum(budgets)
+        spans = [slice(end - n, end) for end, n in zip(ends, budgets, strict=True)]
+        texts = [ending.text(answer) for answer in tokens]
+        answers = [texts[span] for span in spans]
+        if not return_usage:
+            return answers
+        counts = np.array([len(answer) for answer in tokens], dtype=np.int64)
+        n_prompt = np.zeros(len(budgets), dtype=np.int64)
+        first = np.unique(self._distinct, return_index=True)[1]
+        n_prompt[first] = self._unreported
+        self._unreported[:] = 0
+        return answers, TokenUsage(n_prompt, [counts[span] for span in spans])
+
+    def _chunks(self, prompts):
+        """Split prompts, those of one length together, by what may be kept at once."""
+        chunk, n_tokens = [], 0
+        for row in prompts[np.argsort(-self._lengths[prompts], kind="stable")]:
+            if chunk and n_tokens + self._lengths[row] > self.sampler.cache_tokens:
+                yield np.array(chunk)
+                chunk, n_tokens = [], 0
+            chunk.append(row)
+            n_tokens += self._lengths[row]
+        if chunk:
+            yield np.array(chunk)
+
+    def _run(self, prompts):
+        """Run prompts; returns their passes by distinct prompt, keeps features."""
+        from sklearn_adaalloc.features._pooling import CPU_BATCH_TOKENS, token_batches
+        from sklearn_adaalloc.sampling._generation import prefill
+
+        on_cpu = self.language_model.device.type == "cpu"
+        batch_tokens = min(
+            self.sampler.batch_tokens, CPU_BATCH_TOKENS if on_cpu else np.inf
+        )
+
+        def run(rows):
+            return prefill(
+                self.language_model,
+                [self._token_ids[row] for row in prompts[rows]],
+                layers=self.layers,
+                pooling=self.sampler.pooling,
+            )
+
+        passes = {}
+        for rows, (done, features) in token_batches(
+            run, self._lengths[prompts], batch_tokens
+        ):
+            passes.update(zip(prompts[rows].tolist(), done, strict=True))
+            for row, values in zip(prompts[rows], features, strict=True):
+                self._features[row] = values
+        self._unreported[prompts] += self._lengths[prompts]
+        return passes
+
+    def _decoded(self, pairs, passes):
+        """Yield rows of `pairs` and their new tokens, a batch at a time."""
+        from sklearn_adaalloc.features._pooling import token_batches
+        from sklearn_adaalloc.sampling._generation import decode
+
+        sampler = self.sampler
+        ending = sampler._ending(self.language_model)
+        limits = self._limits()
+        keys = {
+            row: stream_key(sampler.random_state, self._token_ids[row])
+            for row in np.unique(pairs[:, 0])
+        }
+
+        def run(rows):
+            batch = pairs[rows]
+            return decode(
+                self.language_model,
+                [passes[row] for row in batch[:, 0]],
+                np.stack(
+                    [
+                        uniform_stream(keys[row], sample, sampler.max_new_tokens)
+                        for row, sample in batch
+                    ]
+                ),
+                limits[batch[:, 0]],
+                choice=sampler._token_choice(self.language_model),
+                ended=ending.reached,
+            )
+
+        longest = (self._lengths + limits)[pairs[:, 0]]
+        yield from token_batches(run, longest, sampler.batch_tokens)
+
+    def _limits(self):
+        """Most new tokens of each distinct prompt: the model has so many positions."""
+        config = self.language_model.model.config.get_text_config()
+        positions = getattr(config, "max_position_embeddings", None) or 2**31
+        # The last new token does not go through the model.
+        return np.minimum(
+            self.sampler.max_new_tokens, positions - self._lengths + 1
+        ).astype(np.int64)
+
+    def _warn_out_of_positions(self, pairs, tokens):
+        """Warn, once, of answers that the model's positions cut off."""
+        ending = self.sampler._ending(self.language_model)
+        limits = self._limits()[pairs[:, 0]]
+        n_cut = sum(
+            len(answer) == limit < self.sampler.max_new_tokens
+            and not ending.reached(answer)
+            for answer, limit in zip(tokens, limits, strict=True)
+        )
+        if n_cut:
+            warnings.warn(
+                f"{n_cut} of {len(tokens)} answers were cut off where the positions of "
+                f"model={str(self.sampler.model)!r} end, before max_new_tokens="
+                f"{self.sampler.max_new_tokens!r}. Shorten the prompts with max_length,"
+                " or take a model with more positions.",
+                UserWarning,
+                stacklevel=4,
+            )

@@ -1,0 +1,152 @@
+"""What a sampler is asked for: prompts, budgets, and which samples."""
+
+from numbers import Integral
+
+import numpy as np
+
+from sklearn_adaalloc._queries import check_queries
+from sklearn_adaalloc._validation import check_budgets
+
+
+def check_sample_budgets(budgets, n_prompts):
+    """Check the number of samples of each prompt.
+
+    Parameters
+    ----------
+    budgets : int or array-like of shape (n_prompts,)
+        One number for all prompts, or one each.
+    n_prompts : int
+        Number of prompts.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_prompts,), int64
+
+    Raises
+    ------
+    ValueError
+        If a budget is negative or not a whole number, or there are more or fewer than
+        prompts.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._requests import check_sample_budgets
+    >>> check_sample_budgets(4, 3)
+    array([4, 4, 4])
+    """
+    if isinstance(budgets, Integral) and not isinstance(budgets, bool):
+        budgets = [budgets] * n_prompts
+    return _one_per_prompt(budgets, "budgets", n_prompts)
+
+
+def check_first_sample(first_sample, n_prompts):
+    """Check the index of the first sample of each prompt; None means 0.
+
+    Parameters
+    ----------
+    first_sample : int or array-like of shape (n_prompts,), or None
+        Index of the first sample to draw.
+    n_prompts : int
+        Number of prompts.
+
+    Returns
+    -------
+    first_sample : ndarray of shape (n_prompts,), int64
+
+    Raises
+    ------
+    ValueError
+        As for :func:`check_sample_budgets`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._requests import check_first_sample
+    >>> check_first_sample(None, 2)
+    array([0, 0])
+    """
+    if first_sample is None:
+        return np.zeros(n_prompts, dtype=np.int64)
+    if isinstance(first_sample, Integral) and not isinstance(first_sample, bool):
+        first_sample = [first_sample] * n_prompts
+    return _one_per_prompt(first_sample, "first_sample", n_prompts)
+
+
+def check_request(prompts, budgets, first_sample=None):
+    """Check what `sample` is given.
+
+    Parameters
+    ----------
+    prompts : sequence of n_prompts str or lists of dict
+        Texts, or lists of messages.
+    budgets : int or array-like of shape (n_prompts,)
+        Number of samples of each.
+    first_sample : int or array-like of shape (n_prompts,), default=None
+        Index of the first sample of each; None for 0.
+
+    Returns
+    -------
+    prompts : list of str or lists of dict
+    budgets, first_sample : ndarrays of shape (n_prompts,), int64
+
+    Raises
+    ------
+    ValueError
+        If any of them is not accepted.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._requests import check_request
+    >>> check_request(["27+48=", "gcd 84 30="], [2, 0])
+    (['27+48=', 'gcd 84 30='], array([2, 0]), array([0, 0]))
+    """
+    prompts = check_queries(prompts)
+    return (
+        prompts,
+        check_sample_budgets(budgets, len(prompts)),
+        check_first_sample(first_sample, len(prompts)),
+    )
+
+
+def _one_per_prompt(values, name, n_prompts):
+    if np.ndim(values) != 1 or len(values) != n_prompts:
+        raise ValueError(
+            f"{name} has shape {np.shape(values)} for {n_prompts} prompts. Give one "
+            "whole number per prompt, or a single one for all."
+        )
+    try:
+        return check_budgets(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not accepted: {error}") from None
+
+
+def stop_strings(stop):
+    """Check where answers end.
+
+    Parameters
+    ----------
+    stop : str or list of str, default=None
+        What the user gave.
+
+    Returns
+    -------
+    stop : list of str
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or one is empty.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._requests import stop_strings
+    >>> stop_strings("END")
+    ['END']
+    """
+    strings = [] if stop is None else [stop] if isinstance(stop, str) else stop
+    valid = isinstance(strings, (list, tuple))
+    if not (valid and all(isinstance(each, str) and each for each in strings)):
+        raise ValueError(
+            f"stop={stop!r} is not accepted. Expected None, a str, or a list of str, "
+            "none of them empty."
+        )
+    return list(strings)
