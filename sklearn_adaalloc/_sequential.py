@@ -15,6 +15,11 @@ again a row of chances, so every round is the first round of a smaller problem.
   once and not for each price tried, leaves the budget problem with expected expenses
   for costs.
 
+Of three rules for R rounds this is the best: over seven tables, real and made, at
+budgets 2, 4 and 8 in four rounds it solves .6659 of the queries; an equal part of the
+money in each round .6627; the programme under a price tried anew, rounded down, .6650;
+without features .6446, .6438 and .6345 (`benchmarks/quality/sequential.py`).
+
 Pure functions on checked arrays.
 """
 

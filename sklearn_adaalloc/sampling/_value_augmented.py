@@ -32,11 +32,11 @@ class ValueAugmentedSampler(TransformersSampler):
     value_model : str, path or callable, default=None
         To be given: name or folder of a sequence classifier with one output, on a
         decoder with the language model's tokens: its output at a token is the value of
-        the sequence up to there. A reward model that was trained on whole answers only is a poor one:
-        train it further on beginnings of sampled answers, to predict the reward of the
-        whole, as in `benchmarks/quality/value_augmented.py`. Or a function
-        ``values(token_ids) -> ndarray of shape (n,)`` of n lists of token ids, prompts
-        included.
+        the sequence up to there. A reward model that was trained on whole answers only
+        is a poor one: train it further on beginnings of sampled answers, to predict the
+        reward of the whole, as in `benchmarks/quality/value_augmented.py`. Or a
+        function ``values(token_ids) -> ndarray of shape (n,)`` of n lists of token ids,
+        prompts included.
     top_k : int, default=10
         Candidates per step.
     beta : float, default=1.0
