@@ -2,10 +2,66 @@
 
 import queue
 import threading
+from reprlib import repr as short_repr
 
 import numpy as np
 
+from sklearn_adaalloc._validation import real_array
+
 _END = object()
+
+
+class RewardError(ValueError):
+    """What a reward function did wrong."""
+
+
+def check_graded(rewards, queries, answers):
+    """Check what a reward function returned.
+
+    Parameters
+    ----------
+    rewards : sequence of n_queries sequences of float
+        Rewards of the answers to each query.
+    queries : list of n_queries str or lists of dict
+        Queries that were graded.
+    answers : list of n_queries lists of str
+        Their answers.
+
+    Returns
+    -------
+    rewards : list of n_queries ndarrays of shape (n_answers,), float64
+
+    Raises
+    ------
+    RewardError
+        If there is not one finite number per answer. The message names the query.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._grading import check_graded
+    >>> check_graded([[1, 0]], ["27+48="], [["75", "65"]])
+    [array([1., 0.])]
+    """
+    if not hasattr(rewards, "__len__") or len(rewards) != len(queries):
+        raise RewardError(
+            f"reward returned {short_repr(rewards)} for {len(queries)} queries, the "
+            f"first of them {short_repr(queries[0])}. Expected a list with one array "
+            "of rewards per query."
+        )
+    checked = []
+    for query, row, given in zip(queries, answers, rewards, strict=True):
+        try:
+            values = real_array(given)
+            valid = values.shape == (len(row),) and np.isfinite(values).all()
+        except (TypeError, ValueError):
+            valid = False
+        if not valid:
+            raise RewardError(
+                f"reward returned {short_repr(given)} for the {len(row)} answers to "
+                f"query {short_repr(query)}. Expected one finite number per answer."
+            )
+        checked.append(values)
+    return checked
 
 
 class Grader:
@@ -87,58 +143,41 @@ class Grader:
         rows = sorted({row for row, _, _ in batch})
         try:
             self._grade_rows(rows, batch)
-        except _RewardError:
+        except RewardError:
             for row in rows:
                 try:
                     self._grade_rows([row], batch)
-                except _RewardError as error:
-                    self._error = self._error or self._explain(row, error)
+                except RewardError as error:
+                    self._error = self._error or self._explain(error)
 
     def _grade_rows(self, rows, batch):
+        if not rows:
+            return
         samples, answers = (
             [[item[i] for item in batch if item[0] == row] for row in rows]
             for i in (1, 2)
         )
-        if not rows:
-            return
+        queries = [self._queries[row] for row in rows]
         try:
-            rewards = self._reward([self._queries[row] for row in rows], answers)
+            rewards = self._reward(queries, answers)
         except Exception as error:
-            raise _RewardError(f"raised {error!r}") from error
-        counts = [len(row) for row in answers]
+            raise RewardError(
+                f"reward raised {error!r} on query {short_repr(queries[0])}."
+            ) from error
         self._store(
             [
                 (row, sample, reward)
                 for row, indices, values in zip(
-                    rows, samples, _checked(rewards, counts), strict=True
+                    rows, samples, check_graded(rewards, queries, answers), strict=True
                 )
                 for sample, reward in zip(indices, values, strict=True)
             ]
         )
 
-    def _explain(self, row, error):
+    def _explain(self, error):
         explained = ValueError(
-            f"reward {error} on query {self._queries[row]!r}. Expected one finite "
-            "reward per answer. All that could be graded stays in the store: mend the "
-            "reward function and call again."
+            f"{error} All that could be graded stays in the store: mend the reward "
+            "function and call again."
         )
         explained.__cause__ = error.__cause__
         return explained
-
-
-class _RewardError(Exception):
-    """What a reward function did wrong."""
-
-
-def _checked(rewards, counts):
-    """Rewards as one array per query, or what is wrong with them."""
-    try:
-        rows = [np.asarray(row, dtype=np.float64) for row in rewards]
-    except (TypeError, ValueError) as error:
-        raise _RewardError(f"returned {type(rewards).__name__}: {error}") from error
-    shapes, expected = [row.shape for row in rows], [(count,) for count in counts]
-    if shapes != expected:
-        raise _RewardError(f"returned shapes {shapes} for {expected} answers")
-    if not all(np.isfinite(row).all() for row in rows):
-        raise _RewardError("returned a reward that is not finite")
-    return rows

@@ -5,7 +5,6 @@ do. Nothing is clipped, dropped or converted in silence.
 """
 
 from numbers import Integral, Real
-from reprlib import repr as short_repr
 
 import numpy as np
 
@@ -106,7 +105,7 @@ def _reward_array(rewards):
     if np.ma.isMaskedArray(rewards):
         rewards = rewards.astype(np.float64).filled(np.nan)
     try:
-        return _real_array(rewards)
+        return real_array(rewards)
     except (ValueError, TypeError):
         if isinstance(rewards, np.ndarray) and rewards.dtype.kind != "O":
             raise ValueError(
@@ -114,7 +113,7 @@ def _reward_array(rewards):
                 "text. Expected real numbers."
             ) from None
     try:
-        rows = [np.atleast_1d(_real_array(row)) for row in rewards]
+        rows = [np.atleast_1d(real_array(row)) for row in rewards]
         if any(row.ndim > 1 for row in rows):
             raise ValueError("only two axes may be ragged; pad with NaN")
     except (ValueError, TypeError) as error:
@@ -128,60 +127,12 @@ def _reward_array(rewards):
     return table
 
 
-def _real_array(values):
+def real_array(values):
     """Convert to float64, but neither text nor complex numbers."""
     array = np.asarray(values)
     if array.dtype.kind in "USc":
         raise ValueError(f"{array.dtype} is not real: {array.flat[0]!r}")
     return array.astype(np.float64, copy=False)
-
-
-def check_graded(rewards, queries, answers):
-    """Check what a reward function returned.
-
-    Parameters
-    ----------
-    rewards : sequence of n_queries sequences of float
-        Rewards of the answers to each query.
-    queries : list of n_queries str or lists of dict
-        Queries that were graded.
-    answers : list of n_queries lists of str
-        Their answers.
-
-    Returns
-    -------
-    rewards : list of n_queries ndarrays of shape (n_answers,), float64
-
-    Raises
-    ------
-    ValueError
-        If there is not one finite number per answer. The message names the query.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc._validation import check_graded
-    >>> check_graded([[1, 0]], ["27+48="], [["75", "65"]])
-    [array([1., 0.])]
-    """
-    if not hasattr(rewards, "__len__") or len(rewards) != len(queries):
-        raise ValueError(
-            f"reward returned {short_repr(rewards)} for {len(queries)} queries. "
-            "Expected a list with one array of rewards per query."
-        )
-    checked = []
-    for query, row, given in zip(queries, answers, rewards, strict=True):
-        try:
-            values = _real_array(given)
-            valid = values.shape == (len(row),) and np.isfinite(values).all()
-        except (TypeError, ValueError):
-            valid = False
-        if not valid:
-            raise ValueError(
-                f"reward returned {short_repr(given)} for the {len(row)} answers to "
-                f"query {short_repr(query)}. Expected one finite number per answer."
-            )
-        checked.append(values)
-    return checked
 
 
 def is_binary(rewards):

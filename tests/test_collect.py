@@ -301,13 +301,13 @@ WRONG = {
     "raises": (raise_, "reward raised KeyError.'no gold answer'. on query 'c'"),
     "too few rewards": (
         lambda queries, answers: [[0.0]] * len(queries),
-        r"returned shapes \[\(1,\)\] for \[\(3,\)\] answers on query 'c'",
+        r"returned \[0.0\] for the 3 answers to query 'c'",
     ),
-    "too few rows": (lambda *_: [], r"returned shapes \[\] for .* on query 'c'"),
-    "a number": (lambda *_: 1.0, "returned float: .* on query 'c'"),
-    "nothing": (lambda *_: None, "returned NoneType: .* on query 'c'"),
-    "texts": (lambda *_: [["yes"] * 3], "returned list: could not convert .*'c'"),
-    "nan": (lambda *_: [[np.nan] * 3], "reward that is not finite on query 'c'"),
+    "too few rows": (lambda *_: [], r"returned \[\] for 1 queries, .* 'c'"),
+    "a number": (lambda *_: 1.0, "returned 1.0 for 1 queries, .* 'c'"),
+    "nothing": (lambda *_: None, "returned None for 1 queries, .* 'c'"),
+    "texts": (lambda *_: [["yes"] * 3], r"returned \['yes', .* to query 'c'"),
+    "nan": (lambda *_: [[np.nan] * 3], r"returned \[nan, .* to query 'c'"),
 }
 
 

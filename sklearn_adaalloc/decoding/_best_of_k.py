@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sklearn_adaalloc._grading import check_graded
 from sklearn_adaalloc._queries import check_queries
-from sklearn_adaalloc._validation import check_graded
 from sklearn_adaalloc.decoding._reading import read_policy
 from sklearn_adaalloc.sampling import TokenUsage
 
