@@ -46,8 +46,11 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
         output of the last layer after the final norm, -2 the output of the last layer
         but one, which no norm has seen. Those of a list are concatenated. "auto" is -2
         for a causal language model, whose last layer serves the next token, and -1 for
-        an encoder: on the tasks of :func:`~sklearn_adaalloc.datasets.load_arithmetic`
-        the last but one says most (`benchmarks/results/quality/layers.csv`).
+        an encoder, where its embedding is. On the training queries of
+        :func:`~sklearn_adaalloc.datasets.load_arithmetic` the last but one says most;
+        of MiniLM, too, a layer before the last says more about SVAMP and HumanEval
+        (`layers.csv` and `from_text_layers.csv` in `benchmarks/results/quality`): try
+        several.
     pooling : {"last", "mean", "first"}, default="last"
         The state of the last token (for causal LMs), the mean over all tokens or the
         state of the first one (for encoders).
