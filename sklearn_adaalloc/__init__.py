@@ -9,6 +9,7 @@ from sklearn_adaalloc.allocators import (
 )
 from sklearn_adaalloc.collect import collect_rewards
 from sklearn_adaalloc.features import HiddenStateFeaturizer
+from sklearn_adaalloc.persistence import load_policy, save_policy
 from sklearn_adaalloc.regressors import (
     LoRARewardRegressor,
     MLPRewardRegressor,
@@ -26,4 +27,6 @@ __all__ = [
     "SequentialAllocator",
     "__version__",
     "collect_rewards",
+    "load_policy",
+    "save_policy",
 ]

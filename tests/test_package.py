@@ -42,10 +42,12 @@ FLOORS = {
     "sampling": 4,
     "rewards": 4,
     "decoding": 5,
+    "_manifest": 0,
     "_reward_store": 1,
     "_grading": 1,
     "_collection": 2,
     "collect": 5,
+    "_estimator_files": 4.5,
     "persistence": 5,
     "": 6,  # the package's own names
     "__main__": 7,

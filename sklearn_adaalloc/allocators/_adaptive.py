@@ -34,6 +34,8 @@ class AdaptiveAllocator(RegressorAllocator):
     ----------
     regressor_ : estimator
         The fitted regressor.
+    n_queries_ : int
+        Number of queries in the table of `fit`.
     n_steps_ : int
         Number of samples in the table of `fit`, 1 for a routing table.
     n_features_in_ : int

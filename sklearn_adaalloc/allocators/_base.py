@@ -60,6 +60,7 @@ class BaseAllocator(BaseEstimator):
         if self.max_budget is not None:
             warn_beyond_samples(rewards, max_budget, name="max_budget")
         self._n_axes = rewards.ndim
+        self.n_queries_ = len(rewards)
         self._fit(X, rewards)
         return self
 

@@ -60,6 +60,8 @@ class BinnedAllocator(RegressorAllocator):
         Budget of each bin at the current `budget`.
     realised_budget_ : float
         Mean budget of the calibration queries, at most `budget`.
+    n_queries_ : int
+        Number of queries in the table of `fit`.
     n_steps_ : int
         Number of samples in the table of `fit`, 1 for a routing table.
     n_features_in_ : int

@@ -43,6 +43,8 @@ class DummyAllocator(BaseAllocator):
     ----------
     mean_marginals_ : ndarray of shape (max_budget,)
         Marginal rewards of the mean query of `fit`.
+    n_queries_ : int
+        Number of queries in the table of `fit`.
     n_steps_ : int
         Number of samples in the table of `fit`, 1 for a routing table.
     allocator_ : estimator

@@ -55,6 +55,8 @@ class SequentialAllocator(RegressorAllocator):
         Whether the rewards of `fit` were 0/1.
     highest_reward_ : float
         Highest reward of `fit`: no query is expected to improve beyond it.
+    n_queries_ : int
+        Number of queries in the table of `fit`.
     n_steps_ : int
         Number of samples in the table of `fit`.
     n_features_in_ : int
