@@ -1,0 +1,1 @@
+"""The paper's experiments: every setting, table and figure from one command."""
