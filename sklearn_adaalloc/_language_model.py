@@ -15,7 +15,7 @@ from reprlib import repr as short_repr
 import numpy as np
 
 from sklearn_adaalloc._checkpoints import fingerprint, load_config, loading, source
-from sklearn_adaalloc._validation import check_choice, check_whole
+from sklearn_adaalloc._parameters import check_choice, check_whole
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _N_SHARED = 4  # models kept in memory: a weak and a strong LM, a reward model, a spare

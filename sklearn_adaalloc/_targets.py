@@ -26,8 +26,8 @@ from sklearn_adaalloc._curves import (
     rate_marginals,
     success_rates,
 )
+from sklearn_adaalloc._parameters import check_choice
 from sklearn_adaalloc._validation import (
-    check_choice,
     check_rates,
     check_rewards,
     has_one_value_per_query,

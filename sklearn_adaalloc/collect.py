@@ -13,9 +13,9 @@ from tqdm.auto import tqdm
 
 from sklearn_adaalloc._collection import Collection
 from sklearn_adaalloc._grading import Grader
+from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._queries import check_queries, query_keys
 from sklearn_adaalloc._reward_store import RewardStore
-from sklearn_adaalloc._validation import check_whole
 from sklearn_adaalloc.sampling._replies import SampledAnswer
 
 __all__ = ["RewardStore", "collect_rewards"]

@@ -18,7 +18,11 @@ DATA = Path(
 
 @pytest.fixture(scope="session")
 def real_data():
-    """Folder of real graded outcomes, read-only."""
+    """Folder of real graded outcomes, read-only.
+
+    They are no part of the project. Where CI runs they lie beside it, so that nothing
+    is skipped there; elsewhere what is measured on them cannot be.
+    """
     if not (DATA / "math5000").is_dir():
         pytest.skip(f"no real outcomes at {DATA}: name their folder in ADAALLOC_DATA")
     return DATA

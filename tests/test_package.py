@@ -21,7 +21,8 @@ ROOT = Path(sklearn_adaalloc.__file__).parent
 # split off from another stand half a floor above it.
 FLOORS = {
     "_version": 0,
-    "_validation": 0,
+    "_parameters": 0,
+    "_validation": 0.5,
     "_optional": 0,
     "_queries": 0,
     "_checkpoints": 0,

@@ -6,12 +6,9 @@ from numpy.testing import assert_array_equal
 from sklearn_adaalloc._validation import (
     check_budget,
     check_budgets,
-    check_choice,
-    check_in_interval,
     check_marginals,
     check_rates,
     check_rewards,
-    check_whole,
     has_one_value_per_query,
     is_binary,
 )
@@ -258,58 +255,3 @@ def test_whole_floats_are_budgets():
 def test_bad_budgets(budgets, options, match):
     with pytest.raises(ValueError, match=match):
         check_budgets(budgets, **options)
-
-
-# Single values
-
-
-@pytest.mark.parametrize("value", [0, -3, 1.0, True, "1", None])
-def test_not_a_whole_number(value):
-    with pytest.raises(ValueError, match=r"n_bins=.* is not accepted.*at least 1"):
-        check_whole(value, "n_bins", least=1)
-
-
-def test_whole_number_becomes_int():
-    assert type(check_whole(np.int32(3), "n_bins", least=1)) is int
-
-
-@pytest.mark.parametrize("value", ["unifrom", None, 3, ["uniform"]])
-def test_not_a_choice(value):
-    with pytest.raises(ValueError, match=r"strategy=.*one of \['uniform', 'random'\]"):
-        check_choice(value, "strategy", ("uniform", "random"))
-
-
-@pytest.mark.parametrize(
-    ("closed", "values"),
-    [
-        ("neither", [0.5]),
-        ("left", [0, 0.5]),
-        ("right", [0.5, 1]),
-        ("both", [0, 0.5, 1]),
-    ],
-)
-def test_in_the_interval(closed, values):
-    checked = [check_in_interval(v, "share", 0, 1, closed=closed) for v in values]
-    assert checked == values
-
-
-@pytest.mark.parametrize(
-    ("closed", "value", "interval"),
-    [
-        ("neither", 0, r"\(0, 1\)"),
-        ("neither", 1, r"\(0, 1\)"),
-        ("left", 1, r"\[0, 1\)"),
-        ("right", 0, r"\(0, 1\]"),
-        ("both", 1.1, r"\[0, 1\]"),
-        ("both", -0.1, r"\[0, 1\]"),
-    ],
-)
-def test_outside_the_interval(closed, value, interval):
-    with pytest.raises(ValueError, match=f"share={value}.*a number in {interval}"):
-        check_in_interval(value, "share", 0, 1, closed=closed)
-
-
-@pytest.mark.parametrize("value", [0, 1, NAN, "0.5", None, True])
-def test_not_in_the_interval(value):
-    with pytest.raises(ValueError, match=r"holdout=.*a number in \(0, 1\)"):
-        check_in_interval(value, "holdout", 0, 1)

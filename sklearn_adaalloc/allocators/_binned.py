@@ -8,8 +8,8 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._curves import concave_repair, marginal_rewards
+from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc._solvers import allocate_bins
-from sklearn_adaalloc._validation import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 
 

@@ -6,8 +6,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._curves import concave_repair, marginal_rewards
+from sklearn_adaalloc._parameters import check_choice
 from sklearn_adaalloc._solvers import count_steps
-from sklearn_adaalloc._validation import check_choice
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
 

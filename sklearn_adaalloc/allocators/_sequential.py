@@ -3,8 +3,9 @@
 import numpy as np
 
 from sklearn_adaalloc._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._solvers import allocate
-from sklearn_adaalloc._validation import check_rewards, check_whole, is_binary
+from sklearn_adaalloc._validation import check_rewards, is_binary
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from sklearn_adaalloc._validation import check_choice
+from sklearn_adaalloc._parameters import check_choice
 
 _DATA = Path(__file__).parent / "data"
 _N_SAMPLES = 64

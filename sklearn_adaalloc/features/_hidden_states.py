@@ -19,8 +19,8 @@ from sklearn_adaalloc._language_model import (
     resolve_layers,
     warn_truncated,
 )
+from sklearn_adaalloc._parameters import check_choice, check_whole
 from sklearn_adaalloc._queries import check_queries, query_keys
-from sklearn_adaalloc._validation import check_choice, check_whole
 from sklearn_adaalloc.features._cache import FeatureStore
 
 
@@ -223,7 +223,7 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
             store = None
             if self.cache is not None:
                 store = stack.enter_context(
-                    FeatureStore(self.cache, self._recipe(), self.n_features_out_)
+                    FeatureStore(self.cache, self.settings, self.n_features_out_)
                 )
                 found, features[found], truncated[found] = store.get(keys)
                 missing = np.setdiff1d(missing, found)
@@ -257,9 +257,11 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
         ):
             yield rows, values, truncated[rows]
 
-    def _recipe(self):
-        """All that a row depends on beside its query."""
+    @property
+    def settings(self):
+        """All that a row depends on beside its query, as a dict."""
         return {
+            "features": type(self).__name__,
             "model": self.fingerprint_,
             "layers": self.layers_,
             "pooling": self.pooling,

@@ -7,12 +7,8 @@ from sklearn.metrics import make_scorer
 from sklearn.utils import check_random_state
 
 from sklearn_adaalloc._curves import expected_rewards
-from sklearn_adaalloc._validation import (
-    check_budgets,
-    check_in_interval,
-    check_rewards,
-    check_whole,
-)
+from sklearn_adaalloc._parameters import check_in_interval, check_whole
+from sklearn_adaalloc._validation import check_budgets, check_rewards
 from sklearn_adaalloc.metrics._expected_reward import check_empty_reward, query_rewards
 
 

@@ -5,14 +5,9 @@ import math
 import numpy as np
 
 from sklearn_adaalloc._curves import concave_repair, reward_curves
+from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc._solvers import allocate
-from sklearn_adaalloc._validation import (
-    check_budget,
-    check_in_interval,
-    check_marginals,
-    check_rewards,
-    check_whole,
-)
+from sklearn_adaalloc._validation import check_budget, check_marginals, check_rewards
 from sklearn_adaalloc.metrics._expected_reward import (
     check_empty_reward,
     warn_beyond_samples,

@@ -3,7 +3,8 @@
 import numpy as np
 
 from sklearn_adaalloc._curves import success_rates
-from sklearn_adaalloc._validation import check_choice, check_rewards
+from sklearn_adaalloc._parameters import check_choice
+from sklearn_adaalloc._validation import check_rewards
 from sklearn_adaalloc.metrics._budget_curve import check_policy
 from sklearn_adaalloc.metrics._plotting import (
     UNIFORM_STYLE,

@@ -7,12 +7,8 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_adaalloc._curves import expected_rewards
-from sklearn_adaalloc._validation import (
-    check_budget,
-    check_budgets,
-    check_in_interval,
-    check_rewards,
-)
+from sklearn_adaalloc._parameters import check_in_interval
+from sklearn_adaalloc._validation import check_budget, check_budgets, check_rewards
 
 
 def expected_reward_score(rewards, budgets, *, empty_reward=0.0):

@@ -7,12 +7,8 @@ from scipy.stats import rankdata
 from sklearn.utils import Bunch
 
 from sklearn_adaalloc._curves import marginal_rewards, preferences, success_rates
-from sklearn_adaalloc._validation import (
-    check_marginals,
-    check_rates,
-    check_rewards,
-    check_whole,
-)
+from sklearn_adaalloc._parameters import check_whole
+from sklearn_adaalloc._validation import check_marginals, check_rates, check_rewards
 from sklearn_adaalloc.metrics._expected_reward import (
     check_empty_reward,
     warn_beyond_samples,

@@ -3,12 +3,8 @@
 import numpy as np
 
 from sklearn_adaalloc._curves import preferences, success_rates
-from sklearn_adaalloc._validation import (
-    check_marginals,
-    check_rewards,
-    check_whole,
-    is_binary,
-)
+from sklearn_adaalloc._parameters import check_whole
+from sklearn_adaalloc._validation import check_marginals, check_rewards, is_binary
 from sklearn_adaalloc.metrics._plotting import (
     UNIFORM_STYLE,
     new_axes,

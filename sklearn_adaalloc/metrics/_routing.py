@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from sklearn_adaalloc._curves import success_rates
-from sklearn_adaalloc._validation import check_in_interval, check_rewards, check_whole
+from sklearn_adaalloc._parameters import check_in_interval, check_whole
+from sklearn_adaalloc._validation import check_rewards
 from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 from sklearn_adaalloc.metrics._policy_curves import BudgetCurve, first_crossing
 

@@ -8,8 +8,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
+from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._targets import resolve_target
-from sklearn_adaalloc._validation import check_whole, has_one_value_per_query
+from sklearn_adaalloc._validation import has_one_value_per_query
 from sklearn_adaalloc.metrics import prediction_report
 from sklearn_adaalloc.metrics._expected_reward import (
     check_empty_reward,

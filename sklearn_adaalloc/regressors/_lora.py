@@ -13,8 +13,8 @@ from sklearn_adaalloc._language_model import (
     resolve_layers,
     warn_truncated,
 )
+from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc._queries import check_queries
-from sklearn_adaalloc._validation import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
 

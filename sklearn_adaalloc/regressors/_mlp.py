@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state, gen_batches
 
-from sklearn_adaalloc._validation import check_in_interval, check_whole
+from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
 

@@ -6,7 +6,7 @@ from sys import version_info
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 
-from sklearn_adaalloc._validation import check_choice, check_in_interval, check_whole
+from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc.rewards._answers import check_answers, look_up, spread
 from sklearn_adaalloc.rewards._programs import (
     check_entry,

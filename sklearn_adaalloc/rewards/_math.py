@@ -12,7 +12,7 @@ from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
 from sklearn_adaalloc._optional import import_optional
-from sklearn_adaalloc._validation import check_in_interval
+from sklearn_adaalloc._parameters import check_in_interval
 from sklearn_adaalloc.rewards._answers import check_answers, look_up, spread
 from sklearn_adaalloc.rewards._final_answers import (
     final_answer,

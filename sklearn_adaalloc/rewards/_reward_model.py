@@ -11,8 +11,8 @@ from sklearn_adaalloc._language_model import (
     resolve_dtype,
     warn_truncated,
 )
+from sklearn_adaalloc._parameters import check_choice, check_whole
 from sklearn_adaalloc._queries import query_keys
-from sklearn_adaalloc._validation import check_choice, check_whole
 from sklearn_adaalloc.rewards._answers import check_answers, spread
 
 

@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator
 from tqdm.auto import tqdm
 
 from sklearn_adaalloc._optional import import_optional
+from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc._queries import query_keys
-from sklearn_adaalloc._validation import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc.sampling._dispatch import Dispatcher, Request, iterate
 from sklearn_adaalloc.sampling._requests import check_request, stop_strings
 from sklearn_adaalloc.sampling._server import (

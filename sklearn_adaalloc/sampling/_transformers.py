@@ -10,7 +10,7 @@ from sklearn_adaalloc._language_model import (
     resolve_device,
     resolve_dtype,
 )
-from sklearn_adaalloc._validation import check_in_interval, check_whole
+from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc.features import HiddenStateFeaturizer
 from sklearn_adaalloc.sampling._ending import Ending
 from sklearn_adaalloc.sampling._prefill import PrefilledPrompts
@@ -250,11 +250,8 @@ class TransformersSampler(BaseEstimator):
             True for a :class:`~sklearn_adaalloc.HiddenStateFeaturizer` of the same
             model, layers, pooling, length limit, template and precision.
         """
-        return (
-            isinstance(featurizer, HiddenStateFeaturizer)
-            and hasattr(featurizer, "fingerprint_")
-            and featurizer._recipe() == self._featurizer()._recipe()
-        )
+        settings = getattr(featurizer, "settings", None)  # none before fit
+        return settings is not None and settings == self._featurizer().settings
 
     def _start(self, prompts):
         """Checked, loaded, tokenized; nothing run yet."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_adaalloc._checkpoints import fingerprint
 from sklearn_adaalloc._language_model import load_language_model
-from sklearn_adaalloc._validation import check_in_interval, check_whole
+from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc.sampling._transformers import TransformersSampler
 
 

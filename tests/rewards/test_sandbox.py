@@ -42,9 +42,9 @@ while True: threading.Thread(target=time.sleep, args=(60,)).start()
     "slow memory bomb": "hoard = []\nwhile True: hoard.append(bytearray(2**20))",
     "memory in files": """
 for i in range(1000):
-    with open(f"/tmp/{i}", "wb") as file: file.write(bytes(2**23))
+    with open(f"{i}", "wb") as file: file.write(bytes(2**23))
 """,
-    "one large file": "open('/tmp/x', 'wb').write(bytes(2**26))\n",
+    "one large file": "open('x', 'wb').write(bytes(2**26))\n",
     "memory without a name": "import os\nos.memfd_create('x')\n",
     "endless output": "while True: print('x' * 10**6)",
     "endless loop": "while True: pass",
@@ -78,7 +78,7 @@ assert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0
     "new name space": "import ctypes\nassert ctypes.CDLL(None).unshare(1 << 28) == 0\n",
     "mount": """
 import ctypes
-assert ctypes.CDLL(None).mount(b"x", b"/tmp", b"tmpfs", 0, None) == 0
+assert ctypes.CDLL(None).mount(b"x", b".", b"tmpfs", 0, None) == 0
 """,
 }
 # Each tries to pass without the right answer.
@@ -143,7 +143,7 @@ def answer():
     "a message that runs code": """
 import os, pickle
 class Evil:
-    def __reduce__(self): return (open, ("/tmp/evil", "w"))
+    def __reduce__(self): return (open, ("evil", "w"))
 message = pickle.dumps(("value", Evil()))
 for file in (3, 4):
     try: os.write(file, len(message).to_bytes(8, "little") + message)
