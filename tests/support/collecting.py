@@ -1,4 +1,4 @@
-"""A process that collects rewards, to be killed: used by test_collect.py.
+"""A process that collects rewards, to be killed: used by test_processes.py.
 
     python collecting.py FOLDER SECONDS [--kills N]
 
