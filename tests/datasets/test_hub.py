@@ -104,7 +104,7 @@ def test_without_a_data_home_it_is_that_of_scikit_learn(tmp_path, monkeypatch):
         ("train.jsonl", b'{"text": "\xff"}'),
         ("train.json", json.dumps(ROWS)[:-1].encode()),
         ("train.jsonl.gz", b"no gzip"),
-        ("train.jsonl.gz", gzip.compress(LINES.encode())[:-9]),
+        ("train.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)[:-9]),
         ("train.parquet", b"PAR1 no parquet PAR1"),
     ],
 )
