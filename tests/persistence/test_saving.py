@@ -183,14 +183,15 @@ def killed(step):
         os._exit(0)
     return os.waitpid(pid, 0)[1] == signal.SIGKILL
 
-def killed_after(seconds):
+def killed_within(seconds):
+    # Whether a save of the new policy had not ended after that time, and was killed.
     pid = os.fork()
     if pid == 0:
         save_policy(new, path)
         os._exit(0)
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    return os.waitpid(pid, 0)[1] == signal.SIGKILL
 
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.listdir", "os.scandir"}
 """
@@ -247,14 +248,18 @@ while True:
         script = """
 start = time.perf_counter()
 save_policy(new, path)
-duration = time.perf_counter() - start
-for i in range(60):
-    save_policy(old, path)
-    killed_after(1.5 * duration * i / 60)
+seconds = (time.perf_counter() - start) / 50
+save_policy(old, path)
+while killed_within(seconds):  # a busy machine only makes it a longer row
     print(load_policy(path).budget)
+    save_policy(old, path)
+    seconds *= 1.1
+print(load_policy(path).budget)
 """
         left = [int(budget) for budget in run(CRASHES + script, two_policies).split()]
-        assert len(left) == 60
+        assert len(left) >= 10
+        assert left[0] == 1
+        assert left[-1] == 2
         assert set(left) == {1, 2}
 
     def test_readers_and_writers_at_once(self, two_policies):
