@@ -5,6 +5,7 @@ from sklearn_adaalloc.allocators import (
     AdaptiveAllocator,
     BinnedAllocator,
     DummyAllocator,
+    PricedAllocator,
     SequentialAllocator,
 )
 from sklearn_adaalloc.collect import collect_rewards
@@ -23,6 +24,7 @@ __all__ = [
     "HiddenStateFeaturizer",
     "LoRARewardRegressor",
     "MLPRewardRegressor",
+    "PricedAllocator",
     "RewardRegressor",
     "SequentialAllocator",
     "__version__",

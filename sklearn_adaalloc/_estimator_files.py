@@ -20,6 +20,7 @@ from sklearn_adaalloc.allocators import (
     AdaptiveAllocator,
     BinnedAllocator,
     DummyAllocator,
+    PricedAllocator,
     SequentialAllocator,
 )
 from sklearn_adaalloc.features import HiddenStateFeaturizer
@@ -29,7 +30,13 @@ from sklearn_adaalloc.regressors import (
     RewardRegressor,
 )
 
-ALLOCATORS = (AdaptiveAllocator, BinnedAllocator, DummyAllocator, SequentialAllocator)
+ALLOCATORS = (
+    AdaptiveAllocator,
+    BinnedAllocator,
+    DummyAllocator,
+    PricedAllocator,
+    SequentialAllocator,
+)
 READERS = (HiddenStateFeaturizer, LoRARewardRegressor)  # those with a language model
 # Attributes that hold trained weights, as a dict or a list of arrays.
 _WEIGHTS = {

@@ -10,6 +10,7 @@ from sklearn_adaalloc import (
     BinnedAllocator,
     DummyAllocator,
     MLPRewardRegressor,
+    PricedAllocator,
     RewardRegressor,
 )
 
@@ -22,6 +23,7 @@ ESTIMATORS = [
     RewardRegressor(HistGradientBoostingRegressor(), target="marginal_rewards"),
     AdaptiveAllocator(RewardRegressor(Ridge()), budget=0.5),
     BinnedAllocator(RewardRegressor(Ridge())),
+    PricedAllocator(RewardRegressor(Ridge())),
     DummyAllocator("uniform"),
 ]
 JOINT = "predict is joint over its batch by definition: queries compete for the budget"

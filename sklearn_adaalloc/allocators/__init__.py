@@ -2,12 +2,18 @@
 
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._binned import BinnedAllocator
+from sklearn_adaalloc.allocators._drift import DriftReport
 from sklearn_adaalloc.allocators._dummy import DummyAllocator
+from sklearn_adaalloc.allocators._priced import PricedAllocator
 from sklearn_adaalloc.allocators._sequential import SequentialAllocator
+from sklearn_adaalloc.allocators._session import SequentialSession
 
 __all__ = [
     "AdaptiveAllocator",
     "BinnedAllocator",
+    "DriftReport",
     "DummyAllocator",
+    "PricedAllocator",
     "SequentialAllocator",
+    "SequentialSession",
 ]

@@ -1,19 +1,15 @@
 """A fixed budget for each bin of predicted difficulty: the paper's offline method."""
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import train_test_split
-from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._curves import concave_repair, marginal_rewards
-from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
+from sklearn_adaalloc._parameters import check_choice, check_whole
 from sklearn_adaalloc._solvers import allocate_bins
-from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 
 
-class BinnedAllocator(RegressorAllocator):
+class BinnedAllocator(CalibratedAllocator):
     """Give each query the budget of its bin of predicted first marginal reward.
 
     `fit` trains the regressor on one part of the queries and cuts the other into bins
@@ -58,6 +54,8 @@ class BinnedAllocator(RegressorAllocator):
         Mean marginal rewards of each bin, repaired to be non-increasing.
     bin_budgets_ : ndarray of shape (n_bins,)
         Budget of each bin at the current `budget`.
+    calibration_scores_ : ndarray of shape (n_calibration, 1)
+        Predicted first marginal rewards of the calibration queries.
     realised_budget_ : float
         Mean budget of the calibration queries, at most `budget`.
     n_queries_ : int
@@ -71,6 +69,7 @@ class BinnedAllocator(RegressorAllocator):
 
     See Also
     --------
+    PricedAllocator : One price for every sample in place of bins.
     AdaptiveAllocator : Joint over a batch, never over budget.
 
     References
@@ -114,22 +113,14 @@ class BinnedAllocator(RegressorAllocator):
     def _fit(self, X, rewards):
         check_whole(self.n_bins, "n_bins", least=1)
         check_choice(self.strategy, "strategy", ["quantile", "uniform"])
-        X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
-        training, calibration = self._split(len(rewards))
-        super()._fit(_safe_indexing(X, training), rewards[training])
-        self._calibrate(_safe_indexing(X, calibration), rewards[calibration])
+        super()._fit(X, rewards)
 
     @property
     def bin_budgets_(self):
         """Budget of each bin at the current `budget`."""
         check_is_fitted(self)
-        budget, min_budget, max_budget = self._check_budget()
-        n_steps = self.bin_marginals_.shape[1]
-        if max_budget > n_steps:
-            raise ValueError(
-                f"max_budget={max_budget!r} is above the {n_steps} steps that the bins "
-                "were calibrated for. Fit again with that max_budget."
-            )
+        budget, min_budget, _ = self._check_budget()
+        max_budget = self._checked_max_budget(self.bin_marginals_.shape[1])
         return allocate_bins(
             self.bin_marginals_[:, :max_budget],
             self.bin_sizes_,
@@ -137,32 +128,18 @@ class BinnedAllocator(RegressorAllocator):
             min_budget=min_budget,
         )
 
-    @property
-    def realised_budget_(self):
-        """Mean budget of the calibration queries."""
-        return float(np.average(self.bin_budgets_, weights=self.bin_sizes_))
-
-    def _split(self, n_queries):
-        """Rows for the regressor and for the bins; all for both if it is frozen."""
-        holdout = check_in_interval(self.holdout, "holdout", 0, 1)
-        rows = np.arange(n_queries)
-        if isinstance(self.regressor, FrozenEstimator):
-            return rows, rows
-        random_state = check_random_state(self.random_state)
-        return train_test_split(rows, test_size=holdout, random_state=random_state)
-
-    def _calibrate(self, X, rewards):
+    def _calibrate(self, predicted, rewards):
         """Cut calibration queries into bins and keep the mean curve of each."""
-        _, _, max_budget = self._check_budget()
-        predicted = self.regressor_.predict_marginals(X, max_budget)
+        self.calibration_scores_ = predicted[:, :1]
         self.bin_edges_ = _bin_edges(predicted[:, 0], self.n_bins, self.strategy)
         bins = np.digitize(predicted[:, 0], self.bin_edges_)
         self.bin_sizes_ = np.bincount(bins)
+        max_budget = predicted.shape[1]
         observed = marginal_rewards(rewards, max_budget, empty_reward=self.empty_reward)
         self.bin_marginals_ = concave_repair(bin_means(observed, predicted, bins))
 
-    def _allocate(self, marginals):
-        return self.bin_budgets_[np.digitize(marginals[:, 0], self.bin_edges_)]
+    def _allocate(self, scores):
+        return self.bin_budgets_[np.digitize(scores[:, 0], self.bin_edges_)]
 
 
 def bin_means(observed, predicted, bins):

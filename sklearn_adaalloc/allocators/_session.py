@@ -3,7 +3,8 @@
 import numpy as np
 
 from sklearn_adaalloc._solvers import count_steps
-from sklearn_adaalloc._validation import _reward_array, is_binary
+from sklearn_adaalloc._numbers import reward_array
+from sklearn_adaalloc._validation import is_binary
 
 
 class SequentialSession:
@@ -27,18 +28,18 @@ class SequentialSession:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc._beliefs import SuccessBelief
-    >>> from sklearn_adaalloc.allocators._session import SequentialSession
-    >>> belief = SuccessBelief(np.array([[0.5, 0.2], [0.3, 0.1]]), np.array([2, 2]))
-    >>> session = SequentialSession(belief, budget=1.5, n_rounds=2)
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor, SequentialAllocator
+    >>> X, rewards = [[0.0], [1.0], [2.0]], [[1, 1], [1, 0], [0, 0]]
+    >>> policy = SequentialAllocator(RewardRegressor(Ridge()), budget=1.5, n_rounds=2)
+    >>> session = policy.fit(X, rewards).start([[0.5], [0.8]])
     >>> session.ask()
     array([1, 1])
     >>> session.tell([[1], [0]])
-    >>> session.ask()
+    >>> session.ask()  # the first is solved
     array([0, 1])
     >>> session.tell([[], [0]])
-    >>> session.ask() is None
+    >>> session.ask() is None  # a mean budget of 1.5 is spent
     True
     """
 
@@ -159,7 +160,7 @@ def replay(session, rewards):
 
 def _check_verdicts(rewards, asked, *, binary):
     """Rewards of one round as a table with NaN last, (n_queries, n_new)."""
-    table = _reward_array(rewards)
+    table = reward_array(rewards)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != len(asked):
         raise ValueError(

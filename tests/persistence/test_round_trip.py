@@ -26,6 +26,7 @@ from sklearn_adaalloc import (
     HiddenStateFeaturizer,
     LoRARewardRegressor,
     MLPRewardRegressor,
+    PricedAllocator,
     SequentialAllocator,
 )
 from sklearn_adaalloc.datasets import make_reward_table
@@ -46,6 +47,7 @@ ALLOCATORS = {
     "binned": lambda regressor: BinnedAllocator(
         regressor, budget=2, n_bins=3, random_state=0
     ),
+    "priced": lambda regressor: PricedAllocator(regressor, budget=2, random_state=0),
     "sequential": lambda regressor: SequentialAllocator(
         regressor, budget=2, n_rounds=2
     ),

@@ -1,0 +1,131 @@
+"""What allocators share that decide each query alone, by a rule set beforehand."""
+
+from abc import abstractmethod
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_adaalloc._parameters import check_in_interval
+from sklearn_adaalloc._validation import check_marginals
+from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.allocators._drift import compare_with_calibration
+
+
+class CalibratedAllocator(RegressorAllocator):
+    """Base class of allocators with a rule that is calibrated on held-out queries.
+
+    A subclass has the parameter `holdout` besides those of `RegressorAllocator`, the
+    methods ``_calibrate(predicted, rewards)``, which sets the rule and
+    `calibration_scores_`, and ``_allocate(scores)``, which follows it. Scores are the
+    leading columns of the predicted marginals that the rule looks at.
+    """
+
+    def drift_report(self, X=None, *, scores=None, alpha=0.01):
+        """Compare queries of today with those that the rule was calibrated on.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts, \
+                default=None
+            Queries, as `predict` takes them.
+        scores : array-like of shape (n_queries,) or (n_queries, max_budget), \
+                default=None
+            Instead of `X`: their predicted marginal rewards, as `predict_marginals`
+            gave them when they were served. Where bins decide, the first alone will do.
+        alpha : float, default=0.01
+            Rate of false alarms.
+
+        Returns
+        -------
+        report : DriftReport
+            Realised mean budget beside the promised one, and a two-sample test on the
+            scores. ``print(report)`` says it in plain words.
+
+        Raises
+        ------
+        ValueError
+            If not exactly one of `X` and `scores` is given, or there are less than two
+            queries.
+
+        Notes
+        -----
+        This sees queries change, not answers: whether a score still means what it
+        meant, after a new model or verifier say, only graded queries can tell. Either
+        way, ``FrozenEstimator(allocator.regressor_)`` as the regressor of a new
+        allocator, fitted on newly graded queries, calibrates it without training.
+        """
+        check_is_fitted(self)
+        alpha = check_in_interval(alpha, "alpha", 0, 1)
+        if (X is None) == (scores is None):
+            given = "neither" if X is None else "both"
+            raise ValueError(
+                f"X and scores: {given} given. Expected one of them: queries, or the "
+                "marginal rewards that were predicted for them."
+            )
+        scores = self.predict_marginals(X) if scores is None else scores
+        scores = self._check_scores(scores)
+        return compare_with_calibration(
+            calibration_scores=self.calibration_scores_[:, 0],
+            scores=scores[:, 0],
+            calibration_budgets=self._allocate(self.calibration_scores_),
+            budgets=self._allocate(scores),
+            budget=float(self.budget),
+            alpha=alpha,
+        )
+
+    @property
+    def realised_budget_(self):
+        """Mean budget of the calibration queries."""
+        check_is_fitted(self)
+        return float(self._allocate(self.calibration_scores_).mean())
+
+    def _fit(self, X, rewards):
+        X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
+        training, calibration = self._split(len(rewards))
+        super()._fit(_safe_indexing(X, training), rewards[training])
+        _, _, max_budget = self._check_budget()
+        held_out = _safe_indexing(X, calibration)
+        predicted = self.regressor_.predict_marginals(held_out, max_budget)
+        self._calibrate(predicted, rewards[calibration])
+
+    @abstractmethod
+    def _calibrate(self, predicted, rewards):
+        """Set the rule from predicted marginals (n_queries, max_budget) and rewards."""
+
+    def _split(self, n_queries):
+        """Rows for the regressor and for the rule; all for both if it is frozen."""
+        holdout = check_in_interval(self.holdout, "holdout", 0, 1)
+        rows = np.arange(n_queries)
+        if isinstance(self.regressor, FrozenEstimator):
+            return rows, rows
+        random_state = check_random_state(self.random_state)
+        return train_test_split(rows, test_size=holdout, random_state=random_state)
+
+    def _check_scores(self, scores):
+        """Scores with at least the columns that the rule looks at."""
+        scores = np.asarray(scores)
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        scores = check_marginals(scores)
+        n_columns = min(self._check_budget()[2], self.calibration_scores_.shape[1])
+        if scores.shape[1] < n_columns:
+            raise ValueError(
+                f"scores has shape {scores.shape}. This {type(self).__name__} looks at "
+                f"{n_columns} predicted marginal rewards of each query: give rows of "
+                "predict_marginals."
+            )
+        return scores
+
+    def _checked_max_budget(self, n_steps):
+        """`max_budget`, which may be lowered after `fit` but not raised."""
+        _, _, max_budget = self._check_budget()
+        if max_budget > n_steps:
+            raise ValueError(
+                f"max_budget={max_budget!r} is above the {n_steps} steps that this "
+                f"{type(self).__name__} was calibrated for. Fit again with that "
+                "max_budget."
+            )
+        return max_budget

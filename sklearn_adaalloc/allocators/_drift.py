@@ -1,0 +1,148 @@
+"""Whether queries are still those that a rule was calibrated on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import ks_2samp, norm
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """Queries of today beside those of calibration; `print` says it in plain words.
+
+    Made by the method `drift_report` of `BinnedAllocator` and `PricedAllocator`.
+
+    Parameters
+    ----------
+    budget : float
+        Mean budget that was asked for, samples per query.
+    promised_budget : float
+        Mean budget of the calibration queries.
+    realised_budget : float
+        Mean budget of the new queries.
+    difference : tuple of two floats
+        95 % interval of realised minus promised budget.
+    n_calibration, n_queries : int
+        Number of calibration queries and of new ones.
+    statistic : float
+        Largest difference of the two distribution functions of scores, in [0, 1]
+        (Kolmogorov and Smirnov).
+    p_value : float
+        How often that much would be seen if nothing had changed.
+    alpha : float
+        Rate of false alarms.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import BinnedAllocator
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(2000, 16, random_state=0, return_X_y=True)
+    >>> allocator = BinnedAllocator(budget=4, random_state=0)
+    >>> allocator = allocator.fit(X[:1000], rewards[:1000])
+    >>> new, success_rates = X[1000:], rewards[1000:].mean(axis=1)
+    >>> allocator.drift_report(new).drifted
+    False
+    >>> allocator.drift_report(new[success_rates < 0.5]).drifted
+    True
+    """
+
+    budget: float
+    promised_budget: float
+    realised_budget: float
+    difference: tuple
+    n_calibration: int
+    n_queries: int
+    statistic: float
+    p_value: float
+    alpha: float
+
+    @property
+    def drifted(self):
+        """Whether scores differ from those of calibration, `p_value` below `alpha`."""
+        return self.p_value < self.alpha
+
+    def __str__(self):
+        low, high = self.difference
+        spend = (
+            f"Mean budget {self.realised_budget:.3g} over {self.n_queries} queries, "
+            f"promised {self.promised_budget:.3g} (difference between {low:+.2g} and "
+            f"{high:+.2g})."
+        )
+        test = f"Kolmogorov-Smirnov {self.statistic:.2f}, p = {self.p_value:.1g}"
+        if self.drifted:
+            verdict = (
+                f"Scores differ from those of calibration ({test}): grade some of "
+                "these queries and calibrate on them."
+            )
+        else:
+            verdict = f"Scores are like those of calibration ({test})."
+        return f"{spend} {verdict}"
+
+
+def compare_with_calibration(
+    *, calibration_scores, scores, calibration_budgets, budgets, budget, alpha
+):
+    """Compare the scores and budgets of new queries with those of calibration.
+
+    Parameters
+    ----------
+    calibration_scores, scores : ndarray of shape (n_calibration,) and (n_queries,)
+        First predicted marginal rewards.
+    calibration_budgets, budgets : ndarray of shape (n_calibration,) and (n_queries,)
+        Samples that the rule gives them.
+    budget : float
+        Mean budget that was asked for.
+    alpha : float
+        Rate of false alarms.
+
+    Returns
+    -------
+    report : DriftReport
+
+    Raises
+    ------
+    ValueError
+        If there are less than two new queries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._drift import compare_with_calibration
+    >>> scores, budgets = np.linspace(0, 1, 100), np.arange(100) // 10
+    >>> report = compare_with_calibration(
+    ...     calibration_scores=scores,
+    ...     scores=scores[50:],
+    ...     calibration_budgets=budgets,
+    ...     budgets=budgets[50:],
+    ...     budget=5,
+    ...     alpha=0.01,
+    ... )
+    >>> report.promised_budget, report.realised_budget, report.statistic
+    (4.5, 7.0, 0.5)
+    """
+    if len(scores) < 2:
+        raise ValueError(
+            f"drift_report was given {len(scores)} query. Expected a sample of "
+            "queries, hundreds rather than tens."
+        )
+    promised, realised = calibration_budgets.mean(), budgets.mean()
+    error = np.sqrt(
+        np.var(calibration_budgets) / len(calibration_budgets)
+        + np.var(budgets) / len(budgets)
+    )
+    margin = norm.ppf(0.975) * error
+    test = ks_2samp(calibration_scores, scores, method="asymp")
+    return DriftReport(
+        budget=budget,
+        promised_budget=float(promised),
+        realised_budget=float(realised),
+        difference=(
+            float(realised - promised - margin),
+            float(realised - promised + margin),
+        ),
+        n_calibration=len(calibration_scores),
+        n_queries=len(scores),
+        statistic=float(test.statistic),
+        p_value=float(test.pvalue),
+        alpha=alpha,
+    )

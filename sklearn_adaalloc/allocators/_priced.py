@@ -1,0 +1,156 @@
+"""One price for every sample: each query buys what is worth it."""
+
+import numpy as np
+
+from sklearn_adaalloc._solvers import count_steps
+from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
+
+
+class PricedAllocator(CalibratedAllocator):
+    r"""Give each query the samples whose predicted marginal reward is above a price.
+
+    `fit` trains the regressor on one part of the queries and finds, on the other, the
+    price at which the budget is spent. So each query is decided alone, as queries of a
+    stream must be, and the budget is kept on average over queries like those of `fit`.
+    The answer of `AdaptiveAllocator` to a batch has this form too, with the price of
+    the batch (Eq. 5).
+
+    Where `BinnedAllocator` trusts predictions to order queries only, this takes the
+    predicted curves at their word, and tells apart queries that a bin would join.
+
+    Parameters
+    ----------
+    regressor : estimator, default=None
+        Regressor with a method ``predict_marginals``; None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is, and every query of
+        `fit` then serves for calibration.
+    budget : float, default=1.0
+        Mean number of samples per query that may be spent. May be changed after `fit`.
+    holdout : float, default=0.2
+        Share of the queries kept from the regressor for calibration.
+    min_budget : int, default=0
+        Least number of samples of any query.
+    max_budget : int, default=None
+        Largest number of samples of any query; None for the number of samples in the
+        table of `fit`.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the split of the queries and the default regressor.
+
+    Attributes
+    ----------
+    regressor_ : estimator
+        The fitted regressor.
+    calibration_scores_ : ndarray of shape (n_calibration, max_budget)
+        Predicted marginal rewards of the calibration queries.
+    price_ : float
+        Marginal reward above which a sample is bought, at the current `budget`.
+    realised_budget_ : float
+        Mean budget of the calibration queries, at most `budget`.
+    n_queries_ : int
+        Number of queries in the table of `fit`.
+    n_steps_ : int
+        Number of samples in the table of `fit`, 1 for a routing table.
+    n_features_in_ : int
+        Number of features, where the regressor counts them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features, where `X` had any.
+
+    See Also
+    --------
+    BinnedAllocator : One budget for each bin of predicted first marginal reward.
+    AdaptiveAllocator : Joint over a batch, never over budget.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import PricedAllocator
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(500, 16, random_state=0, return_X_y=True)
+    >>> allocator = PricedAllocator(budget=4, random_state=0).fit(X, rewards)
+    >>> allocator.realised_budget_ <= 4
+    True
+    """
+
+    def __init__(
+        self,
+        regressor=None,
+        *,
+        budget=1.0,
+        holdout=0.2,
+        min_budget=0,
+        max_budget=None,
+        empty_reward=0.0,
+        random_state=None,
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.holdout = holdout
+        self.min_budget = min_budget
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.random_state = random_state
+
+    @property
+    def price_(self):
+        """Marginal reward above which a sample is bought, at the current `budget`."""
+        budget, min_budget, _ = self._check_budget()
+        return price_of_budget(
+            self._scores(self.calibration_scores_), budget, min_budget=min_budget
+        )
+
+    def _calibrate(self, predicted, rewards):
+        self.calibration_scores_ = predicted
+
+    def _allocate(self, marginals):
+        bought = (self._scores(marginals) > np.float64(self.price_)).sum(axis=1)
+        return np.maximum(bought, self._check_budget()[1])
+
+    def _scores(self, marginals):
+        n_steps = self.calibration_scores_.shape[1]
+        return marginals[:, : self._checked_max_budget(n_steps)]
+
+
+def price_of_budget(marginals, budget, *, min_budget=0):
+    """Lowest price at which queries, each alone, stay within a budget.
+
+    Parameters
+    ----------
+    marginals : ndarray of shape (n_queries, max_budget)
+        Marginal rewards, rows non-increasing.
+    budget : float
+        Mean number of samples per query.
+    min_budget : int, default=0
+        Number of samples that every query gets at any price.
+
+    Returns
+    -------
+    price : float
+        Steps with a marginal above it are bought. It lies halfway between the last
+        marginal bought and the first not: on a marginal itself, the rounding of a
+        prediction would decide. Infinite if nothing can be bought, 0 if everything.
+
+    Raises
+    ------
+    ValueError
+        If the budget does not pay for `min_budget`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._priced import price_of_budget
+    >>> marginals = np.array([[0.5, 0.25, 0.125], [0.9, 0.09, 0.009]])
+    >>> price_of_budget(marginals, budget=1)
+    0.375
+    """
+    n_steps = count_steps(budget, len(marginals), min_budget)
+    if n_steps == 0:
+        return np.inf
+    offered = marginals[:, min_budget:]
+    offered = offered[offered > 0].astype(np.float64)
+    if n_steps >= offered.size:
+        return 0.0
+    first_not = offered.size - n_steps - 1
+    unbought = np.partition(offered, first_not)[first_not]
+    bought = offered[offered > unbought]  # fewer than n_steps where marginals are tied
+    return float((unbought + bought.min()) / 2 if bought.size else unbought)
