@@ -1,19 +1,42 @@
 # Each target does its own set-up: Python 3 with venv, and make, are all that is needed.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 RUN := OMP_NUM_THREADS=1 $(VENV)/bin/python
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 INSTALLED := $(VENV)/installed
+DOCS_INSTALLED := $(VENV)/docs-installed
 
-.PHONY: demo test test-fast lint format clean
+.PHONY: demo test test-fast test-wheel coverage docs lint format clean
 
 demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 	$(RUN) -m sklearn_adaalloc
 
 test: $(INSTALLED)  ## The whole suite, slow tests included
-	$(RUN) -m pytest
+	$(RUN) $(PYTEST)
 
-test-fast: $(INSTALLED)  ## What runs in about a minute
-	$(RUN) -m pytest -m "not slow"
+test-fast: $(INSTALLED)  ## What runs in two minutes
+	$(RUN) $(PYTEST) -m "not slow"
+
+coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
+	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered
+
+test-wheel: OUTSIDE := $(shell mktemp -d)
+test-wheel: $(INSTALLED)  ## The suite on the built wheel, away from this folder
+	$(VENV)/bin/python $(INSTALL) build twine
+	rm -rf dist && $(VENV)/bin/python -m build
+	$(VENV)/bin/python -m twine check --strict dist/*
+	test $$(wc -c < dist/*.whl) -le 10000000
+	tar -xzf dist/*.tar.gz -C $(OUTSIDE) --strip-components 1
+	rm -r $(OUTSIDE)/sklearn_adaalloc
+	$(PYTHON) -m venv $(OUTSIDE)/venv
+	$(OUTSIDE)/venv/bin/python $(INSTALL) "$$(echo dist/*.whl)[test]"
+	cd $(OUTSIDE) && OMP_NUM_THREADS=1 venv/bin/python $(PYTEST)
+	rm -r $(OUTSIDE)
+
+docs: $(DOCS_INSTALLED)  ## Pages, examples with their pictures; a warning is an error
+	$(RUN) -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
 
 lint: $(INSTALLED)  ## Style, without changing a file
 	$(VENV)/bin/ruff check .
@@ -23,11 +46,17 @@ format: $(INSTALLED)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[test]'
+
+$(INSTALLED): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python $(INSTALL) --editable '.[test]'
+	touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(VENV)/bin/python $(INSTALL) --editable '.[docs]'
 	touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf docs/_build docs/gallery docs/generated .coverage
