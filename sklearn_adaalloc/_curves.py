@@ -66,23 +66,28 @@ def best_of_weights(n_samples, max_budget, *, replacement="auto"):
     array([[0.5, 0. ],
            [0.5, 1. ]])
     """
-    if replacement is False and max_budget > n_samples:
+    return _weights(n_samples, np.arange(1, max_budget + 1), replacement)
+
+
+def _weights(n_samples, drawn, replacement):
+    """Weights of the best of each number drawn, (n_samples, n_numbers)."""
+    if replacement is False and drawn.max() > n_samples:
         raise ValueError(
-            f"max_budget={max_budget!r} cannot be drawn without replacement from "
+            f"max_budget={drawn.max()} cannot be drawn without replacement from "
             f"{n_samples} samples. Lower it, or use replacement='auto'."
         )
     rank = np.arange(1, n_samples + 1)[:, None]
-    drawn = np.arange(1, max_budget + 1)
     with_replacement = (rank / n_samples) ** drawn - ((rank - 1) / n_samples) ** drawn
     if replacement is True:
         return with_replacement
     # C(k-1, b-1) / C(m, b) follows from the column before it: no large binomials.
-    exact = drawn[drawn <= n_samples]
-    factor = np.maximum(rank - exact[:-1], 0) / exact[:-1]
-    factor = factor * (exact[:-1] + 1) / (n_samples - exact[:-1])
+    before = np.arange(1, min(n_samples, drawn.max()))
+    factor = np.maximum(rank - before, 0) / before
+    factor = factor * (before + 1) / (n_samples - before)
     first = np.full((n_samples, 1), 1 / n_samples)
     without = np.cumprod(np.hstack([first, factor]), axis=1)
-    return np.hstack([without, with_replacement[:, len(exact) :]])
+    exact = without[:, np.minimum(drawn, n_samples) - 1]
+    return np.where(drawn <= n_samples, exact, with_replacement)
 
 
 def reward_curves(rewards, max_budget, *, empty_reward=0.0, replacement="auto"):
@@ -154,10 +159,8 @@ def expected_rewards(rewards, budgets, *, empty_reward=0.0, replacement="auto"):
     if sampled.size == 0:
         return expected
     for n_samples, rows, ascending in _rows_by_sample_count(rewards[sampled]):
-        drawn = budgets[sampled[rows]]
-        most = int(drawn.max())
-        weights = best_of_weights(n_samples, most, replacement=replacement)
-        own = weights.T[drawn - 1]  # (rows, n_samples)
+        drawn, position = np.unique(budgets[sampled[rows]], return_inverse=True)
+        own = _weights(n_samples, drawn, replacement).T[position]  # (rows, n_samples)
         expected[sampled[rows]] = np.einsum("ij,ij->i", ascending, own)
     return expected
 

@@ -229,8 +229,9 @@ def _check_trees(parts):
     for model in [part for part in parts if hasattr(part, "_predictors")]:
         if model._preprocessor is not None:
             raise ValueError(
-                f"{type(model).__name__} has categorical features. Expected numbers "
-                "alone. Encode categories before it, as with OneHotEncoder."
+                f"policy holds a {type(model).__name__} with categorical features. "
+                "Expected numbers alone. Encode categories before it, as with "
+                "OneHotEncoder."
             )
         for tree in [tree for trees in model._predictors for tree in trees]:
             nodes = tree.nodes

@@ -6,18 +6,21 @@ functions: this module is imported by estimators.
 """
 
 import threading
-import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
-from numbers import Integral
 from reprlib import repr as short_repr
 
 import numpy as np
 
 from sklearn_adaalloc._checkpoints import fingerprint, load_config, loading, source
-from sklearn_adaalloc._parameters import check_choice, check_whole
+from sklearn_adaalloc._model_options import (
+    has_language_model_head,
+    resolve_device,
+    resolve_dtype,
+)
+from sklearn_adaalloc._parameters import check_whole
+from sklearn_adaalloc._queries import check_unicode
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 _N_SHARED = 4  # models kept in memory: a weak and a strong LM, a reward model, a spare
 _LOCK = threading.RLock()
 
@@ -116,6 +119,7 @@ class LanguageModel:
         """Token ids of each text."""
         if not texts:
             return []
+        check_unicode(texts)
         with self.lock:
             return self.tokenizer(texts, verbose=False, **options)["input_ids"]
 
@@ -129,9 +133,20 @@ class LanguageModel:
                 f"{short_repr(query)} as a chat. Give plain texts with "
                 "chat_template=False, or a model made for chat."
             )
-        return self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True
-        )
+        return self.render_chat(messages, add_generation_prompt=True)
+
+    def render_chat(self, messages, **options):
+        """Text of a chat by the tokenizer's template, with options for that."""
+        try:
+            return self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, **options
+            )
+        except Exception as error:  # each template refuses in its own way
+            raise ValueError(
+                f"the chat template of model={self.name!r} does not take "
+                f"{short_repr(messages)}: {error}. Give messages as the model's card "
+                "says."
+            ) from error
 
     def limit(self, max_length):
         """Most tokens of a query; `max_length` as in :meth:`encode`."""
@@ -269,96 +284,3 @@ def _read_language_model(name, revision, device, dtype, classifier):
             raise ValueError(f"the checkpoint lacks weights, among them {min(missing)}")
         model = model.to(device).eval().requires_grad_(False)
     return LanguageModel(model, tokenizer, name)
-
-
-def resolve_device(device):
-    """Turn "auto" into the best device there is."""
-    import torch
-
-    if device != "auto":
-        try:
-            return str(torch.device(device))
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(
-                f"device={device!r} is no torch device. Expected 'auto', or a name "
-                "such as 'cpu', 'cuda' or 'cuda:1'."
-            ) from error
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def resolve_dtype(dtype, device):
-    """Turn "auto" into bfloat16 where `device` computes in it, else float32."""
-    import torch
-
-    if check_choice(dtype, "dtype", DTYPES) != "auto":
-        return dtype
-    native = device.startswith("cuda") and torch.cuda.is_bf16_supported(
-        including_emulation=False
-    )
-    return "bfloat16" if native else "float32"
-
-
-def has_language_model_head(config):
-    """Whether the checkpoint is a causal language model's, with its head."""
-    return str(config.architectures).endswith(("CausalLM']", "LMHeadModel']"))
-
-
-def resolve_layers(layer, config):
-    """Count layers from 0.
-
-    Parameters
-    ----------
-    layer : "auto", int or list of int
-        Hidden states, from 0 to the number of layers; negative ones count from the end.
-        "auto" is the last but one of a causal language model, whose last serves the
-        next token, and the last of an encoder, which is made to be read there.
-    config : PretrainedConfig
-        Configuration of the model.
-
-    Returns
-    -------
-    layers : tuple of int
-
-    Raises
-    ------
-    ValueError
-        If there are none, or the model has no such layer.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc._checkpoints import load_config
-    >>> from sklearn_adaalloc._language_model import resolve_layers
-    >>> config = load_config("embedded")  # four layers
-    >>> resolve_layers([-1, 2], config), resolve_layers("auto", config)
-    ((4, 2), (3,))
-    """
-    n_layers = config.get_text_config().num_hidden_layers
-    if isinstance(layer, str) and layer == "auto":
-        return (max(n_layers - has_language_model_head(config), 1),)
-    layers = [layer] if isinstance(layer, Integral) else layer
-    valid = isinstance(layers, (list, tuple, np.ndarray)) and len(layers) > 0
-    for each in layers if valid else ():
-        whole = isinstance(each, Integral) and not isinstance(each, bool)
-        valid = valid and whole and -n_layers - 1 <= each <= n_layers
-    if not valid:
-        raise ValueError(
-            f"layer={layer!r} is not accepted. Expected 'auto', a whole number from "
-            f"{-n_layers - 1} to {n_layers}, the number of layers of the model, or a "
-            "list of them."
-        )
-    return tuple(int(each) % (n_layers + 1) for each in layers)
-
-
-def warn_truncated(truncated, max_length):
-    """Warn, once, if queries lost tokens; `truncated` says of each whether it did."""
-    n_truncated = int(np.sum(truncated))
-    if n_truncated:
-        warnings.warn(
-            f"{n_truncated} of {len(truncated)} queries have more tokens than the "
-            f"model, or max_length={max_length!r}, allows: their first tokens were cut "
-            "off. Shorten them, or raise max_length if the model takes more.",
-            UserWarning,
-            stacklevel=3,
-        )

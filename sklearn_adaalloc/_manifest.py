@@ -15,6 +15,8 @@ import stat
 import time
 from pathlib import Path
 
+from sklearn_adaalloc._parameters import check_path
+
 FORMAT = "sklearn-adaalloc policy"
 SCHEMA = 1  # raise it when an older version could not read what is written
 MANIFEST = "manifest.json"
@@ -40,7 +42,7 @@ def write_folder(path, content, files):
     ValueError
         If the folder holds anything but a policy.
     """
-    folder = Path(path)
+    folder = Path(check_path(path, "path"))
     previous = _replaceable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
@@ -84,7 +86,7 @@ def read_folder(path):
     ValueError
         If there is no policy, or it is of a newer schema, incomplete or damaged.
     """
-    folder = Path(path)
+    folder = Path(check_path(path, "path"))
     while True:
         manifest = read_manifest(folder)
         try:
@@ -162,7 +164,8 @@ def _replaceable(folder):
         return {}
     if not folder.is_dir():
         raise ValueError(
-            f"path={str(folder)!r} is a file. Expected a folder, new or of a policy."
+            f"path={str(folder)!r} is a file. Expected a folder that is new, empty or "
+            "that of a policy. Choose another path."
         )
     names = sorted(entry.name for entry in folder.iterdir())
     if MANIFEST in names:

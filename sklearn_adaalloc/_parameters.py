@@ -1,12 +1,17 @@
 """Checks on single parameters: each returns the normalised value or raises."""
 
+import math
+import os
 from numbers import Integral, Real
 
 import numpy as np
 
+MOST = 2**31 - 1
+"""Largest whole number of samples, tokens and the like that is accepted."""
 
-def check_whole(value, name, *, least):
-    """Check a whole number with a lower bound.
+
+def check_whole(value, name, *, least, most=MOST):
+    """Check a whole number between two bounds.
 
     Parameters
     ----------
@@ -16,6 +21,8 @@ def check_whole(value, name, *, least):
         Name of the parameter, for the message.
     least : int
         Least value accepted.
+    most : int, default=2147483647
+        Largest value accepted.
 
     Returns
     -------
@@ -24,7 +31,7 @@ def check_whole(value, name, *, least):
     Raises
     ------
     ValueError
-        If `value` is not a whole number or lies below `least`.
+        If `value` is not a whole number or lies outside the bounds.
 
     Examples
     --------
@@ -32,10 +39,11 @@ def check_whole(value, name, *, least):
     >>> check_whole(3, "n_bins", least=1)
     3
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
         raise ValueError(
             f"{name}={value!r} is not accepted. Expected a whole number of at least "
-            f"{least}."
+            f"{least} and at most {most}."
         )
     return int(value)
 
@@ -119,8 +127,75 @@ def check_in_interval(value, name, low, high, *, closed="neither"):
     return float(value)
 
 
+def check_flag(value, name):
+    """Check that a value is True or False, not just true or false.
+
+    Parameters
+    ----------
+    value : bool
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._parameters import check_flag
+    >>> check_flag(True, "chat_template")
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}={value!r} is not accepted. Expected True or False.")
+    return bool(value)
+
+
+def check_path(value, name):
+    """Check that a value can be the path of a file or folder, there or not.
+
+    Parameters
+    ----------
+    value : str or path
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it is neither text nor path, or no file system could have it.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._parameters import check_path
+    >>> check_path("rewards.sqlite", "store")
+    'rewards.sqlite'
+    """
+    try:
+        path = os.fsdecode(os.fsencode(value))
+    except (TypeError, UnicodeError):
+        path = "\0"
+    if isinstance(value, bytes) or "\0" in path:
+        raise ValueError(f"{name}={value!r} is not accepted. Expected a str or path.")
+    return path
+
+
 def is_number(value):
     """Whether a value is a finite real number, and no truth value."""
-    return (
-        isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
-    )
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_adaalloc._optional import import_optional
+from sklearn_adaalloc._parameters import check_path
 
 # "adal", in the place where an SQLite file says whose it is.
 _APPLICATION = 0x6164616C
@@ -68,7 +69,7 @@ class RewardStore:
     """
 
     def __init__(self, path, *, create=False):
-        self.path = Path(path).expanduser()
+        self.path = Path(check_path(path, "store")).expanduser()
         self._lock = threading.RLock()
         with self._explaining():
             self._check_file(create)
@@ -205,7 +206,12 @@ class RewardStore:
 
     @contextmanager
     def transaction(self):
-        """Write all or nothing, one thread and process at a time."""
+        """Write all or nothing, one thread and process at a time.
+
+        Yields
+        ------
+        connection : sqlite3.Connection
+        """
         with self._lock, self._explaining():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -224,6 +230,7 @@ class RewardStore:
         role : {"sampler", "reward"}
             Whose they are.
         settings : dict
+            All that answers, or rewards, depend on.
 
         Returns
         -------
@@ -331,7 +338,7 @@ def to_json(settings):
     """Write settings down so that equal ones read the same."""
     try:
         return json.dumps(settings, sort_keys=True)
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"settings={settings!r} cannot be written as JSON: {error}. Expected a "
             "dict of texts, numbers, lists and dicts."

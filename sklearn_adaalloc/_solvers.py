@@ -203,8 +203,8 @@ def _check_costs(costs, shape):
         )
     if not (np.isfinite(costs) & (costs > 0)).all():
         raise ValueError(
-            f"costs must be positive and finite, got values from {costs.min()} to "
-            f"{costs.max()}. Give every sample what it costs."
+            f"costs has values from {costs.min()} to {costs.max()}. Expected positive, "
+            "finite numbers. Give every sample what it costs."
         )
     return np.broadcast_to(costs[:, None] if costs.ndim == 1 else costs, shape)
 
@@ -254,8 +254,8 @@ def _check_block(block, start):
     falls = (block[:, :-1] >= block[:, 1:]).all(axis=1)
     bad = np.argmin(falls & np.isfinite(block).all(axis=1))
     raise ValueError(
-        f"marginals must be finite and non-increasing along each row, got {block[bad]} "
-        f"in row {start + bad}. Repair them with concave_repair."
+        f"marginals has {block[bad]} in row {start + bad}. Expected finite, "
+        "non-increasing rows. Repair them with concave_repair."
     )
 
 

@@ -6,7 +6,8 @@ do. Nothing is clipped, dropped or converted in silence.
 
 import numpy as np
 
-from sklearn_adaalloc._parameters import check_whole, is_number
+from sklearn_adaalloc._numbers import LARGEST, check_numbers, reward_array
+from sklearn_adaalloc._parameters import MOST, check_whole, is_number
 
 
 def check_rewards(rewards, *, n_queries=None, binary=False):
@@ -32,8 +33,9 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
     Raises
     ------
     ValueError
-        If the table is empty, has infinite values, a query without any sample, another
-        number of queries, a wrong shape, or, with `binary`, rewards beside 0 and 1.
+        If the table is empty, has infinite or huge values, a query without any sample,
+        another number of queries, a wrong shape, or, with `binary`, rewards beside 0
+        and 1.
 
     Examples
     --------
@@ -42,7 +44,7 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
     array([[ 1.,  0.,  1.],
            [ 0., nan, nan]])
     """
-    table = _reward_array(rewards)
+    table = reward_array(rewards)
     if table.ndim == 1:
         table = table[:, None]
     if table.ndim not in (2, 3) or (table.ndim == 3 and table.shape[1] != 2):
@@ -63,8 +65,14 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
     if np.isinf(table).any():
         row = np.flatnonzero(np.isinf(table).reshape(len(table), -1).any(axis=1))[0]
         raise ValueError(
-            f"rewards contains infinity (inf) in row {row}. Rewards must be finite; "
+            f"rewards contains infinity (inf) in row {row}. Expected finite rewards; "
             "mark a missing sample with NaN."
+        )
+    if (np.abs(table) > LARGEST).any():
+        row = np.argwhere(np.abs(table) > LARGEST)[0, 0]
+        raise ValueError(
+            f"rewards has sizes above {LARGEST:g} in row {row}, whose sums and squares "
+            "would overflow. Rescale the rewards."
         )
     empty = np.isnan(table).all(axis=-1).reshape(len(table), -1).any(axis=1)
     if empty.any():
@@ -95,44 +103,7 @@ def has_one_value_per_query(rewards):
     >>> has_one_value_per_query([1, 0]), has_one_value_per_query([[1, 0]])
     (True, False)
     """
-    return _reward_array(rewards).ndim == 1
-
-
-def _reward_array(rewards):
-    """Convert to a float64 array, padding ragged rows with NaN."""
-    if hasattr(rewards, "iloc") and rewards.ndim == 2:
-        rewards = rewards.to_numpy(np.float64, na_value=np.nan)  # pandas' own NA
-    if np.ma.isMaskedArray(rewards):
-        rewards = rewards.astype(np.float64).filled(np.nan)
-    try:
-        return real_array(rewards)
-    except (ValueError, TypeError):
-        if isinstance(rewards, np.ndarray) and rewards.dtype.kind != "O":
-            raise ValueError(
-                f"rewards has dtype {rewards.dtype}: Complex data not supported, nor "
-                "text. Expected real numbers."
-            ) from None
-    try:
-        rows = [np.atleast_1d(real_array(row)) for row in rewards]
-        if any(row.ndim > 1 for row in rows):
-            raise ValueError("only two axes may be ragged; pad with NaN")
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"rewards could not be read as numbers: {error}. Expected an array of "
-            "shape (n_queries, n_samples), or a list of one list per query."
-        ) from error
-    table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
-    for i, row in enumerate(rows):
-        table[i, : len(row)] = row
-    return table
-
-
-def real_array(values):
-    """Convert to float64, but neither text nor complex numbers."""
-    array = np.asarray(values)
-    if array.dtype.kind in "USc":
-        raise ValueError(f"{array.dtype} is not real: {array.flat[0]!r}")
-    return array.astype(np.float64, copy=False)
+    return reward_array(rewards).ndim == 1
 
 
 def is_binary(rewards):
@@ -147,8 +118,8 @@ def _require_binary(table):
     row, column = np.argwhere(bad)[0]
     value = table.reshape(len(table), -1)[row, column]
     raise ValueError(
-        f"rewards must be 0 or 1 for a target on success rates, got {value:g} in row "
-        f"{row}. Use target='marginal_rewards' for real-valued rewards."
+        f"rewards has {value:g} in row {row}. Expected 0 or 1 for a target on success "
+        "rates. Use target='marginal_rewards' for real-valued rewards."
     )
 
 
@@ -176,18 +147,19 @@ def check_rates(rates):
     >>> check_rates([0, 0.5])
     array([0. , 0.5])
     """
-    rates = np.asarray(rates, dtype=np.float64)
+    expected = "one success rate per query, shape (n_queries,)"
+    rates = check_numbers(rates, "rates", expected).astype(np.float64, copy=False)
     if rates.ndim != 1 or rates.size == 0:
         raise ValueError(
-            f"rates has shape {rates.shape}. Expected one success rate per query, "
-            "shape (n_queries,), and at least one query."
+            f"rates has shape {rates.shape}. Expected {expected}, and at least one "
+            "query."
         )
     bad = ~((rates >= 0) & (rates <= 1))
     if bad.any():
         row = np.flatnonzero(bad)[0]
         raise ValueError(
-            f"success rates must lie in [0, 1], got {rates[row]:g} in row {row}. Clip "
-            "or calibrate them first, or give the graded samples themselves."
+            f"the success rate in row {row} is {rates[row]:g}. Expected one in [0, 1]. "
+            "Clip or calibrate rates first, or give the graded samples themselves."
         )
     return rates
 
@@ -211,7 +183,7 @@ def check_marginals(marginals, *, n_queries=None):
     ------
     ValueError
         If there are not two axes, one is empty, the number of queries differs, or a
-        value is not finite.
+        value is not finite or huge.
 
     Examples
     --------
@@ -219,9 +191,7 @@ def check_marginals(marginals, *, n_queries=None):
     >>> check_marginals([[2, 1]])
     array([[2., 1.]])
     """
-    marginals = np.asarray(marginals)
-    if marginals.dtype not in (np.float32, np.float64):
-        marginals = marginals.astype(np.float64)
+    marginals = check_numbers(marginals, "marginals", "(n_queries, max_budget)")
     if marginals.ndim != 2 or marginals.size == 0:
         raise ValueError(
             f"marginals has shape {marginals.shape}. Expected (n_queries, max_budget) "
@@ -233,14 +203,13 @@ def check_marginals(marginals, *, n_queries=None):
             f"rewards and marginals have inconsistent numbers of queries: {n_queries} "
             f"and {len(marginals)}. Give one row of marginals per query."
         )
-    # A sum is finite only if every term is: no boolean array as large as the table.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = marginals.sum(dtype=np.float64)
-    if not np.isfinite(total) and not np.isfinite(marginals).all():
-        bad = np.argwhere(~np.isfinite(marginals))
+    # NaN passes through both ends: no boolean array as large as the table.
+    if not -LARGEST <= marginals.min() <= marginals.max() <= LARGEST:
+        bad = np.argwhere(~(np.abs(marginals) <= LARGEST))
         raise ValueError(
-            f"marginals is not finite in row {bad[0, 0]}, step {bad[0, 1] + 1}. "
-            "Predicted marginal rewards must be finite numbers."
+            f"marginals is not finite in row {bad[0, 0]}, step {bad[0, 1] + 1}, or "
+            f"above {LARGEST:g}. Expected finite numbers whose sums and squares do not "
+            "overflow; predict others, or rescale the rewards."
         )
     return marginals
 
@@ -275,10 +244,10 @@ def check_budget(budget, *, min_budget=0, max_budget=None):
     (4.0, 1, 64)
     """
     min_budget = check_whole(min_budget, "min_budget", least=0)
-    if not is_number(budget) or not budget >= 0:
+    if not is_number(budget) or not 0 <= budget <= MOST:
         raise ValueError(
             f"budget={budget!r} is not a mean budget. Expected a finite number of "
-            "samples per query, at least 0."
+            f"samples per query, at least 0 and at most {MOST}."
         )
     if budget < min_budget:
         raise ValueError(
@@ -296,7 +265,7 @@ def check_budget(budget, *, min_budget=0, max_budget=None):
     return float(budget), min_budget, max_budget
 
 
-def check_budgets(budgets, *, n_queries=None, max_budget=None):
+def check_budgets(budgets, *, n_queries=None, max_budget=None, name="budgets"):
     """Check the budgets of single queries.
 
     Parameters
@@ -307,6 +276,8 @@ def check_budgets(budgets, *, n_queries=None, max_budget=None):
         Number of queries there must be.
     max_budget : int, default=None
         Largest budget accepted.
+    name : str, default="budgets"
+        What messages call them.
 
     Returns
     -------
@@ -324,27 +295,26 @@ def check_budgets(budgets, *, n_queries=None, max_budget=None):
     >>> check_budgets([2.0, 0])
     array([2, 0])
     """
-    budgets = np.asarray(budgets)
-    if budgets.ndim != 1 or budgets.dtype.kind not in "iufb":
-        raise ValueError(
-            f"budgets has shape {budgets.shape} and dtype {budgets.dtype}. Expected "
-            "one whole number of samples per query, shape (n_queries,)."
-        )
+    expected = "one whole number of samples per query, shape (n_queries,)"
+    budgets = check_numbers(budgets, name, expected)
+    if budgets.ndim != 1:
+        raise ValueError(f"{name} has shape {budgets.shape}. Expected {expected}.")
     if n_queries is not None and len(budgets) != n_queries:
         raise ValueError(
-            f"rewards and budgets have inconsistent numbers of queries: {n_queries} "
+            f"rewards and {name} have inconsistent numbers of queries: {n_queries} "
             f"and {len(budgets)}. Give one budget per query."
         )
-    bad = ~(np.isfinite(budgets) & (budgets >= 0) & (budgets == np.floor(budgets)))
-    if bad.any():
-        row = np.flatnonzero(bad)[0]
+    accepted = (budgets >= 0) & (budgets <= MOST) & (budgets == np.floor(budgets))
+    if not accepted.all():
+        row = np.argmin(accepted)
         raise ValueError(
-            f"budgets must be whole numbers of at least 0, got {budgets[row]} in row "
-            f"{row}."
+            f"{name} has {budgets[row]:g} in row {row}. Expected whole numbers of "
+            f"samples, at least 0 and at most {MOST}. Give budgets as predict does."
         )
     if max_budget is not None and (budgets > max_budget).any():
         row = np.flatnonzero(budgets > max_budget)[0]
         raise ValueError(
-            f"budgets must be at most {max_budget}, got {budgets[row]} in row {row}."
+            f"{name} has {budgets[row]:g} in row {row}. Expected at most "
+            f"{max_budget}. Lower it, or give rewards that reach further."
         )
     return budgets.astype(np.int64)

@@ -6,13 +6,12 @@ import time
 import warnings
 from contextlib import closing
 from itertools import groupby, islice, zip_longest
-from reprlib import repr as short_repr
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from sklearn_adaalloc._collection import Collection
-from sklearn_adaalloc._grading import Grader
+from sklearn_adaalloc._grading import Grader, check_sampled
 from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._queries import check_queries, query_keys
 from sklearn_adaalloc._reward_store import RewardStore
@@ -209,10 +208,10 @@ def _arrivals(sampler, prompts, budgets, first_sample):
             for arrival in arrivals:
                 yield [arrival]
         return
-    answers, usage = sampler.sample(
+    returned = sampler.sample(
         prompts, budgets, first_sample=first_sample, return_usage=True
     )
-    _check_answers(sampler, prompts, budgets, answers)
+    answers, usage = check_sampled(sampler, returned, prompts, budgets)
     # Prompt tokens stand at the first of the samples that share them.
     yield [
         SampledAnswer(row, first + j, answer, 0 if j else usage.prompt[row], tokens)
@@ -221,21 +220,6 @@ def _arrivals(sampler, prompts, budgets, first_sample):
             zip(answers[row], usage.answers[row], strict=True)
         )
     ]
-
-
-def _check_answers(sampler, prompts, budgets, answers):
-    name = type(sampler).__name__
-    if len(answers) != len(prompts):
-        raise ValueError(
-            f"sampler {name} returned {len(answers)} lists of answers to "
-            f"{len(prompts)} queries. Nothing of this batch is kept."
-        )
-    for prompt, budget, row in zip(prompts, budgets, answers, strict=True):
-        if len(row) != budget or not all(isinstance(answer, str) for answer in row):
-            raise ValueError(
-                f"sampler {name} returned {short_repr(row)} to query {prompt!r}. "
-                f"Expected {budget} answers, each a str. Nothing of this batch is kept."
-            )
 
 
 def _runs(pairs):

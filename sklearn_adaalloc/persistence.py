@@ -21,8 +21,11 @@ from sklearn_adaalloc._estimator_files import (
     to_files,
     walk,
 )
-from sklearn_adaalloc._language_model import resolve_device, resolve_dtype
 from sklearn_adaalloc._manifest import damaged, read_folder, write_folder
+from sklearn_adaalloc._model_options import (
+    resolve_device,
+    resolve_dtype,
+)
 from sklearn_adaalloc._version import __version__
 
 __all__ = ["load_policy", "save_policy"]

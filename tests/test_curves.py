@@ -281,3 +281,9 @@ def test_repair_returns_its_input_when_there_is_nothing_to_do(marginals):
 def test_repair_keeps_float32():
     repaired = concave_repair(np.array([[1.0, 2.0]], dtype=np.float32))
     assert_array_equal(repaired, np.array([[1.5, 1.5]], dtype=np.float32), strict=True)
+
+
+def test_a_huge_budget_takes_no_table_as_wide():
+    # Best of many draws with replacement: the largest reward.
+    expected = expected_rewards(np.array([[0.0, 0.5, NAN]]), np.array([2**31 - 1]))
+    assert_allclose(expected, [0.5])

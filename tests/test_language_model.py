@@ -1,27 +1,16 @@
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig
 from transformers.utils import logging
 
-from sklearn_adaalloc import _checkpoints
 from sklearn_adaalloc._checkpoints import (
     EMBEDDED,
-    fingerprint,
     load_config,
-    require_fingerprint,
 )
-from sklearn_adaalloc._language_model import (
-    load_language_model,
-    resolve_device,
-    resolve_dtype,
-    resolve_layers,
-    warn_truncated,
-)
+from sklearn_adaalloc._language_model import load_language_model
 from sklearn_adaalloc.datasets import embedded_model_path
 
 CHAT = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}]
@@ -71,32 +60,6 @@ class TestLoading:
         language_model = load_language_model(tiny_models["gpt2"], device="cpu")
         assert language_model.model.get_output_embeddings() is not None
         assert language_model.backbone.get_output_embeddings() is None
-
-    def test_auto_is_float32_on_the_cpu(self):
-        assert resolve_dtype("auto", "cpu") == "float32"
-
-    @pytest.mark.parametrize(
-        ("native", "dtype"), [(True, "bfloat16"), (False, "float32")]
-    )
-    def test_auto_on_cuda_asks_the_device(self, monkeypatch, native, dtype):
-        monkeypatch.setattr(
-            torch.cuda, "is_bf16_supported", lambda including_emulation: native
-        )
-        assert resolve_dtype("auto", "cuda:1") == dtype
-
-    @pytest.mark.parametrize(
-        ("cuda", "mps", "device"),
-        [(True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
-    )
-    def test_auto_takes_the_best_device(self, monkeypatch, cuda, mps, device):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        assert resolve_device("auto") == device
-
-    @pytest.mark.parametrize("device", ["gpu0", "cuda:x", 1.5])
-    def test_no_device(self, device):
-        with pytest.raises(ValueError, match=r"device=.* is no torch device"):
-            resolve_device(device)
 
     def test_logging_is_as_before_and_nothing_is_printed(self, tiny_models, capfd):
         logging.set_verbosity_info()
@@ -153,50 +116,6 @@ class TestModelsThatCannotBeLoaded:
     def test_dtype(self):
         with pytest.raises(ValueError, match="dtype='int8' is not accepted"):
             load_language_model("embedded", device="cpu", dtype="int8")
-
-
-class TestFingerprint:
-    def test_a_copy_has_the_same_one(self, tiny_models, tmp_path):
-        copy = shutil.copytree(tiny_models["llama"], tmp_path / "copy")
-        assert fingerprint(copy) == fingerprint(tiny_models["llama"])
-        require_fingerprint(copy, fingerprint(tiny_models["llama"]))
-
-    def test_other_weights_have_another_one(self, make_tiny_model, tmp_path):
-        folders = [make_tiny_model("llama", tmp_path / str(i), seed=i) for i in (0, 1)]
-        with pytest.raises(
-            ValueError, match="is not the model used in fit: its finger"
-        ):
-            require_fingerprint(folders[0], fingerprint(folders[1]))
-
-    def test_another_tokenizer_has_another_one(self, tiny_models, tmp_path):
-        copy = shutil.copytree(tiny_models["llama"], tmp_path / "copy")
-        text = (copy / "tokenizer.json").read_text()
-        assert text.count('"a": 4,') == 1
-        (copy / "tokenizer.json").write_text(text.replace('"a": 4,', '"a": 5,'))
-        assert fingerprint(copy) != fingerprint(tiny_models["llama"])
-
-    def test_a_readme_does_not_matter(self, tiny_models, tmp_path):
-        copy = shutil.copytree(tiny_models["llama"], tmp_path / "copy")
-        (copy / "README.md").write_text("news")
-        assert fingerprint(copy) == fingerprint(tiny_models["llama"])
-
-    def test_large_files_are_read_in_blocks_up_to_the_end(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(_checkpoints, "_BLOCK", 8)
-        monkeypatch.setattr(_checkpoints, "_N_BLOCKS", 4)
-        (tmp_path / "config.json").write_text("{}")
-        weights = np.zeros(1000, dtype=np.uint8)
-        seen = set()
-        for changed in (0, 7, 992, 999):
-            weights[changed] = 1
-            (tmp_path / "model.safetensors").write_bytes(weights.tobytes())
-            seen.add(fingerprint(tmp_path))
-        assert len(seen) == 4
-
-    def test_a_model_from_the_hub_is_known_by_its_commit(self, tiny_models, tmp_path):
-        commit = "0123456789abcdef0123456789abcdef01234567"
-        folder = tmp_path / "models--a--b" / "snapshots" / commit
-        shutil.copytree(tiny_models["llama"], folder)
-        assert fingerprint(folder) == commit
 
 
 class TestEncode:
@@ -270,37 +189,3 @@ class TestEncode:
         input_ids, attention_mask = language_model.pad([[5], [6, 7]])
         assert input_ids.tolist() == [[5, 0], [6, 7]]
         assert attention_mask.tolist() == [[1, 0], [1, 1]]
-
-
-class TestResolveLayers:
-    @pytest.mark.parametrize(
-        ("layer", "layers"),
-        [(-1, (4,)), (0, (0,)), (-5, (0,)), ([4, -2], (4, 3)), (np.array([1]), (1,))],
-    )
-    def test_layers_count_from_the_embeddings(self, layer, layers):
-        assert resolve_layers(layer, load_config("embedded")) == layers
-
-    def test_auto_is_before_the_last_layer_of_a_causal_model_only(self, tiny_models):
-        found = {
-            kind: resolve_layers("auto", load_config(folder))
-            for kind, folder in tiny_models.items()
-        }
-        assert found == {"llama": (2,), "gpt2": (2,), "qwen2": (2,), "bert": (3,)}
-
-    def test_auto_of_a_single_layer_is_that_layer(self):
-        config = LlamaConfig(num_hidden_layers=1, architectures=["LlamaForCausalLM"])
-        assert resolve_layers("auto", config) == (1,)
-
-    @pytest.mark.parametrize("layer", [5, -6, [], [1, 5], 1.0, True, "last", None])
-    def test_layers_that_are_not_there(self, layer):
-        with pytest.raises(ValueError, match=r"layer=.*whole number from -5 to 4"):
-            resolve_layers(layer, load_config("embedded"))
-
-
-def test_truncated_queries_are_counted_in_one_warning():
-    with pytest.warns(
-        UserWarning, match="2 of 3 queries .* first tokens were cut"
-    ) as w:
-        warn_truncated([True, False, True], None)
-    assert len(w) == 1
-    warn_truncated([False], None)

@@ -1,29 +1,34 @@
-"""What holds for the package as a whole: its floors, its names, its docstrings."""
+"""What holds for the package as a whole: its floors, its names, its sizes."""
 
 import ast
 import graphlib
 import importlib
-import inspect
 import os
-import pkgutil
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-import sklearn_adaalloc
-
-ROOT = Path(sklearn_adaalloc.__file__).parent
+from package_contents import (
+    CLASSES,
+    DOCS,
+    ESTIMATORS,
+    HOMES,
+    MODULES,
+    ROOT,
+    public_packages,
+    syntax_tree,
+)
 
 # A room imports from floors below its own, never from its own floor or above. Rooms
 # split off from another stand half a floor above it.
 FLOORS = {
     "_version": 0,
     "_parameters": 0,
+    "_numbers": 0,
     "_validation": 0.5,
     "_optional": 0,
+    "_documentation": 0,
     "_queries": 0,
     "_checkpoints": 0,
     "_curves": 1,
@@ -34,6 +39,7 @@ FLOORS = {
     "_sequential": 2.5,
     "_beliefs": 2.75,
     "_targets": 2,
+    "_model_options": 1,
     "_language_model": 2,
     "metrics": 3,
     "datasets": 3,
@@ -43,7 +49,7 @@ FLOORS = {
     "sampling": 4,
     "rewards": 4,
     "decoding": 5,
-    "_manifest": 0,
+    "_manifest": 0.5,
     "_reward_store": 1,
     "_grading": 1,
     "_collection": 2,
@@ -60,18 +66,12 @@ EXCEPTION = ("sklearn_adaalloc.allocators._base", "sklearn_adaalloc.regressors")
 # Imports
 
 
-def module_name(path):
-    parts = path.relative_to(ROOT.parent).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
-
-
 def imported_modules(name):
     """Modules of this package that a module names, inside functions too."""
-    tree = ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8")))
-    nodes = [node for node in tree if isinstance(node, ast.Import | ast.ImportFrom)]
+    tree = syntax_tree(name)
+    nodes = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     plain = [
         alias.name
         for node in nodes
@@ -102,10 +102,10 @@ def room(module):
 
 def test_relative_imports_are_not_used():
     # They would escape the tests below.
-    for path in MODULES.values():
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    for module in MODULES:
+        nodes = ast.walk(syntax_tree(module))
         levels = [node.level for node in nodes if isinstance(node, ast.ImportFrom)]
-        assert not any(levels), path
+        assert not any(levels), module
 
 
 def test_every_module_has_a_floor():
@@ -133,8 +133,8 @@ def test_imports_have_no_cycle():
 def test_the_one_exception_is_there_and_inside_a_function():
     importer, imported = EXCEPTION
     assert imported in imported_modules(importer)
-    tree = ast.parse(MODULES[importer].read_text(encoding="utf-8"))
-    at_top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    top = syntax_tree(importer).body
+    at_top = {node.module for node in top if isinstance(node, ast.ImportFrom)}
     assert imported not in at_top
 
 
@@ -163,72 +163,13 @@ print(*sorted(sys.modules))
     assert heavy.isdisjoint(loaded)
 
 
-# Public names and their docstrings
-
-
-def public_packages():
-    rooms = [info.name for info in pkgutil.iter_modules(sklearn_adaalloc.__path__)]
-    public = [f"{ROOT.name}.{name}" for name in rooms if not name.startswith("_")]
-    return [ROOT.name, *public]
-
-
-PUBLIC = {
-    name: getattr(importlib.import_module(package), name)
-    for package in public_packages()
-    for name in importlib.import_module(package).__all__
-    if name != "__version__"
-}
-
-
-def methods(cls):
-    """Names of public methods that this package defines."""
-    members = inspect.getmembers(cls, inspect.isroutine)
-    return [
-        name
-        for name, member in members
-        if not name.startswith("_")
-        and getattr(member, "__module__", "").startswith(ROOT.name)
-    ]
-
-
-def documented_parameters(docstring):
-    """Name -> what follows the colon, or None without a colon."""
-    text = inspect.cleandoc(docstring).replace("\\\n", " ")
-    section = re.search(
-        r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+$|\Z)", text, re.M | re.S
-    )
-    headers = re.findall(r"^(?!\s)(.+)$", section.group(1), re.M) if section else []
-    split = [header.partition(" : ") for header in headers]
-    return {
-        name.strip(" *"): specification or None
-        for names, _, specification in split
-        for name in names.split(",")
-    }
-
-
-def signature_defaults(public):
-    parameters = inspect.signature(public).parameters.values()
-    return {p.name: p.default for p in parameters if p.name != "self"}
-
-
-def stated_default(specification):
-    stated = re.search(r"(?:default=|^(?=None$))(.+)$", specification)
-    return ast.literal_eval(stated.group(1)) if stated else inspect.Parameter.empty
-
-
-CLASSES = {name: public for name, public in PUBLIC.items() if inspect.isclass(public)}
-METHODS = {
-    f"{name}.{method}": getattr(public, method)
-    for name, public in CLASSES.items()
-    for method in methods(public)
-}
-CALLABLES = PUBLIC | METHODS
+# Public names
 
 
 @pytest.mark.parametrize("package", public_packages())
 def test_public_names_exist_once_and_in_order(package):
-    names = importlib.import_module(package).__all__
     module = importlib.import_module(package)
+    names = module.__all__
     assert all(hasattr(module, name) for name in names)
     assert list(names) == sorted(set(names))
 
@@ -239,51 +180,83 @@ def test_public_names_exist_once_and_in_order(package):
         "AdaptiveAllocator",
         "BinnedAllocator",
         "DummyAllocator",
+        "HiddenStateFeaturizer",
+        "LoRARewardRegressor",
         "MLPRewardRegressor",
         "RewardRegressor",
+        "SequentialAllocator",
+        "collect_rewards",
+        "load_policy",
+        "save_policy",
     ],
 )
 def test_names_that_others_rely_on(name):
-    assert name in sklearn_adaalloc.__all__
+    assert name in importlib.import_module(ROOT.name).__all__
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_public_docstrings_have_an_example(name):
-    docstring = inspect.getdoc(PUBLIC[name])
-    assert re.search(r"^Examples\n--------\n(.|\n)*>>> ", docstring, re.M)
+def api_page():
+    """Each name on the API page -> the package it is listed for, in pairs."""
+    text = (DOCS / "api.rst").read_text(encoding="utf-8")
+    package = rf"^\.\. (?:currentmodule|module):: ({ROOT.name}\S*)$"
+    _, *parts = re.split(package, text, flags=re.M)
+    lists = r"^\.\. autosummary::\n((?:[ \t]+.*\n|\n)*)"
+    return [
+        (name, package)
+        for package, part in zip(parts[::2], parts[1::2], strict=True)
+        for block in re.findall(lists, part + "\n", re.M)
+        for name in re.findall(r"^[ \t]+(\w+)$", block, re.M)
+    ]
 
 
-@pytest.mark.parametrize("name", CALLABLES)
-def test_documented_parameters_are_the_real_ones(name):
-    real = signature_defaults(CALLABLES[name])
-    documented = documented_parameters(CALLABLES[name].__doc__)
-    assert set(documented) == set(real)
+def test_the_api_page_lists_each_public_name_once():
+    assert sorted(api_page()) == sorted(HOMES.items())
 
 
-@pytest.mark.parametrize("name", CALLABLES)
-def test_documented_defaults_are_the_real_ones(name):
-    real = signature_defaults(CALLABLES[name])
-    documented = documented_parameters(CALLABLES[name].__doc__)
-    stated = {
-        parameter: stated_default(specification)
-        for parameter, specification in documented.items()
-        if specification is not None
-    }
-    assert stated == {parameter: real[parameter] for parameter in stated}
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_link_to_pages_that_the_api_page_makes(name):
+    made = {f"{package}.{name}.html" for name, package in api_page()}
+    link = ESTIMATORS[name]._get_doc_link(ESTIMATORS[name].__new__(ESTIMATORS[name]))
+    assert link.rpartition("/generated/")[2] in made
 
 
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("budget : float, default=1.0", {"budget": 1.0}),
-        ('kind : {"a", "b"}, default="a"', {"kind": "a"}),
-        ("kind : int or \\\n        None, default=None", {"kind": None}),
-        ("y : None", {"y": None}),
-        ("*low, **high : float", dict.fromkeys(["low", "high"], inspect._empty)),
-    ],
-)
-def test_the_reader_of_docstrings(header, expected):
-    before, after = "Do it.\n\nParameters\n----------\n", "Returns\n-------\nx : int\n"
-    documented = documented_parameters(f"{before}{header}\n    What.\n\n{after}")
-    stated = {name: stated_default(text) for name, text in documented.items()}
-    assert stated == expected
+# Pages that list names without showing what they do, and those made from others.
+NO_GUIDE = {"api.rst", "changelog.rst", "glossary.rst"}
+MADE = {"_build", "generated", "gallery"}
+
+
+def names_in_examples():
+    """What the code of the gallery and of the guide names or their text links to."""
+    gallery = [path.read_text("utf-8") for path in DOCS.glob("examples/**/*.py")]
+    nodes = [node for text in gallery for node in ast.walk(ast.parse(text))]
+    called = {node.id for node in nodes if isinstance(node, ast.Name)}
+    pages = [path for path in DOCS.rglob("*.rst") if path.name not in NO_GUIDE]
+    guide = [p.read_text("utf-8") for p in pages if MADE.isdisjoint(p.parts)]
+    code = re.findall(r"^(?:[ \t]+|>>> |\.\.\. ).*$", "\n".join(guide), re.M)
+    links = re.findall(r":(?:class|meth):`[^`]+`", "\n".join(gallery + guide))
+    return called.union(*(re.findall(r"\w+", line) for line in code + links))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_class_is_in_an_example(name):
+    assert {name} <= names_in_examples()
+
+
+# Sizes
+
+
+def lines_of_code(function):
+    """Lines of a function, its docstring left out."""
+    docstring = function.body[0] if ast.get_docstring(function) else None
+    written = docstring.end_lineno - docstring.lineno + 1 if docstring else 0
+    return function.end_lineno - function.lineno + 1 - written
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_and_functions_can_be_read_in_one_go(module):
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
+    functions = [
+        node
+        for node in ast.walk(syntax_tree(module))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [f.name for f in functions if lines_of_code(f) > 60] == []

@@ -3,7 +3,12 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sklearn_adaalloc._queries import check_queries, query_keys
+from sklearn_adaalloc._queries import (
+    check_answers,
+    check_queries,
+    check_unicode,
+    query_keys,
+)
 
 TEXTS = ["27+48=", "gcd 84 30="]
 CHAT = [{"role": "user", "content": "27+48="}]
@@ -48,6 +53,8 @@ def test_chats_and_texts_may_be_mixed():
         ([1.0, 2.0], "query 0 is 1.0, neither"),
         ([[]], r"query 0 is \[\], neither"),
         ([[{"role": "user"}]], r"query 0 is \[{'role': 'user'}\], neither"),
+        ({"27+48="}, "is not a sequence of queries"),
+        ([[{"role": "user", "content": object()}]], "neither a text.*JSON can hold"),
         ([TEXTS], "query 0 is .*, neither a text nor a chat"),
     ],
 )
@@ -67,3 +74,33 @@ def test_keys_are_equal_for_equal_queries_only():
     keys = query_keys([CHAT, other_order, "27+48=", "27+48= ", '"27+48="'])
     assert keys[0] == keys[1]
     assert len(set(keys)) == 4
+
+
+def test_answers_that_come_one_by_one_are_not_lost():
+    assert check_answers(["a"], [iter(["75", "65"])]) == (["a"], [["75", "65"]])
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ("75", "answers='75' is not accepted"),
+        ({"a": ["75"]}, "is not accepted. Expected one list of str per query"),
+        (3, "answers=3 is not accepted"),
+        (np.array("75"), r"answers=array\('75'.* is not accepted"),
+        ([np.array(75)], r"the answers to query 'a' are array\(75\)"),
+        ([["75"], []], "inconsistent lengths: 1 and 2"),
+        (["75"], "the answers to query 'a' are '75'.*in a list"),
+        ([None], "the answers to query 'a' are None"),
+        ([{"75"}], "the answers to query 'a' are {'75'}"),
+        ([["75", 3]], "an answer to query 'a' is 3.*leave out"),
+    ],
+)
+def test_what_is_no_list_of_answers(answers, message):
+    with pytest.raises(ValueError, match=message):
+        check_answers(["a"], answers)
+
+
+def test_half_a_surrogate_pair_is_no_text_for_a_tokenizer():
+    check_unicode(["", "\U0001f469", "\x00"])
+    with pytest.raises(ValueError, match=r"half a surrogate pair at character 1"):
+        check_unicode(["a", "a\ud83d"])

@@ -113,7 +113,7 @@ def test_rewards_of_another_length_than_the_queries():
 )
 def test_binary_names_the_row_and_the_way_out(rewards):
     with pytest.raises(
-        ValueError, match=r"must be 0 or 1.*got 0.5 in row 1.*'marginal_rewards'"
+        ValueError, match=r"has 0\.5 in row 1\. Expected 0 or 1.*'marginal_rewards'"
     ):
         check_rewards(rewards, binary=True)
 
@@ -147,9 +147,9 @@ def test_rates_are_kept():
 @pytest.mark.parametrize(
     ("rates", "match"),
     [
-        ([0.5, 1.01], r"success rates must lie in \[0, 1\], got 1.01 in row 1"),
-        ([-0.1, 0.5], r"got -0.1 in row 0"),
-        ([0.5, NAN], r"got nan in row 1"),
+        ([0.5, 1.01], r"success rate in row 1 is 1\.01\. Expected one in \[0, 1\]"),
+        ([-0.1, 0.5], r"in row 0 is -0\.1"),
+        ([0.5, NAN], "in row 1 is nan"),
         ([[0.5]], r"rates has shape \(1, 1\).*one success rate per query"),
         ([], r"rates has shape \(0,\).*at least one query"),
     ],
@@ -184,8 +184,10 @@ def test_bad_marginals(marginals, match):
         check_marginals(marginals)
 
 
-def test_large_marginals_are_finite_even_where_their_sum_is_not():
-    assert_array_equal(check_marginals([[1e308, 1e308]]), [[1e308, 1e308]])
+def test_large_marginals_are_kept_and_huge_ones_refused():
+    assert_array_equal(check_marginals([[1e30, -1e30]]), [[1e30, -1e30]])
+    with pytest.raises(ValueError, match=r"row 1, step 2, or above 1e\+30"):
+        check_marginals([[1.0, 0.0], [1.0, -1e31]])
 
 
 def test_marginals_of_another_length_than_the_rewards():
@@ -242,16 +244,41 @@ def test_whole_floats_are_budgets():
 @pytest.mark.parametrize(
     ("budgets", "options", "match"),
     [
-        ([1, -1], {}, r"at least 0, got -1 in row 1"),
-        ([1.5], {}, r"whole numbers.*got 1.5 in row 0"),
-        ([1.0, NAN], {}, r"whole numbers.*got nan in row 1"),
-        ([1.0, INF], {}, r"whole numbers.*got inf in row 1"),
-        ([1, 3], {"max_budget": 2}, r"at most 2, got 3 in row 1"),
+        ([1, -1], {}, r"budgets has -1 in row 1. Expected whole numbers"),
+        ([1.5], {}, r"has 1\.5 in row 0.*whole numbers"),
+        ([1.0, NAN], {}, "has nan in row 1.*whole numbers"),
+        ([1.0, INF], {}, "has inf in row 1.*whole numbers"),
+        ([1, 3], {"max_budget": 2}, r"budgets has 3 in row 1. Expected at most 2"),
         ([1, 3], {"n_queries": 3}, r"inconsistent.*: 3 and 2. Give one budget"),
         ([[1]], {}, r"shape \(1, 1\).*shape \(n_queries,\)"),
-        (["1"], {}, r"dtype <U1"),
+        (["1"], {}, "budgets could not be read as numbers: <U1 is not real"),
+        ([[1], [1, 2]], {}, r"could not be read as numbers.*shape \(n_queries,\)"),
+        ([2**31], {}, r"has 2\.14748e\+09 in row 0.*at most 2147483647"),
+        ([1e300], {}, r"has 1e\+300 in row 0"),
+        ([10**400], {}, r"budgets could not be read as numbers"),
     ],
 )
 def test_bad_budgets(budgets, options, match):
     with pytest.raises(ValueError, match=match):
         check_budgets(budgets, **options)
+
+
+def test_huge_rewards():
+    assert check_rewards([[1e30, -1e30]]).shape == (1, 2)
+    with pytest.raises(ValueError, match=r"sizes above 1e\+30 in row 1.*Rescale"):
+        check_rewards([[1.0], [-1.1e30]])
+
+
+def test_a_budget_that_no_array_could_hold():
+    with pytest.raises(ValueError, match=r"budget=1e\+300 .* at most 2147483647"):
+        check_budget(1e300)
+    with pytest.raises(ValueError, match=r"budget=1000.* is not a mean budget"):
+        check_budget(10**400)
+
+
+@pytest.mark.parametrize("values", [[[1], [1, 2]], ["a"], [10**400], {"a": 1}])
+def test_rates_and_marginals_that_are_no_numbers(values):
+    with pytest.raises(ValueError, match=r"rates could not be read as numbers"):
+        check_rates(values)
+    with pytest.raises(ValueError, match=r"marginals could not be read as numbers"):
+        check_marginals(values)

@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._validation import check_budget, check_rewards
 from sklearn_adaalloc.metrics import expected_reward_score
 from sklearn_adaalloc.metrics._expected_reward import (
@@ -14,7 +15,7 @@ from sklearn_adaalloc.metrics._expected_reward import (
 )
 
 
-class BaseAllocator(BaseEstimator):
+class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
     """Base class of allocators.
 
     A subclass has the parameters `budget`, `min_budget`, `max_budget` and
@@ -78,6 +79,12 @@ class BaseAllocator(BaseEstimator):
         -------
         score : float
             Mean over queries of the expected best of b samples (Eq. 9 and 10).
+
+        Raises
+        ------
+        ValueError
+            If the table is not one, or not of the kind of `fit`, or another number of
+            queries.
         """
         budgets = self.predict(X)
         self._check_axes(check_rewards(y))
@@ -138,6 +145,13 @@ class RegressorAllocator(BaseAllocator):
         -------
         marginals : ndarray of shape (n_queries, max_budget)
             Non-increasing along each row.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is not what the regressor takes.
         """
         check_is_fitted(self)
         _, _, max_budget = self._check_budget()
@@ -155,6 +169,14 @@ class RegressorAllocator(BaseAllocator):
         -------
         budgets : ndarray of shape (n_queries,), dtype int64
             Samples given to each query; in routing 0 = weak, 1 = strong.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is not what the regressor takes, or a parameter that was changed
+            after `fit` lies outside its bounds.
         """
         return self._allocate(self.predict_marginals(X))
 

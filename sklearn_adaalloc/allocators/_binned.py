@@ -64,7 +64,7 @@ class BinnedAllocator(CalibratedAllocator):
         Number of samples in the table of `fit`, 1 for a routing table.
     n_features_in_ : int
         Number of features, where the regressor counts them.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features, where `X` had any.
 
     See Also

@@ -92,6 +92,13 @@ class DummyAllocator(BaseAllocator):
         Returns
         -------
         budgets : ndarray of shape (n_queries,), dtype int64
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If there is no query.
         """
         check_is_fitted(self)
         budget, min_budget, max_budget = self._check_budget()

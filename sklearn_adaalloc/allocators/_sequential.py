@@ -62,7 +62,7 @@ class SequentialAllocator(RegressorAllocator):
         Number of samples in the table of `fit`.
     n_features_in_ : int
         Number of features, where the regressor counts them.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features, where `X` had any.
 
     See Also
@@ -140,6 +140,14 @@ class SequentialAllocator(RegressorAllocator):
         -------
         score : float
             Mean over queries of the best reward that each was given.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the table is not one, is one of routing, or has another number of
+            queries.
         """
         marginals = self.predict_marginals(X)
         rewards = check_rewards(y, n_queries=len(marginals))

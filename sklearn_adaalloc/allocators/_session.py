@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sklearn_adaalloc._solvers import count_steps
 from sklearn_adaalloc._numbers import reward_array
+from sklearn_adaalloc._solvers import count_steps
 from sklearn_adaalloc._validation import is_binary
 
 
@@ -170,7 +170,8 @@ def _check_verdicts(rewards, asked, *, binary):
     given = np.isfinite(table).sum(axis=1)
     if np.isinf(table).any():
         row = np.flatnonzero(np.isinf(table).any(axis=1))[0]
-        raise ValueError(f"rewards contains infinity in row {row}. Rewards are finite.")
+        raise ValueError(f"rewards contains infinity in row {row}. Expected finite "
+            "rewards: grade that sample again.")
     if (given != asked).any():
         row = np.flatnonzero(given != asked)[0]
         raise ValueError(
@@ -182,8 +183,8 @@ def _check_verdicts(rewards, asked, *, binary):
         bad = ~((table == 0) | (table == 1) | np.isnan(table))
         row, column = np.argwhere(bad)[0]
         raise ValueError(
-            f"rewards must be 0 or 1, as they were in fit, got {table[row, column]:g} "
-            f"in row {row}. Fit the allocator on real-valued rewards to tell such."
+            f"rewards has {table[row, column]:g} in row {row}. Expected 0 or 1, as in "
+            "fit. Fit the allocator on real-valued rewards to tell such."
         )
     return _compact(table)
 

@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from sklearn_adaalloc._parameters import check_choice
+from sklearn_adaalloc._queries import check_answers
 
 _DATA = Path(__file__).parent / "data"
 _N_SAMPLES = 64
@@ -176,7 +177,7 @@ def arithmetic_answer(query):
                 return str(_WORD_OPERATIONS[word](*arguments))
             if re.fullmatch(r"[-+*/%()\d]+", query[:-1]):
                 return str(_evaluate(ast.parse(query[:-1], mode="eval").body))
-        except (ArithmeticError, KeyError, SyntaxError, TypeError, ValueError):
+        except _NO_EXPRESSION:
             pass  # not a query: said below
     raise ValueError(
         f"query={query!r} is not a query of the embedded tasks. Expected an expression "
@@ -205,7 +206,8 @@ def grade_arithmetic(queries, answers):
     Raises
     ------
     ValueError
-        If `queries` and `answers` differ in length, or a query is not of these tasks.
+        If `queries` and `answers` differ in length, an answer is no text, or a query is
+        not of these tasks.
 
     Examples
     --------
@@ -213,11 +215,7 @@ def grade_arithmetic(queries, answers):
     >>> grade_arithmetic(["27+48=", "rev abc="], [["75", "65"], ["cba"]])
     [array([1., 0.]), array([1.])]
     """
-    if len(queries) != len(answers):
-        raise ValueError(
-            f"queries and answers have inconsistent lengths: {len(queries)} and "
-            f"{len(answers)}. Give one list of answers per query."
-        )
+    queries, answers = check_answers(queries, answers)
     truths = [arithmetic_answer(query) for query in queries]
     return [
         np.array([answer.strip() == truth for answer in row], dtype=np.float64)
@@ -285,6 +283,15 @@ def _keyed_hash(text):
     return f"{int.from_bytes(digest, 'big') % 1000:03d}"
 
 
+_NO_EXPRESSION = (
+    ArithmeticError,
+    KeyError,
+    MemoryError,  # of the parser, where brackets are nested too deeply
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 _INFIX_OPERATIONS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

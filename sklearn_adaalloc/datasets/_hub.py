@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from sklearn.datasets import get_data_home
 
 from sklearn_adaalloc._optional import import_optional
+from sklearn_adaalloc._parameters import check_path
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def read_rows(source, part, *, data_home=None, download_if_missing=True):
     ...     list(read_rows(source, "train", data_home=folder))
     [{'text': 'Hello'}]
     """
-    home = Path(get_data_home() if data_home is None else data_home).expanduser()
+    if data_home is None:
+        data_home = get_data_home()
+    home = Path(check_path(data_home, "data_home")).expanduser()
     folder = home / source.repository
     for beginning in source.parts[part]:
         paths = find_files(folder, beginning)

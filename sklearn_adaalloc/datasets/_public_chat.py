@@ -235,7 +235,7 @@ def variance_tranches(rewards, share=0.1):
         Reward table with at least two samples of each query; NaN for missing ones.
     share : float, default=0.1
         Share of the queries in each tranche, at most one half; the number of queries is
-        rounded.
+        rounded, but no query is in both.
 
     Returns
     -------
@@ -267,7 +267,7 @@ def variance_tranches(rewards, share=0.1):
             f"rewards has a single sample in row {n_samples.argmin()}, and so no "
             "variance. Grade at least two answers to each query."
         )
-    size = round(share * len(table))
+    size = min(round(share * len(table)), len(table) // 2)  # none is in both
     if size == 0:
         raise ValueError(
             f"share={share!r} of {len(table)} queries is less than one query. Expected "

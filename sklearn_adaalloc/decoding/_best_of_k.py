@@ -5,8 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklearn_adaalloc._grading import check_graded
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
+from sklearn_adaalloc._grading import check_graded, check_sampled
 from sklearn_adaalloc._queries import check_queries
+from sklearn_adaalloc._validation import check_budgets
 from sklearn_adaalloc.decoding._reading import read_policy
 from sklearn_adaalloc.sampling import TokenUsage
 
@@ -35,7 +37,7 @@ class BestAnswers(NamedTuple):
     n_rounds: int
 
 
-class BestOfK(BaseEstimator):
+class BestOfK(DocumentationLinkMixin, BaseEstimator):
     """Answer queries with the best of as many samples as a policy gives them.
 
     Parameters
@@ -113,13 +115,18 @@ class BestOfK(BaseEstimator):
         Raises
         ------
         ValueError
-            If a query is neither text nor chat, or the reward function does not return
-            one finite reward per answer.
+            If a query is neither text nor chat, the sampler does not return as many
+            answers as it is asked for, or the reward function not one finite reward per
+            answer.
         """
         queries = check_queries(queries)
         allocator, X, draw = read_policy(self.policy, self.sampler, queries)
         in_rounds = hasattr(allocator, "start")
-        session = allocator.start(X) if in_rounds else _OneRound(allocator.predict(X))
+        if in_rounds:
+            session = allocator.start(X)
+        else:
+            budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
+            session = _OneRound(budgets)
         answers = [self.default_answer] * len(queries)
         rewards = np.full(len(queries), np.nan)
         usage = TokenUsage(
@@ -127,9 +134,8 @@ class BestOfK(BaseEstimator):
             [np.zeros(0, dtype=np.int64) for _ in queries],
         )
         while (budgets := session.ask()) is not None:
-            samples, spent = draw(
-                budgets, first_sample=session.budgets, return_usage=True
-            )
+            returned = draw(budgets, first_sample=session.budgets, return_usage=True)
+            samples, spent = check_sampled(self.sampler, returned, queries, budgets)
             verdicts = self._grade(queries, samples)
             session.tell(verdicts)
             usage = _add(usage, spent)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
+from sklearn_adaalloc._grading import check_sampled
 from sklearn_adaalloc._queries import check_queries
 from sklearn_adaalloc._validation import check_budgets
 from sklearn_adaalloc.decoding._reading import read_policy
@@ -30,7 +32,7 @@ class RoutedAnswers(NamedTuple):
     strong_usage: TokenUsage
 
 
-class Router(BaseEstimator):
+class Router(DocumentationLinkMixin, BaseEstimator):
     """Answer each query once, with the decoder that a policy chooses.
 
     Parameters
@@ -38,9 +40,11 @@ class Router(BaseEstimator):
     policy : estimator
         An allocator fitted on a routing table (n_queries, 2, n_samples), or a pipeline
         from queries to one; its budget is the share that the strong decoder may get.
-    weak, strong : object
-        Samplers with a method ``sample(prompts, budgets, *, return_usage)``, such as
+    weak : object
+        Sampler with a method ``sample(prompts, budgets, *, return_usage)``, such as
         those of :mod:`sklearn_adaalloc.sampling`.
+    strong : object
+        Sampler of the strong decoder, alike.
 
     See Also
     --------
@@ -104,15 +108,16 @@ class Router(BaseEstimator):
         """
         queries = check_queries(queries)
         allocator, X, draw = read_policy(self.policy, self.weak, queries)
-        budgets = np.asarray(allocator.predict(X))
+        budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
         if budgets.max(initial=0) > 1:
             raise ValueError(
                 f"policy gives budgets up to {budgets.max()}. Expected 0 (weak) or 1 "
                 "(strong): fit it on a routing table (n_queries, 2, n_samples), weak "
                 "decoder first."
             )
-        budgets = check_budgets(budgets, n_queries=len(queries))
-        weak, weak_usage = draw(1 - budgets, return_usage=True)
-        strong, strong_usage = self.strong.sample(queries, budgets, return_usage=True)
+        returned = draw(1 - budgets, return_usage=True)
+        weak, weak_usage = check_sampled(self.weak, returned, queries, 1 - budgets)
+        returned = self.strong.sample(queries, budgets, return_usage=True)
+        strong, strong_usage = check_sampled(self.strong, returned, queries, budgets)
         answers = [a[0] if a else b[0] for a, b in zip(weak, strong, strict=True)]
         return RoutedAnswers(answers, budgets, weak_usage, strong_usage)

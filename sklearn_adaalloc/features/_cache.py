@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sklearn_adaalloc._parameters import check_path
+
 _CHUNK = 500  # keys per statement
 
 
@@ -45,7 +47,7 @@ class FeatureStore:
     """
 
     def __init__(self, folder, recipe, n_features):
-        self.path = Path(folder).expanduser() / "features.sqlite"
+        self.path = Path(check_path(folder, "cache")).expanduser() / "features.sqlite"
         self.recipe = json.dumps(recipe, sort_keys=True)
         self.n_features = n_features
 

@@ -11,20 +11,21 @@ from sklearn_adaalloc._checkpoints import (
     load_config,
     require_fingerprint,
 )
-from sklearn_adaalloc._language_model import (
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
+from sklearn_adaalloc._language_model import load_language_model
+from sklearn_adaalloc._model_options import (
     DTYPES,
-    load_language_model,
     resolve_device,
     resolve_dtype,
     resolve_layers,
     warn_truncated,
 )
-from sklearn_adaalloc._parameters import check_choice, check_whole
+from sklearn_adaalloc._parameters import check_choice, check_flag, check_whole
 from sklearn_adaalloc._queries import check_queries, query_keys
 from sklearn_adaalloc.features._cache import FeatureStore
 
 
-class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
+class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstimator):
     """Read how a language model sees each query: its hidden state at the query's end.
 
     Texts or chats in, one vector per query out. The forward pass stops at the highest
@@ -155,6 +156,7 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
         check_queries(X)
         check_choice(self.pooling, "pooling", POOLINGS)
         check_choice(self.dtype, "dtype", DTYPES)
+        check_flag(self.chat_template, "chat_template")
         check_whole(self.batch_tokens, "batch_tokens", least=1)
         if self.max_length is not None:
             check_whole(self.max_length, "max_length", least=1)
@@ -174,7 +176,7 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        features : ndarray of shape (n_queries, n_features_out_), float32
+        features : ndarray of shape (n_queries, `n_features_out_`), float32
             Pooled hidden states, layer after layer.
 
         Raises
@@ -207,7 +209,13 @@ class HiddenStateFeaturizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        names : ndarray of shape (n_features_out_,), object
+        names : ndarray of shape (`n_features_out_`,), object
+            "layer3_0" is entry 0 of the output of layer 3.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` has not been called.
         """
         check_is_fitted(self)
         size = self.n_features_out_ // len(self.layers_)

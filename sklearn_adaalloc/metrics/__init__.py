@@ -1,5 +1,6 @@
 """Scores of budgets and of the predictions behind them, with intervals and pictures."""
 
+from sklearn_adaalloc.metrics._allocation_display import AllocationDisplay
 from sklearn_adaalloc.metrics._bootstrap import (
     bootstrap_scorer,
     expected_reward_interval,
@@ -11,18 +12,16 @@ from sklearn_adaalloc.metrics._budget_curve import (
     gap_recovered_score,
     oracle_budgets,
 )
-from sklearn_adaalloc.metrics._displays import AllocationDisplay, BudgetCurveDisplay
+from sklearn_adaalloc.metrics._budget_curve_display import BudgetCurveDisplay
+from sklearn_adaalloc.metrics._calibration_display import RewardCalibrationDisplay
 from sklearn_adaalloc.metrics._expected_reward import (
     expected_reward_score,
     mean_budget_score,
     net_reward_score,
 )
 from sklearn_adaalloc.metrics._prediction import calibration_table, prediction_report
-from sklearn_adaalloc.metrics._prediction_displays import (
-    RewardCalibrationDisplay,
-    SuccessRateDisplay,
-)
 from sklearn_adaalloc.metrics._routing import average_gap_recovered, cost_to_recover
+from sklearn_adaalloc.metrics._success_rate_display import SuccessRateDisplay
 
 __all__ = [
     "AllocationDisplay",

@@ -89,8 +89,14 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
 
     Parameters
     ----------
-    rewards, marginals, min_budget, empty_reward
-        As in :func:`budget_curve`.
+    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Reward table; NaN marks a missing sample.
+    marginals : array-like of shape (n_queries, max_budget)
+        Predicted marginal rewards, as from ``predict_marginals``.
+    min_budget : int, default=0
+        Samples that every query gets before the rest is allocated.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample; unused in routing.
 
     Returns
     -------
@@ -137,12 +143,16 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
 
     Parameters
     ----------
-    rewards, marginals
-        As in :func:`budget_curve`.
+    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Reward table; NaN marks a missing sample.
+    marginals : array-like of shape (n_queries, max_budget)
+        Predicted marginal rewards, as from ``predict_marginals``.
     budget : float
         Uniform budget to match, above 0 and at most max_budget.
-    min_budget, empty_reward
-        As in :func:`budget_curve`.
+    min_budget : int, default=0
+        Samples that every query gets before the rest is allocated.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample; unused in routing.
 
     Returns
     -------

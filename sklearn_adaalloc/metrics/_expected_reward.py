@@ -1,12 +1,12 @@
 """Expected reward of given budgets, exact sums over a reward table."""
 
-import math
 import warnings
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_adaalloc._curves import expected_rewards
+from sklearn_adaalloc._numbers import LARGEST, check_numbers
 from sklearn_adaalloc._parameters import check_in_interval
 from sklearn_adaalloc._validation import check_budget, check_budgets, check_rewards
 
@@ -136,7 +136,7 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
     >>> net_reward_score([[0, 1], [1, 1]], [2, 1], price=0.25)
     0.625
     """
-    price = check_in_interval(price, "price", 0, math.inf, closed="left")
+    price = check_in_interval(price, "price", 0, LARGEST, closed="left")
     expected = query_rewards(rewards, budgets, empty_reward=empty_reward)
     return float(expected.mean() - price * np.mean(budgets))
 
@@ -162,8 +162,9 @@ def query_rewards(rewards, budgets, *, empty_reward):
     rewards = check_rewards(rewards)
     empty_reward = check_empty_reward(empty_reward)
     max_budget = 1 if rewards.ndim == 3 else None
-    if np.ndim(budgets) == 0:
-        parts = _uniform_parts(budgets, len(rewards), max_budget)
+    expected = "one number, or one whole number per query"
+    if check_numbers(budgets, "budgets", expected).ndim == 0:
+        parts = _uniform_parts(np.asarray(budgets).item(), len(rewards), max_budget)
     else:
         own = check_budgets(budgets, n_queries=len(rewards), max_budget=max_budget)
         parts = [(1.0, own)]
@@ -176,14 +177,14 @@ def query_rewards(rewards, budgets, *, empty_reward):
 
 def _uniform_parts(budget, n_queries, max_budget):
     """Split one mean budget into (share, equal budgets): its floor and its ceiling."""
-    budget, _, _ = check_budget(np.asarray(budget).item(), max_budget=max_budget)
+    budget, _, _ = check_budget(budget, max_budget=max_budget)
     floor = int(budget)
     shares = [(1 - (budget - floor), floor), (budget - floor, floor + 1)]
     return [(share, np.full(n_queries, b)) for share, b in shares if share > 0]
 
 
 def check_empty_reward(empty_reward):
-    """Check the reward of a query without samples: any finite number.
+    """Check the reward of a query without samples: any number but a huge one.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def check_empty_reward(empty_reward):
     >>> check_empty_reward(-1)
     -1.0
     """
-    return check_in_interval(empty_reward, "empty_reward", -math.inf, math.inf)
+    return check_in_interval(empty_reward, "empty_reward", -LARGEST, LARGEST)
 
 
 def warn_beyond_samples(rewards, budgets, *, name, stacklevel=4):

@@ -5,7 +5,7 @@ from inspect import signature
 import numpy as np
 
 from sklearn_adaalloc._optional import import_optional
-from sklearn_adaalloc._validation import check_rewards
+from sklearn_adaalloc._validation import check_rewards, is_binary
 
 UNIFORM_STYLE = {"color": "0.45", "linestyle": "--", "linewidth": 1.2}
 
@@ -159,3 +159,58 @@ def policy_name(estimator):
     """
     steps = getattr(estimator, "steps", None)
     return type(steps[-1][1] if steps else estimator).__name__
+
+
+def predict_first_step(estimator, X, rewards):
+    """Ask an estimator for the first marginal reward, in routing for the preference.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
+    X : array-like of shape (n_queries, ...)
+        Queries as the estimator takes them.
+    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Reward table of the same queries.
+
+    Returns
+    -------
+    pred : ndarray of shape (n_queries, 1), in routing (n_queries,)
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics._plotting import predict_first_step
+    >>> class Hopeful:
+    ...     def predict_marginals(self, X):
+    ...         return [[0.4, 0.1] for _ in X]
+    >>> predict_first_step(Hopeful(), ["1+1="], [[1]])
+    array([[0.4]])
+    """
+    marginals = np.asarray(predict_marginals(estimator, X, rewards, max_budget=1))
+    if np.ndim(rewards) == 3:
+        return marginals[:, 0] + 0.5  # the one step of routing is worth p - 1/2
+    return marginals[:, :1]
+
+
+def predicted_quantity(rewards):
+    """Say what one number per query stands for.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Checked reward table.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.metrics._plotting import predicted_quantity
+    >>> predicted_quantity(np.array([[0.0, 1.0]]))
+    'success rate'
+    """
+    if rewards.ndim == 3:
+        return "preference for strong"
+    return "success rate" if is_binary(rewards) else "mean reward"

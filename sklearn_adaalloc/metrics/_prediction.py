@@ -7,6 +7,7 @@ from scipy.stats import rankdata
 from sklearn.utils import Bunch
 
 from sklearn_adaalloc._curves import marginal_rewards, preferences, success_rates
+from sklearn_adaalloc._numbers import check_numbers
 from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._validation import check_marginals, check_rates, check_rewards
 from sklearn_adaalloc.metrics._expected_reward import (
@@ -103,13 +104,17 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
 
     Parameters
     ----------
-    y, pred, empty_reward
-        As in :func:`prediction_report`; of marginal rewards the first step counts. One
-        prediction per query is compared with the query's mean reward and need not lie
-        in [0, 1].
+    y : array-like of shape (n_queries, n_samples), (n_queries, 2, n_samples) or \
+            (n_queries,)
+        Reward table, or ready-made rates, as in :func:`prediction_report`.
+    pred : array-like of shape (n_queries,) or (n_queries, max_budget)
+        Predictions; of marginal rewards the first step counts. One prediction per
+        query is compared with the query's mean reward and need not lie in [0, 1].
     n_bins : int, default=10
         Number of bins, cut at quantiles of the predictions. Equal predictions share a
         bin, so there may be fewer.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample; counts for marginal rewards only.
 
     Returns
     -------
@@ -148,7 +153,8 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
 
 def _observed_and_predicted(y, pred, empty_reward):
     """Check both and return what `pred` should have been, and `pred`, in float64."""
-    pred = np.asarray(pred, dtype=np.float64)
+    pred = check_numbers(pred, "pred", "one row, or one number, per query")
+    pred = pred.astype(np.float64, copy=False)
     one_per_query = pred.ndim == 1
     pred = check_marginals(pred[:, None] if one_per_query else pred)
     rewards = check_rewards(y)

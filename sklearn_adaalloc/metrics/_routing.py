@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from sklearn_adaalloc._curves import success_rates
+from sklearn_adaalloc._numbers import check_numbers
 from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc._validation import check_rewards
 from sklearn_adaalloc.metrics._expected_reward import warn_undefined
@@ -178,15 +179,16 @@ def _decoder_rewards(rewards):
 
 
 def _check_preferences(preferences, n_queries):
-    preferences = np.asarray(preferences, dtype=np.float64)
+    expected = f"one score per query of rewards, shape ({n_queries},)"
+    preferences = check_numbers(preferences, "preferences", expected)
     if preferences.shape != (n_queries,):
         raise ValueError(
-            f"preferences has shape {preferences.shape}. Expected one score per query "
-            f"of rewards, shape ({n_queries},)."
+            f"preferences has shape {preferences.shape}. Expected {expected}."
         )
     if not np.isfinite(preferences).all():
         row = np.flatnonzero(~np.isfinite(preferences))[0]
         raise ValueError(
-            f"preferences must be finite, got {preferences[row]} in row {row}."
+            f"preferences has {preferences[row]} in row {row}. Expected finite scores. "
+            "Drop queries that have none."
         )
     return preferences

@@ -3,11 +3,14 @@
 from abc import abstractmethod
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
+from sklearn_adaalloc._numbers import check_sizes
 from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._targets import resolve_target
 from sklearn_adaalloc._validation import has_one_value_per_query
@@ -23,7 +26,7 @@ def _predicts_rate_distribution(regressor):
     return regressor.rates_ is not None
 
 
-class BaseRewardRegressor(RegressorMixin, BaseEstimator):
+class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator):
     """Base class of regressors on reward tables.
 
     A subclass has the parameters `target`, `max_budget` and `empty_reward` and two
@@ -96,6 +99,11 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
         prediction : ndarray of shape (n_queries,) or (n_queries, max_budget)
             Success rates or their means, preferences, or marginal rewards as predicted
             (not yet repaired to be non-increasing).
+
+        Raises
+        ------
+        ValueError
+            If X is not acceptable or has other features than in `fit`.
         """
         prediction = self._checked_prediction(X)
         native = self._target.native(prediction)
@@ -116,6 +124,13 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
         -------
         marginals : ndarray of shape (n_queries, max_budget)
             Non-increasing along each row.
+
+        Raises
+        ------
+        ValueError
+            If X is not acceptable or has other features than in `fit`, or `max_budget`
+            is not a whole number of at least 1, in routing 1, and for
+            target="marginal_rewards" at most that of `fit`.
         """
         prediction = self._checked_prediction(X)
         if max_budget is None:
@@ -138,6 +153,11 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
         -------
         weights : ndarray of shape (n_queries, n_rates)
             Probability of each of `rates_`.
+
+        Raises
+        ------
+        ValueError
+            If X is not acceptable or has other features than in `fit`.
         """
         return self._checked_prediction(X)
 
@@ -159,6 +179,11 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
         -------
         share : float
             1 is perfect, 0 no better than the average.
+
+        Raises
+        ------
+        ValueError
+            If X or the table is not acceptable, or their numbers of queries differ.
         """
         prediction = self._checked_prediction(X)
         native = self._target.native(prediction)
@@ -172,7 +197,7 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
 
     def _check_queries(self, X, *, reset):
         """Check features; a text regressor replaces this."""
-        return validate_data(
+        X = validate_data(
             self,
             X,
             reset=reset,
@@ -180,6 +205,8 @@ class BaseRewardRegressor(RegressorMixin, BaseEstimator):
             dtype=(np.float64, np.float32),
             ensure_min_samples=2 if reset else 1,
         )
+        check_sizes(X.data if issparse(X) else X, "X")
+        return X
 
     @abstractmethod
     def _fit(self, X, rewards):

@@ -8,12 +8,17 @@ from sklearn_adaalloc._checkpoints import (
     load_config,
     require_fingerprint,
 )
-from sklearn_adaalloc._language_model import (
-    load_language_model,
+from sklearn_adaalloc._language_model import load_language_model
+from sklearn_adaalloc._model_options import (
     resolve_layers,
     warn_truncated,
 )
-from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
+from sklearn_adaalloc._parameters import (
+    check_choice,
+    check_flag,
+    check_in_interval,
+    check_whole,
+)
 from sklearn_adaalloc._queries import check_queries
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
@@ -221,6 +226,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
 
     def _check_options(self):
         """Checked training options of :func:`fit_lora`."""
+        check_flag(self.chat_template, "chat_template")
         for name in ("r", "batch_size", "max_epochs", "patience"):
             check_whole(getattr(self, name), name, least=1)
         check_in_interval(self.alpha, "alpha", 0, np.inf)

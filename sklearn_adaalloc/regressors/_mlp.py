@@ -4,6 +4,10 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state, gen_batches
 
+from sklearn_adaalloc._model_options import (
+    resolve_device,
+)
+from sklearn_adaalloc._numbers import LARGEST
 from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
@@ -46,7 +50,8 @@ class MLPRewardRegressor(BaseRewardRegressor):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     device : str, default="cpu"
-        Torch device to train on. Predictions are computed by NumPy.
+        Torch device to train on; "auto" takes CUDA, else MPS, else the CPU. Predictions
+        are computed by NumPy.
     verbose : bool, default=False
         Whether skorch prints its progress.
     random_state : int, RandomState instance or None, default=None
@@ -67,7 +72,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
         Loss on training and on left-out queries after each epoch.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features, where `X` had any.
 
     See Also
@@ -132,7 +137,8 @@ class MLPRewardRegressor(BaseRewardRegressor):
         self._mean = X.mean(axis=0, dtype=np.float64)
         spread = X.std(axis=0, dtype=np.float64)
         rounding = 10 * np.finfo(np.float64).eps * np.abs(self._mean)
-        self._scale = np.where(spread > rounding, spread, 1.0)  # 1 if constant
+        constant = spread <= np.maximum(rounding, 1 / LARGEST)
+        self._scale = np.where(constant, 1.0, spread)
         labels = self._target.labels(rewards)
         self.weights_, self.history_ = fit_mlp_ensemble(
             ((X - self._mean) / self._scale).astype(np.float32),
@@ -160,7 +166,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
             "batch_size": self.batch_size,
             "max_epochs": self.max_epochs,
             "patience": self.patience,
-            "device": self.device,
+            "device": resolve_device(self.device),
             "verbose": self.verbose,
             "random_state": check_random_state(self.random_state),
         }

@@ -42,7 +42,7 @@ class RewardRegressor(BaseRewardRegressor):
         Default number of steps of :meth:`predict_marginals`.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features, where `X` had any.
 
     See Also

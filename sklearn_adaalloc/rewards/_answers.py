@@ -1,63 +1,11 @@
-"""What all reward functions share: checking answers, finding what a query is for."""
+"""What all reward functions share: finding what a query is for, spreading grades."""
 
 from collections.abc import Mapping
 from reprlib import repr as short_repr
 
 import numpy as np
 
-from sklearn_adaalloc._queries import check_queries, query_keys
-
-
-def check_answers(queries, answers):
-    """Check queries and the answers to each.
-
-    Parameters
-    ----------
-    queries : sequence of n_queries str or lists of dict
-        Texts or chats.
-    answers : sequence of n_queries sequences of str
-        Any number of answers to each query.
-
-    Returns
-    -------
-    queries : list of n_queries str or lists of dict
-    answers : list of n_queries lists of str
-
-    Raises
-    ------
-    ValueError
-        If their lengths differ, or an answer is not a str.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.rewards._answers import check_answers
-    >>> check_answers(["27+48="], [("75", "65")])
-    (['27+48='], [['75', '65']])
-    """
-    queries = check_queries(queries)
-    if isinstance(answers, str) or not hasattr(answers, "__len__"):
-        raise ValueError(
-            f"answers={short_repr(answers)} is not accepted. Expected one list of str "
-            "per query."
-        )
-    if len(queries) != len(answers):
-        raise ValueError(
-            f"queries and answers have inconsistent lengths: {len(queries)} and "
-            f"{len(answers)}. Give one list of answers per query."
-        )
-    for query, row in zip(queries, answers, strict=True):
-        if isinstance(row, str) or not hasattr(row, "__iter__"):
-            raise ValueError(
-                f"the answers to query {short_repr(query)} are {short_repr(row)}. "
-                "Expected a list of str; put a single answer in a list."
-            )
-        for answer in row:
-            if not isinstance(answer, str):
-                raise ValueError(
-                    f"an answer to query {short_repr(query)} is {short_repr(answer)}. "
-                    "Expected a str; leave out answers that are missing."
-                )
-    return queries, [[str(answer) for answer in row] for row in answers]
+from sklearn_adaalloc._queries import query_keys
 
 
 def look_up(queries, table, name):

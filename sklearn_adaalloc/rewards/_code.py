@@ -6,8 +6,10 @@ from sys import version_info
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
-from sklearn_adaalloc.rewards._answers import check_answers, look_up, spread
+from sklearn_adaalloc._queries import check_answers
+from sklearn_adaalloc.rewards._answers import look_up, spread
 from sklearn_adaalloc.rewards._programs import (
     check_entry,
     complete_program,
@@ -16,7 +18,7 @@ from sklearn_adaalloc.rewards._programs import (
 from sklearn_adaalloc.rewards._sandbox import SANDBOXES, bubblewrap_command, run_tests
 
 
-class CodeVerifier(BaseEstimator):
+class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
     """Grade model-written Python by unit tests: 1 if all pass, 0 otherwise.
 
     Each distinct answer to a query is run once, in a bubblewrap sandbox without

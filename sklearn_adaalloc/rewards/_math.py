@@ -11,9 +11,11 @@ from threading import Lock
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._optional import import_optional
 from sklearn_adaalloc._parameters import check_in_interval
-from sklearn_adaalloc.rewards._answers import check_answers, look_up, spread
+from sklearn_adaalloc._queries import check_answers
+from sklearn_adaalloc.rewards._answers import look_up, spread
 from sklearn_adaalloc.rewards._final_answers import (
     final_answer,
     normalise,
@@ -39,7 +41,7 @@ _LONGEST = 1000  # characters of a text in the prompt
 _LOCK = Lock()
 
 
-class MathVerifier(BaseEstimator):
+class MathVerifier(DocumentationLinkMixin, BaseEstimator):
     r"""Grade answers by the formula at their end: 1 if it equals the reference, else 0.
 
     Two stages, as in the paper. First, what the answer ends with (``\boxed``, "the

@@ -156,7 +156,10 @@ def _check_source(source, key, start):
     try:
         tree = ast.parse(source if isinstance(source, str) else "\n".join(source))
     except (SyntaxError, ValueError) as error:
-        raise ValueError(f"{start}{key} is not Python: {error}.") from None
+        raise ValueError(
+            f"{start}{key} is not Python: {error}. Expected source text, or a list of "
+            "such, that Python can compile."
+        ) from None
     nodes = list(ast.walk(tree))
     imported = {
         a.name for node in nodes if isinstance(node, ast.Import) for a in node.names

@@ -4,19 +4,20 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._checkpoints import fingerprint, load_config
-from sklearn_adaalloc._language_model import (
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
+from sklearn_adaalloc._language_model import load_language_model
+from sklearn_adaalloc._model_options import (
     DTYPES,
-    load_language_model,
     resolve_device,
     resolve_dtype,
     warn_truncated,
 )
 from sklearn_adaalloc._parameters import check_choice, check_whole
-from sklearn_adaalloc._queries import query_keys
-from sklearn_adaalloc.rewards._answers import check_answers, spread
+from sklearn_adaalloc._queries import check_answers, query_keys
+from sklearn_adaalloc.rewards._answers import spread
 
 
-class RewardModel(BaseEstimator):
+class RewardModel(DocumentationLinkMixin, BaseEstimator):
     """Score answers by a sequence classifier of transformers with one output.
 
     The score is the classifier's logit for the pair of a query and an answer, the same
@@ -127,7 +128,8 @@ class RewardModel(BaseEstimator):
         }
 
     def _check_parameters(self):
-        if self.chat_template not in ("auto", True, False):
+        flag = isinstance(self.chat_template, bool | str)
+        if not flag or self.chat_template not in ("auto", True, False):
             raise ValueError(
                 f"chat_template={self.chat_template!r} is not accepted. Expected "
                 "'auto', True or False."

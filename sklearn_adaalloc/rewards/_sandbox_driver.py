@@ -51,7 +51,8 @@ def main():
     os.dup2(null, 1)
     os.dup2(null, 2)
     job = marshal.loads(receive(0))
-    limit(job)
+    for name, value in job["limits"].items():  # of this process and its children
+        resource.setrlimit(getattr(resource, name), (value, value))
     for name in job["preload"]:  # once for both processes
         __import__(name)
     requests, replies = os.pipe(), os.pipe()
@@ -348,12 +349,6 @@ def communicate(stdin, stdout, data, timeout):
 
 
 # In both
-
-
-def limit(job):
-    """Limit what this process and its children may use."""
-    for name, value in job["limits"].items():
-        resource.setrlimit(getattr(resource, name), (value, value))
 
 
 def forbid(program):

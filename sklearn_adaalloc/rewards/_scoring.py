@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from sklearn_adaalloc._queries import check_unicode
 from sklearn_adaalloc.features._pooling import CPU_BATCH_TOKENS, token_batches
 
 
@@ -60,9 +61,7 @@ def encode_pairs(language_model, pairs, *, chat_template, max_length):
 def _render(language_model, query, answer):
     """Text of a chat that ends with the answer."""
     chat = [{"role": "user", "content": query}] if isinstance(query, str) else query
-    return language_model.tokenizer.apply_chat_template(
-        [*chat, {"role": "assistant", "content": answer}], tokenize=False
-    )
+    return language_model.render_chat([*chat, {"role": "assistant", "content": answer}])
 
 
 def _tokenize(language_model, texts, options):
@@ -70,6 +69,8 @@ def _tokenize(language_model, texts, options):
     if not texts:
         return []
     columns = [list(column) for column in zip(*texts, strict=True)]
+    for column in columns:
+        check_unicode(column)
     with language_model.lock:
         batch = language_model.tokenizer(*columns, verbose=False, **options)
     kept = [key for key in ("input_ids", "token_type_ids") if key in batch]

@@ -83,6 +83,9 @@ def cache_of(cache, row, length):
     ]
 
 
+_COLDEST = 1e-30  # below it logits over temperature overflow; above 0 it is argmax
+
+
 class TokenChoice:
     """Ordinary sampling: what a step does with the logits.
 
@@ -117,7 +120,7 @@ class TokenChoice:
         -------
         tokens : Tensor of shape (n_rows,)
         """
-        if self.temperature == 0:
+        if self.temperature < _COLDEST:
             return logits.argmax(dim=-1)
         scores = logits.float() / self.temperature
         if self.top_p < 1:

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from tqdm.auto import tqdm
 
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._optional import import_optional
 from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc._queries import query_keys
@@ -26,7 +27,7 @@ _RETRIED = (408, 409, 429)  # and 5xx
 _ABOUT_US = (401, 402, 403, 404, 405)  # not about one prompt
 
 
-class OpenAISampler(BaseEstimator):
+class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
     """Sample answers from any OpenAI-compatible server: vLLM, SGLang, transformers.
 
     Requests run concurrently, up to a bound. Lost connections, timeouts and the states
@@ -168,7 +169,7 @@ class OpenAISampler(BaseEstimator):
             Texts, or lists of messages with "role" and "content".
         budgets : int or array-like of shape (n_prompts,)
             Number of samples of each prompt.
-        first_sample : array-like of shape (n_prompts,), default=None
+        first_sample : int or array-like of shape (n_prompts,), default=None
             Index of the first sample of each prompt, such as the number of samples it
             got before; None for 0.
         return_usage : bool, default=False
@@ -214,8 +215,12 @@ class OpenAISampler(BaseEstimator):
 
         Parameters
         ----------
-        prompts, budgets, first_sample
-            As for :meth:`sample`.
+        prompts : sequence of n_prompts str or lists of dict
+            Texts, or lists of messages with "role" and "content".
+        budgets : int or array-like of shape (n_prompts,)
+            Number of samples of each prompt.
+        first_sample : int or array-like of shape (n_prompts,), default=None
+            Index of the first sample of each prompt; None for 0.
 
         Returns
         -------

@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from sklearn_adaalloc._language_model import warn_truncated
+from sklearn_adaalloc._model_options import (
+    warn_truncated,
+)
 from sklearn_adaalloc._queries import query_keys
 from sklearn_adaalloc.sampling._requests import (
     check_first_sample,

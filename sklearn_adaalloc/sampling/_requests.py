@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from sklearn_adaalloc._numbers import check_numbers
 from sklearn_adaalloc._queries import check_queries
 from sklearn_adaalloc._validation import check_budgets
 
@@ -108,15 +109,14 @@ def check_request(prompts, budgets, first_sample=None):
 
 
 def _one_per_prompt(values, name, n_prompts):
-    if np.ndim(values) != 1 or len(values) != n_prompts:
+    expected = "one whole number per prompt, or a single one for all"
+    shape = check_numbers(values, name, expected).shape
+    if shape != (n_prompts,):
         raise ValueError(
-            f"{name} has shape {np.shape(values)} for {n_prompts} prompts. Give one "
+            f"{name} has shape {shape} for {n_prompts} prompts. Give one "
             "whole number per prompt, or a single one for all."
         )
-    try:
-        return check_budgets(values)
-    except ValueError as error:
-        raise ValueError(f"{name} is not accepted: {error}") from None
+    return check_budgets(values, name=name)
 
 
 def stop_strings(stop):

@@ -4,9 +4,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sklearn_adaalloc._checkpoints import fingerprint, load_config
-from sklearn_adaalloc._language_model import (
+from sklearn_adaalloc._documentation import DocumentationLinkMixin
+from sklearn_adaalloc._language_model import load_language_model
+from sklearn_adaalloc._model_options import (
     has_language_model_head,
-    load_language_model,
     resolve_device,
     resolve_dtype,
 )
@@ -19,7 +20,7 @@ from sklearn_adaalloc.sampling._requests import check_request, stop_strings
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
-class TransformersSampler(BaseEstimator):
+class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
     """Sample answers from a causal language model, any number to each prompt.
 
     Each prompt goes through the model once, however many answers it gets, and that same
@@ -301,4 +302,4 @@ class TransformersSampler(BaseEstimator):
         """What a step does with the logits."""
         from sklearn_adaalloc.sampling._generation import TokenChoice
 
-        return TokenChoice(self.temperature, self.top_p)
+        return TokenChoice(float(self.temperature), float(self.top_p))

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from sklearn_adaalloc._checkpoints import fingerprint
 from sklearn_adaalloc._language_model import load_language_model
 from sklearn_adaalloc._parameters import check_in_interval, check_whole
@@ -41,12 +39,36 @@ class ValueAugmentedSampler(TransformersSampler):
         Candidates per step.
     beta : float, default=1.0
         Weight of the value; 0 samples from the language model's `top_k` likeliest.
-    temperature, top_p, max_new_tokens, stop
-        As for :class:`TransformersSampler`.
-    layer, pooling, max_length, chat_template
-        As for :class:`TransformersSampler`.
-    batch_tokens, cache_tokens, device, dtype, revision, random_state, progress
-        As for :class:`TransformersSampler`; device and precision hold for both models.
+    temperature : float, default=0.7
+        Scores are divided by it before the softmax; 0 takes the best candidate.
+    top_p : float, default=1.0
+        Sample from the best candidates that together reach this probability.
+    max_new_tokens : int, default=256
+        Most tokens of an answer.
+    stop : str or list of str, default=None
+        An answer ends before the first of these, or at the model's end token.
+    layer : "auto", int or list of int, default="auto"
+        Hidden state of the features, as for :class:`TransformersSampler`.
+    pooling : {"last", "mean", "first"}, default="last"
+        How it is pooled over tokens.
+    max_length : int, default=None
+        Most tokens of a prompt; longer ones lose their first tokens, with a warning.
+    chat_template : bool, default=False
+        Whether texts are put to the model as a user's message.
+    batch_tokens : int, default=16384
+        Most tokens in a batch, as for :class:`TransformersSampler`.
+    cache_tokens : int, default=32768
+        Most prompt tokens whose keys and values are kept.
+    device : str, default="auto"
+        Torch device of both models; "auto" takes CUDA, else MPS, else the CPU.
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision of both models.
+    revision : str, default=None
+        Branch, tag or commit of the language model on the hub.
+    random_state : int, default=0
+        Seed of all samples.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     See Also
     --------
@@ -156,7 +178,7 @@ class ValueAugmentedSampler(TransformersSampler):
     def _check_parameters(self):
         super()._check_parameters()
         check_whole(self.top_k, "top_k", least=1)
-        check_in_interval(self.beta, "beta", -np.inf, np.inf)
+        check_in_interval(self.beta, "beta", -1e6, 1e6)  # times a value: still a float
         if not (
             callable(self.value_model) or isinstance(self.value_model, (str, Path))
         ):
@@ -198,9 +220,9 @@ class ValueAugmentedSampler(TransformersSampler):
             else NetworkValues(self._load_values())
         )
         return ValueAugmentedChoice(
-            self.temperature,
-            self.top_p,
+            float(self.temperature),
+            float(self.top_p),
             values=values,
-            top_k=self.top_k,
-            beta=self.beta,
+            top_k=int(self.top_k),
+            beta=float(self.beta),
         )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from sklearn_adaalloc._numbers import LARGEST, check_numbers
 from sklearn_adaalloc.sampling._generation import TokenChoice, cache_of
 from sklearn_adaalloc.sampling._rows import Rows
 
@@ -118,13 +119,17 @@ class CalledValues:
             for ids, row in zip(self.sequences, candidates.tolist(), strict=True)
             for token in row
         ]
-        values = np.asarray(self.function(sequences), dtype=np.float32)
-        if values.shape != (len(sequences),) or not np.isfinite(values).all():
+        expected = f"one finite number for each of {len(sequences)} sequences of tokens"
+        values = self.function(sequences)
+        values = check_numbers(values, "what value_model returned", expected)
+        fits = values.shape == (len(sequences),) and (np.abs(values) <= LARGEST).all()
+        if not fits:
             raise ValueError(
                 f"value_model returned values of shape {values.shape} for "
-                f"{len(sequences)} sequences of tokens, or some that are not finite. "
-                "Expected one finite number per sequence."
+                f"{len(sequences)} sequences of tokens, or some that are not finite, "
+                f"or above {LARGEST:g}. Expected {expected}."
             )
+        values = values.astype(np.float32)
         return torch.from_numpy(values).view(candidates.shape).to(candidates.device)
 
     def append(self, candidates, picked):

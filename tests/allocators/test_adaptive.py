@@ -257,7 +257,9 @@ def test_a_plain_regressor_has_to_be_wrapped():
 def test_rising_marginals_of_a_foreign_regressor_are_refused():
     X = np.array([[0.1, 0.5], [0.2, 0.1]])
     allocator = AdaptiveAllocator(Columns(), budget=1).fit(X, TABLE[:2, :2])
-    with pytest.raises(ValueError, match=r"non-increasing.*row 0.*concave_repair"):
+    with pytest.raises(
+        ValueError, match=r"row 0\. Expected.*non-increasing.*concave_repair"
+    ):
         allocator.predict(X)
 
 

@@ -139,7 +139,7 @@ def test_tell_twice():
         ([[1], [np.nan]], "has 0 rewards in row 1, where 1 were asked for"),
         ([[1]], r"shape \(1, 1\)\. Expected the rewards of 2 queries"),
         ([[[1]], [[0]]], r"shape \(2, 1, 1\)"),
-        ([[1], [0.5]], r"must be 0 or 1, as they were in fit, got 0\.5 in row 1"),
+        ([[1], [0.5]], r"has 0\.5 in row 1\. Expected 0 or 1, as in fit"),
         ([[1], [np.inf]], "infinity in row 1"),
         ([["right"], ["wrong"]], "could not be read as numbers"),
     ],

@@ -215,6 +215,11 @@ def test_tranches_pass_by_missing_samples():
     assert (low.tolist(), high.tolist()) == ([0], [1])
 
 
+def test_tranches_of_half_an_odd_number_of_queries_are_disjoint():
+    low, high = variance_tranches([[0, 2], [0, 9], [0, 1]], share=0.5)
+    assert (low.tolist(), high.tolist()) == ([2], [1])
+
+
 def test_tranches_of_equal_variances_are_disjoint():
     low, high = variance_tranches(np.zeros((6, 2)), share=0.5)
     assert (low.tolist(), high.tolist()) == ([0, 1, 2], [3, 4, 5])

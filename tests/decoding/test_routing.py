@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 
 from sklearn_adaalloc import AdaptiveAllocator, HiddenStateFeaturizer
 from sklearn_adaalloc.datasets import embedded_model_path, load_arithmetic
 from sklearn_adaalloc.decoding import Router
-from sklearn_adaalloc.sampling import TransformersSampler
+from sklearn_adaalloc.sampling import TokenUsage, TransformersSampler
 
 QUERIES = ["a", "b", "c", "d"]
 
@@ -49,3 +50,49 @@ def test_the_budget_is_the_share_of_the_strong_model(monkeypatch):
         for query, budget in zip(queries, budgets, strict=True)
     ]
     assert decoded.answers == expected
+
+
+class Wrong:
+    """Sampler that returns what it was given."""
+
+    def __init__(self, returned):
+        self.returned = returned
+
+    def sample(self, prompts, budgets, **options):
+        return self.returned
+
+
+RIGHT = TokenUsage(np.ones(2), [np.ones(1), np.ones(0)])
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (3, "sampler Wrong returned 3. Expected two things"),
+        ([["x"], []], r"returned \[\['x'\], \[\]\]. Expected two things"),
+        (([["x"]], RIGHT), r"to 2 queries. Expected one list"),
+        (("xy", RIGHT), r"returned 'xy' to 2 queries"),
+        (([["x", "y"], []], RIGHT), r"to query 'a'. Expected 1 answers"),
+        (([["x"], ["y"]], RIGHT), r"to query 'b'. Expected 0 answers"),
+        (([[None], []], RIGHT), r"returned \[None\] to query 'a'"),
+        (([["x"], []], None), r"usage=None. Expected a TokenUsage"),
+        (([["x"], []], TokenUsage([1], [[1], []])), "usage=TokenUsage"),
+        (([["x"], []], TokenUsage([1, 1], [[1, 1], []])), "usage=TokenUsage"),
+        (([["x"], []], TokenUsage([1, np.nan], [[1], []])), "usage=TokenUsage"),
+    ],
+)
+def test_a_sampler_that_does_not_give_what_was_asked_for(returned, message, given):
+    strong = Wrong(([[], ["y"]], TokenUsage(np.ones(2), [np.ones(0), np.ones(1)])))
+    router = Router(given([0, 1]), Wrong(returned), strong)
+    with pytest.raises(ValueError, match=message):
+        router.decode(["a", "b"])
+
+
+@pytest.mark.parametrize("budgets", [[0.5, 1], [1], "01", [[0], [1, 1]]])
+def test_a_policy_that_gives_no_budgets(budgets, sampler):
+    class Odd(BaseEstimator):
+        def predict(self, X):
+            return budgets
+
+    with pytest.raises(ValueError, match="budgets"):
+        Router(Odd(), sampler, sampler).decode(["a", "b"])

@@ -120,7 +120,10 @@ def test_bad_number_of_repetitions(n_bootstrap):
 
 @pytest.mark.parametrize(
     ("budgets", "match"),
-    [([1, 1], "inconsistent numbers of queries: 3 and 2"), ([-1, 1, 1], "got -1")],
+    [
+        ([1, 1], "inconsistent numbers of queries: 3 and 2"),
+        ([-1, 1, 1], "has -1 in row 0"),
+    ],
 )
 def test_scorer_checks_budgets(budgets, match):
     with pytest.raises(ValueError, match=match):

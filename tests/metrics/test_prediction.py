@@ -166,9 +166,9 @@ def test_bad_input(function, y, pred, match):
 @pytest.mark.parametrize(
     ("y", "pred", "match"),
     [
-        ([[0, 1]], [1.2], r"must lie in \[0, 1\], got 1.2 in row 0"),
-        ([0.5, -0.1], [0.5, 0.5], r"must lie in \[0, 1\], got -0.1 in row 1"),
-        ([[4.0, 5.0]], [0.5], r"must lie in \[0, 1\], got 4.5 in row 0"),
+        ([[0, 1]], [1.2], r"in row 0 is 1\.2\. Expected one in"),
+        ([0.5, -0.1], [0.5, 0.5], r"in row 1 is -0\.1\. Expected one in"),
+        ([[4.0, 5.0]], [0.5], r"in row 0 is 4\.5\. Expected one in"),
     ],
 )
 def test_rates_outside_the_unit_interval(y, pred, match):

@@ -117,7 +117,7 @@ def test_without_a_gap_there_is_nothing_to_recover(function):
     [
         ([[0, 1], [1, 1]], [0.1, 0.2], r"shape \(2, 2\). .*give rewards\[:, :, None\]"),
         (REWARDS, [0.5], r"preferences has shape \(1,\). Expected .* shape \(5,\)"),
-        (REWARDS, [0.5, 0.1, np.nan, 0, 0], "finite, got nan in row 2"),
+        (REWARDS, [0.5, 0.1, np.nan, 0, 0], "has nan in row 2. Expected finite"),
         (np.zeros((0, 2, 1)), [], "rewards is empty"),
     ],
 )

@@ -280,7 +280,7 @@ class TestCrafted:
         policy = clone(BOOSTING).fit(*table)
         policy.regressor_.estimators_[0]._preprocessor = FunctionTransformer()
         craft(tmp_path, policy)
-        with pytest.raises(ValueError, match="has categorical features"):
+        with pytest.raises(ValueError, match="with categorical features"):
             load_policy(tmp_path)
 
     def test_a_random_state_that_points_outside(self, tmp_path):

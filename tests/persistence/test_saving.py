@@ -62,7 +62,7 @@ class TestRefusedAtSaving:
         model = HistGradientBoostingRegressor(max_iter=2, categorical_features=[0])
         policy = RewardRegressor(model).fit(X, table[1])
         with pytest.raises(
-            ValueError, match=r"has categorical features\. Expected numb"
+            ValueError, match=r"categorical features\. Expected numbers"
         ):
             save_policy(policy, tmp_path)
 

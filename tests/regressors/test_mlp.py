@@ -387,7 +387,9 @@ def test_bad_input(X, y, match):
 
 def test_real_rewards_for_a_target_on_rates():
     X, rewards = table(10, profile="chat")
-    with pytest.raises(ValueError, match=r"0 or 1.*in row 0.*'marginal_rewards'"):
+    with pytest.raises(
+        ValueError, match=r"in row 0\. Expected 0 or 1.*'marginal_rewards'"
+    ):
         MLPRewardRegressor("rate_distribution").fit(X, rewards)
 
 
@@ -423,3 +425,25 @@ def test_unfitted():
     with pytest.raises(NotFittedError, match="not fitted yet"):
         MLPRewardRegressor().predict([[0.0]])
     assert not hasattr(MLPRewardRegressor(), "predict_rate_distribution")
+
+
+def test_features_that_would_overflow():
+    X, rewards = table()
+    X[3, 0] = 1e200
+    with pytest.raises(ValueError, match=r"X has values from .*1e\+200.*Rescale"):
+        MLPRewardRegressor(**SHORT).fit(X, rewards)
+
+
+def test_features_too_small_to_divide_by_count_as_constant():
+    X, rewards = table()
+    X[:, 0] *= 1e-300
+    model = MLPRewardRegressor(**SHORT).fit(X, rewards)
+    X[0, 0] = 1e30
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("device", ["nonsense", 0, None, "meta", "cuda:99", 10**30])
+def test_a_device_that_is_not_there(device):
+    X, rewards = table()
+    with pytest.raises(ValueError, match=r"device=.* is no torch device of this"):
+        MLPRewardRegressor(**{**SHORT, "device": device}).fit(X, rewards)

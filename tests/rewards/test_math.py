@@ -106,6 +106,42 @@ def test_the_judge_may_keep_its_temperature():
     assert log[0][0] == 0.7
 
 
+class Plain:
+    """A sampler without parameters, which accepts all."""
+
+    settings = {"sampler": "Plain"}
+
+    def sample(self, prompts, budgets):
+        return [["YES"] for _ in prompts]
+
+
+class Cold(BaseEstimator, Plain):
+    """A sampler whose parameters do not include a temperature."""
+
+
+@pytest.mark.parametrize("judge", [Plain(), Cold()], ids=["Plain", "Cold"])
+def test_a_judge_without_temperature_is_asked_as_it_is(judge):
+    verifier = MathVerifier(REFERENCES, judge=judge, judge_temperature=0.1, n_jobs=1)
+    assert verifier(["3 - 4"], [["14"]])[0].tolist() == [1]
+
+
+def test_the_judge_is_not_asked_where_nothing_was_rejected():
+    log = []
+    verifier = MathVerifier(REFERENCES, judge=Judge("14", log), n_jobs=1)
+    assert verifier(["3 - 4"], [["-1"]])[0].tolist() == [1]
+    assert log == []
+
+
+def test_the_judge_reads_what_the_messages_of_a_chat_say():
+    log = []
+    chat = [{"role": "system", "content": "Add."}, {"role": "user", "content": "1+1"}]
+    references = {json.dumps(chat, sort_keys=True): "2"}
+    verifier = MathVerifier(references, judge=Judge("two", log), n_jobs=1)
+    assert verifier([chat], [["two"]])[0].tolist() == [1]
+    [(_, [prompt], _)] = log
+    assert "Question: Add.\n1+1\n\nRight answer: 2\n\n" in prompt
+
+
 def test_the_judge_itself_is_not_changed():
     judge = Judge("14", [])
     MathVerifier(REFERENCES, judge=judge, n_jobs=1)(["3 - 4"], [["14"]])

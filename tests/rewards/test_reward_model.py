@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -82,6 +83,26 @@ def test_neither_tokenizer_nor_batch_decides_which_token_is_read(make_classifier
     reward = RewardModel(folder, device="cpu", chat_template=False)
     scores = reward(["27+48="], answers)[0]
     expected = one_by_one(folder, pairs(["27+48="], answers))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_a_cross_encoder_is_told_which_tokens_are_the_answers(make_classifier):
+    folder = make_classifier("bert")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A <eos>",
+        pair="<bos> $A <eos> $B:1 <eos>:1",
+        special_tokens=[("<bos>", 1), ("<eos>", 2)],
+    )
+    tokenizer.save_pretrained(folder)
+    path = Path(folder) / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    path.write_text(json.dumps(settings))
+    assert 1 in AutoTokenizer.from_pretrained(folder)("a", "b")["token_type_ids"]
+    reward = RewardModel(folder, device="cpu", chat_template=False)
+    scores = np.concatenate(reward(QUERIES, ANSWERS))
+    expected = one_by_one(folder, pairs(QUERIES, ANSWERS))
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 

@@ -206,6 +206,10 @@ class TestSameAnswers:
         assert answers[-1] == answers[-2][:2]
         assert len(set(answers[3])) > 1
 
+    def test_one_first_sample_for_all(self, sampler, answers):
+        later = sampler.sample(self.prompts[2:5], 1, first_sample=1)
+        assert later == [row[1:2] for row in answers[2:5]]
+
     def test_one_budget_for_all(self, sampler):
         answers = sampler.sample(["ab", "c"], 2)
         assert answers == sampler.sample(["ab", "c"], [2, 2])
@@ -260,18 +264,34 @@ class TestStop:
             for short, long in zip(answers[0], whole[0], strict=True)
         )
 
+    def test_the_tokenizers_end_token_where_the_model_names_none(
+        self, tiny_models, tmp_path
+    ):
+        folder = tiny_models["llama"]
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        model.config.eos_token_id = model.generation_config.eos_token_id = None
+        model.save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+        options = {"temperature": 2.0, "max_new_tokens": 40, "device": "cpu"}
+        named = TransformersSampler(folder, **options)
+        answers, usage = named.sample(["abc"], 20, return_usage=True)
+        assert usage.answers[0].min() < 40  # some end
+        assert TransformersSampler(str(tmp_path), **options).sample(["abc"], 20) == (
+            answers
+        )
+
 
 class TestBadInput:
     @pytest.mark.parametrize(
         ("budgets", "message"),
         [
-            ([1, -1], r"budgets is not accepted: .*got -1 in row 1"),
-            ([1, 0.5], r"got 0\.5 in row 1"),
+            ([1, -1], r"budgets has -1 in row 1\. Expected whole numbers"),
+            ([1, 0.5], r"budgets has 0\.5 in row 1"),
             ([1], r"budgets has shape \(1,\) for 2 prompts"),
             ([[1, 1]], r"budgets has shape \(1, 2\) for 2 prompts"),
             (None, r"budgets has shape \(\) for 2 prompts"),
-            (["1", "2"], "budgets is not accepted"),
-            ([np.nan, 1], "got nan in row 0"),
+            (["1", "2"], "budgets could not be read as numbers"),
+            ([np.nan, 1], "budgets has nan in row 0"),
         ],
     )
     def test_budgets(self, budgets, message):
@@ -282,7 +302,7 @@ class TestBadInput:
     @pytest.mark.parametrize("first_sample", [[-1, 0], [0], 1.5])
     def test_first_sample(self, first_sample):
         sampler = TransformersSampler(device="cpu")
-        with pytest.raises(ValueError, match="first_sample"):
+        with pytest.raises(ValueError, match="first_sample has"):
             sampler.sample(["2+3=", "4+5="], 1, first_sample=first_sample)
 
     @pytest.mark.parametrize(

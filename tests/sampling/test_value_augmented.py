@@ -145,6 +145,19 @@ class TestSameAnswers:
             answers[3][1:],
         ]
 
+    def test_with_a_function_whose_answers_end_at_different_lengths(self):
+        def values(token_ids):
+            return [-0.3 * len(ids) for ids in token_ids]
+
+        sampler = ValueAugmentedSampler("embedded", values, device="cpu")
+        prompts, budgets = ["digits 123=", "max 3 41 7=", "sort 5302="], [4, 2, 3]
+        answers = sampler.sample(prompts, budgets)
+        assert len({len(answer) for row in answers for answer in row}) > 1
+        assert answers == [
+            sampler.sample([prompt], [budget])[0]
+            for prompt, budget in zip(prompts, budgets, strict=True)
+        ]
+
     def test_settings_name_what_answers_depend_on(self, family):
         folder, values = family
         sampler = ValueAugmentedSampler(folder, values, device="cpu")

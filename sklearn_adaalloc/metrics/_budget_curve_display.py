@@ -1,0 +1,196 @@
+"""Display of policies: reward against compute."""
+
+import numpy as np
+
+from sklearn_adaalloc.metrics._budget_curve import check_policy
+from sklearn_adaalloc.metrics._plotting import (
+    UNIFORM_STYLE,
+    new_axes,
+    policy_name,
+    predict_marginals,
+    spend_label,
+    thin,
+)
+from sklearn_adaalloc.metrics._policy_curves import (
+    oracle_curve,
+    policy_curve,
+    uniform_curve,
+)
+
+_ORACLE_STYLE = {"color": "black", "linestyle": ":", "linewidth": 1.2}
+
+
+class BudgetCurveDisplay:
+    """Expected reward against compute: policies beside uniform and oracle.
+
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    curves : dict of str to BudgetCurve
+        Curve of each policy, by the name it gets in the legend.
+    uniform : BudgetCurve
+        Curve of equal budgets.
+    oracle : BudgetCurve
+        Curve of the allocation that knows the observed marginals.
+    routing : bool, default=False
+        Whether spend is the share of calls to the strong decoder.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn.
+    lines_ : dict of str to matplotlib Line2D
+        The lines by name, "uniform" and "oracle" among them if drawn.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import BudgetCurveDisplay
+    >>> rewards = [[0, 0], [0, 1], [1, 1]]
+    >>> marginals = [[0.1, 0.1], [0.4, 0.3], [0.9, 0.1]]
+    >>> display = BudgetCurveDisplay.from_predictions(rewards, marginals)
+    >>> sorted(display.lines_)
+    ['oracle', 'policy', 'uniform']
+    """
+
+    def __init__(self, *, curves, uniform, oracle, routing=False):
+        self.curves = curves
+        self.uniform = uniform
+        self.oracle = oracle
+        self.routing = routing
+
+    def plot(self, ax=None, *, plot_uniform=True, plot_oracle=True, line_kwargs=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        plot_uniform, plot_oracle : bool, default=True
+            Whether to draw the two references.
+        line_kwargs : dict, default=None
+            Keywords for the policies' ``Axes.plot``.
+
+        Returns
+        -------
+        self : BudgetCurveDisplay
+        """
+        ax = self.ax_ = new_axes(ax)
+        self.figure_ = ax.figure
+        self.lines_ = {}
+        if plot_oracle:
+            self.lines_["oracle"] = _draw(ax, self.oracle, "oracle", _ORACLE_STYLE)
+        for name, curve in self.curves.items():
+            self.lines_[name] = _draw(ax, curve, name, line_kwargs or {})
+        if plot_uniform:
+            self.lines_["uniform"] = _draw(ax, self.uniform, "uniform", UNIFORM_STYLE)
+        ax.set(xlabel=spend_label(self.routing), ylabel="expected reward per query")
+        ax.margins(x=0)
+        ax.legend(loc="lower right", frameon=False)
+        return self
+
+    @classmethod
+    def from_predictions(
+        cls,
+        rewards,
+        marginals,
+        *,
+        name="policy",
+        min_budget=0,
+        empty_reward=0.0,
+        ax=None,
+        **plot_kwargs,
+    ):
+        """Draw the curves of predicted marginal rewards.
+
+        Parameters
+        ----------
+        rewards : array-like of shape (n_queries, n_samples) or \
+                (n_queries, 2, n_samples)
+            Reward table; NaN marks a missing sample.
+        marginals : array-like of shape (n_queries, max_budget) or dict
+            Predicted marginal rewards; a dict holds several policies by name, all with
+            the same max_budget.
+        name : str, default="policy"
+            Name of a single policy.
+        min_budget : int, default=0
+            Samples that every query gets before the rest is allocated.
+        empty_reward : float, default=0.0
+            Reward of a query that gets no sample; unused in routing.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        **plot_kwargs
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : BudgetCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            As in :func:`budget_curve`, or if policies differ in max_budget.
+        """
+        policies = marginals if isinstance(marginals, dict) else {name: marginals}
+        curves, widths = {}, set()
+        for policy, values in policies.items():
+            observed, values, min_budget = check_policy(
+                rewards, values, min_budget, empty_reward
+            )
+            curves[policy] = policy_curve(observed, values, min_budget)
+            widths.add(values.shape[1])
+        if len(widths) != 1:
+            raise ValueError(
+                f"marginals have max_budget {sorted(widths)}. Give at least one "
+                "policy, and the same number of steps for all: there is one oracle."
+            )
+        display = cls(
+            curves=curves,
+            uniform=uniform_curve(observed, min_budget),
+            oracle=oracle_curve(observed, min_budget),
+            routing=np.ndim(rewards) == 3,
+        )
+        return display.plot(ax, **plot_kwargs)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, rewards, *, max_budget=None, name=None, **kwargs
+    ):
+        """Draw the curve of a fitted allocator or reward regressor.
+
+        Parameters
+        ----------
+        estimator : estimator or dict
+            Fitted estimator with ``predict_marginals``, or a pipeline that ends in one;
+            a dict holds several by name.
+        X : array-like of shape (n_queries, ...)
+            Queries as the estimator takes them.
+        rewards : array-like of shape (n_queries, n_samples) or \
+                (n_queries, 2, n_samples)
+            Reward table of the same queries.
+        max_budget : int, default=None
+            Largest budget of one query, for estimators that do not fix it themselves;
+            None takes n_samples, and 1 in routing.
+        name : str, default=None
+            Name of a single policy; None takes the class's.
+        **kwargs
+            Passed to :meth:`from_predictions`.
+
+        Returns
+        -------
+        display : BudgetCurveDisplay
+        """
+        if isinstance(estimator, dict):
+            marginals = {
+                label: predict_marginals(each, X, rewards, max_budget)
+                for label, each in estimator.items()
+            }
+        else:
+            marginals = predict_marginals(estimator, X, rewards, max_budget)
+            name = name or policy_name(estimator)
+        return cls.from_predictions(rewards, marginals, name=name, **kwargs)
+
+
+def _draw(ax, curve, name, style):
+    points = thin(len(curve.spend))
+    return ax.plot(curve.spend[points], curve.reward[points], label=name, **style)[0]

@@ -1,0 +1,174 @@
+"""Display of predictions: calibration."""
+
+import numpy as np
+
+from sklearn_adaalloc._validation import check_rewards
+from sklearn_adaalloc.metrics._plotting import (
+    UNIFORM_STYLE,
+    new_axes,
+    policy_name,
+    predict_first_step,
+    predicted_quantity,
+)
+from sklearn_adaalloc.metrics._prediction import calibration_table
+
+
+class RewardCalibrationDisplay:
+    """Observed against predicted value of the first sample, in bins of queries.
+
+    For 0/1 rewards that value is the success rate; in routing it is the preference.
+    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    predicted, observed, standard_error : ndarrays of shape (n_bins,)
+        Columns of :func:`calibration_table`.
+    name : str, default=None
+        Name for the legend.
+    quantity : str, default="first marginal reward"
+        What is predicted, for the axes.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn.
+    errorbar_ : matplotlib ErrorbarContainer
+        The points, with one standard error to either side.
+    diagonal_ : matplotlib Line2D
+        Where predictions equal observations.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics import RewardCalibrationDisplay
+    >>> rewards = [[0, 0], [0, 1], [0, 1], [1, 1]]
+    >>> display = RewardCalibrationDisplay.from_predictions(
+    ...     rewards, [0.1, 0.3, 0.6, 0.8], n_bins=2
+    ... )
+    >>> display.observed
+    array([0.25, 0.75])
+    """
+
+    def __init__(
+        self,
+        *,
+        predicted,
+        observed,
+        standard_error,
+        name=None,
+        quantity="first marginal reward",
+    ):
+        self.predicted = predicted
+        self.observed = observed
+        self.standard_error = standard_error
+        self.name = name
+        self.quantity = quantity
+
+    def plot(self, ax=None, **kwargs):
+        """Draw the bins and the diagonal.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        **kwargs
+            Keywords for ``Axes.errorbar``.
+
+        Returns
+        -------
+        self : RewardCalibrationDisplay
+        """
+        ax = self.ax_ = new_axes(ax)
+        self.figure_ = ax.figure
+        ends = [
+            min(self.predicted.min(), self.observed.min()),
+            max(self.predicted.max(), self.observed.max()),
+        ]
+        (self.diagonal_,) = ax.plot(ends, ends, label="calibrated", **UNIFORM_STYLE)
+        style = {"marker": "o", "linewidth": 1.2, "markersize": 4, **kwargs}
+        self.errorbar_ = ax.errorbar(
+            self.predicted,
+            self.observed,
+            yerr=self.standard_error,
+            label=self.name or "policy",
+            **style,
+        )
+        ax.set(
+            xlabel=f"predicted {self.quantity} (mean of bin)",
+            ylabel=f"observed {self.quantity} (± standard error)",
+        )
+        ax.legend(loc="upper left", frameon=False)
+        return self
+
+    @classmethod
+    def from_predictions(
+        cls,
+        rewards,
+        pred,
+        *,
+        n_bins=10,
+        empty_reward=0.0,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the calibration of predictions.
+
+        Parameters
+        ----------
+        rewards : array-like of shape (n_queries, n_samples) or \
+                (n_queries, 2, n_samples)
+            Reward table; NaN marks a missing sample.
+        pred : array-like of shape (n_queries,) or (n_queries, max_budget)
+            Success rates, preferences, or marginal rewards.
+        n_bins : int, default=10
+            Number of bins, cut at quantiles of the predictions.
+        empty_reward : float, default=0.0
+            Reward of a query that gets no sample; counts for marginal rewards only.
+        name : str, default=None
+            Name for the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        **kwargs
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        display : RewardCalibrationDisplay
+
+        Raises
+        ------
+        ValueError
+            As in :func:`calibration_table`.
+        """
+        table = calibration_table(rewards, pred, n_bins, empty_reward=empty_reward)
+        quantity = "first marginal reward"
+        if np.ndim(pred) == 1:
+            quantity = predicted_quantity(check_rewards(rewards))
+        del table["n_queries"]
+        return cls(**table, name=name, quantity=quantity).plot(ax, **kwargs)
+
+    @classmethod
+    def from_estimator(cls, estimator, X, rewards, *, name=None, **kwargs):
+        """Draw the calibration of a fitted allocator or reward regressor.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
+        X : array-like of shape (n_queries, ...)
+            Queries as the estimator takes them.
+        rewards : array-like of shape (n_queries, n_samples) or \
+                (n_queries, 2, n_samples)
+            Reward table of the same queries.
+        name : str, default=None
+            Name for the legend; None takes the class's.
+        **kwargs
+            Passed to :meth:`from_predictions`.
+
+        Returns
+        -------
+        display : RewardCalibrationDisplay
+        """
+        pred = predict_first_step(estimator, X, rewards)
+        name = name or policy_name(estimator)
+        return cls.from_predictions(rewards, pred, name=name, **kwargs)

@@ -1,0 +1,51 @@
+"""The worker that compares formulas: one reply a line, whatever the line holds."""
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+
+from sklearn_adaalloc.rewards import _math_worker
+
+pytest.importorskip("math_verify", reason="needs the extra verify")
+
+
+@pytest.fixture
+def replies(monkeypatch):
+    """Function that has the worker answer lines in this process."""
+    monkeypatch.setattr(_math_worker, "limit_memory", lambda: None)  # not ours
+    disabled = logging.root.manager.disable
+
+    def answer(*lines):
+        output = io.StringIO()
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        monkeypatch.setattr(sys, "stdout", output)
+        _math_worker.main()
+        return output.getvalue().splitlines()
+
+    yield answer
+    logging.disable(disabled)
+
+
+def test_ready_then_one_verdict_a_line(replies):
+    lines = [["\\frac{1}{2}", "0.5", 5], ["x+1", "1+x", 5], ["2", "3", 5]]
+    assert replies(*lines) == ["ready", "true", "true", "false"]
+
+
+def test_what_is_no_formula_is_wrong_and_the_next_line_is_answered(replies):
+    lines = [["\\frac{1}{", "}{", 5], ["", "", 5], ["7", "7", 5]]
+    assert replies(*lines) == ["ready", "false", "false", "true"]
+
+
+def test_what_the_library_raises_or_prints_is_no_reply(replies, monkeypatch):
+    import math_verify
+
+    def parse(formula, **_):
+        print("news")
+        raise RecursionError
+
+    monkeypatch.setattr(math_verify, "parse", parse)
+    assert replies(["1", "1", 5]) == ["ready", "false"]

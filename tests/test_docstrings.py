@@ -1,0 +1,142 @@
+"""Public docstrings say what the code does."""
+
+import ast
+import inspect
+import re
+
+import numpy as np
+import pytest
+from package_contents import (
+    CALLABLES,
+    DOCS,
+    METHODS,
+    PUBLIC,
+    ROOT,
+    documented_parameters,
+    section_headers,
+)
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+
+from sklearn_adaalloc import (
+    AdaptiveAllocator,
+    BinnedAllocator,
+    DummyAllocator,
+    MLPRewardRegressor,
+    PricedAllocator,
+    RewardRegressor,
+    SequentialAllocator,
+)
+
+
+def signature_defaults(public):
+    parameters = inspect.signature(public).parameters.values()
+    return {p.name: p.default for p in parameters if p.name != "self"}
+
+
+def stated_default(specification):
+    stated = re.search(r"(?:default=|^(?=None$))(.+)$", specification)
+    return ast.literal_eval(stated.group(1)) if stated else inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_docstrings_have_an_example(name):
+    docstring = inspect.getdoc(PUBLIC[name])
+    assert re.search(r"^Examples\n--------\n(.|\n)*>>> ", docstring, re.M)
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_documented_parameters_are_the_real_ones(name):
+    real = signature_defaults(CALLABLES[name])
+    documented = documented_parameters(CALLABLES[name].__doc__)
+    assert set(documented) == set(real)
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_documented_defaults_are_the_real_ones(name):
+    parameters = inspect.signature(CALLABLES[name]).parameters.values()
+    variadic = {p.name for p in parameters if p.kind is p.VAR_KEYWORD}
+    documented = documented_parameters(CALLABLES[name].__doc__)
+    typed = {p: kind for p, kind in documented.items() if p not in variadic}
+    assert None not in typed.values()
+    real = signature_defaults(CALLABLES[name])
+    assert {p: stated_default(typed[p]) for p in typed} == {p: real[p] for p in typed}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("budget : float, default=1.0", {"budget": 1.0}),
+        ('kind : {"a", "b"}, default="a"', {"kind": "a"}),
+        ("kind : int or \\\n        None, default=None", {"kind": None}),
+        ("y : None", {"y": None}),
+        ("*low, **high : float", dict.fromkeys(["low", "high"], inspect._empty)),
+    ],
+)
+def test_the_reader_of_docstrings(header, expected):
+    before, after = "Do it.\n\nParameters\n----------\n", "Returns\n-------\nx : int\n"
+    documented = documented_parameters(f"{before}{header}\n    What.\n\n{after}")
+    stated = {name: stated_default(text) for name, text in documented.items()}
+    assert stated == expected
+
+
+# Attributes
+
+X = np.linspace(0, 1, 60)[:, None]
+REWARDS = np.random.default_rng(0).integers(0, 2, (60, 4))
+RIDGE = RewardRegressor(Ridge())
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RIDGE,
+        MLPRewardRegressor(max_epochs=1, random_state=0),
+        AdaptiveAllocator(RIDGE),
+        BinnedAllocator(RIDGE),
+        PricedAllocator(RIDGE),
+        SequentialAllocator(RIDGE),
+        DummyAllocator(),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_fitted_attributes_are_documented(estimator):
+    fitted = vars(clone(estimator).fit(X, REWARDS))
+    public = {n for n in fitted if n.endswith("_") and not n.startswith("_")}
+    headers = section_headers(type(estimator).__doc__, "Attributes")
+    documented = ", ".join(header.partition(" : ")[0] for header in headers).split(", ")
+    assert public <= set(documented)
+
+
+# Skipped doctests
+
+
+SOURCES = sorted(
+    path
+    for folder in (ROOT, DOCS)
+    for path in folder.rglob("*")
+    if path.suffix in (".py", ".rst", ".md") and "_build" not in path.parts
+)
+
+
+def test_no_doctest_is_skipped():
+    skip = re.compile(r"\+SKIP|__doctest_skip__|__doctest_requires__|:skipif:")
+    skipped = [p.name for p in SOURCES if skip.search(p.read_text(encoding="utf-8"))]
+    assert {".py", ".rst"} <= {path.suffix for path in SOURCES}
+    assert skipped == []
+
+
+# See Also
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_see_also_names_what_there_is(name):
+    headers = section_headers(CALLABLES[name].__doc__, "See Also")
+    named = [
+        part for header in headers for part in header.partition(" : ")[0].split(", ")
+    ]
+    own = name.partition(".")[0]
+    known = CALLABLES.keys() | {
+        m.partition(".")[2] for m in METHODS if m.startswith(own)
+    }
+    assert [n for n in named if n not in known] == []
