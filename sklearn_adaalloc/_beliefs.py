@@ -140,6 +140,8 @@ class RewardBelief:
         Predicted marginal rewards.
     limits : ndarray of shape (n_queries,), int
         Most samples of each query, at most `max_budget`.
+    min_budget : int, default=0
+        Samples that every query gets first.
     empty_reward : float, default=0.0
         Reward of a query without a sample, which the first marginal is net of.
     highest : float, default=inf
@@ -153,8 +155,11 @@ class RewardBelief:
 
     binary = False
 
-    def __init__(self, marginals, limits, *, empty_reward=0.0, highest=np.inf):
-        self._marginals = concave_repair(np.asarray(marginals, dtype=np.float64))
+    def __init__(
+        self, marginals, limits, *, min_budget=0, empty_reward=0.0, highest=np.inf
+    ):
+        marginals = np.asarray(marginals, dtype=np.float64)
+        self._marginals = concave_repair(marginals, min_budget=min_budget)
         self._limits = limits
         self._highest = highest
         self._prior = mean_and_spread(marginals, empty_reward=empty_reward)
@@ -180,7 +185,8 @@ class RewardBelief:
         """
         left = self._limits - self.budgets
         gains = self._improvements()
-        gains[np.arange(gains.shape[1]) >= left[:, None]] = 0.0
+        beyond = np.arange(gains.shape[1]) >= left[:, None]
+        np.minimum(gains, 0.0, out=gains, where=beyond)
         budget = mean_budget(money, len(gains))
         final, _ = allocate(gains, budget, min_budget=min_budget)
         now = np.minimum(final, 1) if n_rounds is None else -(-final // n_rounds)

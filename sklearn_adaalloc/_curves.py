@@ -287,7 +287,7 @@ def preferences(rewards):
     return totals / (np.isfinite(weak).sum(axis=1) * np.isfinite(strong).sum(axis=1))
 
 
-def concave_repair(marginals):
+def concave_repair(marginals, *, min_budget=0):
     """Nearest non-increasing rows: pool adjacent violators.
 
     The pooled values are the slopes of the least concave majorant of each curve, so a
@@ -297,11 +297,13 @@ def concave_repair(marginals):
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
+    min_budget : int, default=0
+        Number of steps at the start that are taken in any case: they stay as they are.
 
     Returns
     -------
     repaired : ndarray of shape (n_queries, max_budget)
-        `marginals` itself if no row increases anywhere.
+        Non-increasing beyond `min_budget`; `marginals` itself if all rows are.
 
     Examples
     --------
@@ -310,10 +312,12 @@ def concave_repair(marginals):
     >>> concave_repair(np.array([[1.0, 3.0, 0.0]]))
     array([[2., 2., 0.]])
     """
-    rising = (marginals[:, 1:] > marginals[:, :-1]).any(axis=1)
+    free = marginals[:, min_budget:]
+    rising = (free[:, 1:] > free[:, :-1]).any(axis=1)
     if not rising.any():
         return marginals
     repaired = marginals.copy()
     for row in np.flatnonzero(rising):
-        repaired[row] = isotonic_regression(marginals[row], increasing=False).x
+        pooled = isotonic_regression(free[row], increasing=False).x
+        repaired[row, min_budget:] = pooled
     return repaired

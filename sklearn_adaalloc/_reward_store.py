@@ -327,7 +327,7 @@ class RewardStore:
             yield
         except sqlite3.OperationalError:
             raise  # a full disk, a lock: not the file's fault
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"store={str(self.path)!r} is damaged: {error}. It is left as it is: "
                 "restore a copy, try sqlite3's .recover, or choose another path."

@@ -79,11 +79,11 @@ class SuccessRate:
         """Rates, (n_queries,)."""
         return prediction[:, 0]
 
-    def marginals(self, prediction, max_budget):
+    def marginals(self, prediction, max_budget, min_budget=0):
         """λ(1−λ)^(b−1), (n_queries, max_budget)."""
         marginals = rate_marginals(prediction[:, 0], max_budget)
         marginals[:, 0] -= self.empty_reward
-        return concave_repair(marginals)
+        return concave_repair(marginals, min_budget=min_budget)
 
 
 class RateDistribution:
@@ -144,11 +144,11 @@ class RateDistribution:
         """Mean rates, (n_queries,)."""
         return prediction @ self.rates
 
-    def marginals(self, prediction, max_budget):
+    def marginals(self, prediction, max_budget, min_budget=0):
         """Σ_g w_g λ_g (1−λ_g)^(b−1), (n_queries, max_budget)."""
         marginals = mixture_marginals(prediction, self.rates, max_budget)
         marginals[:, 0] -= self.empty_reward
-        return concave_repair(marginals)
+        return concave_repair(marginals, min_budget=min_budget)
 
 
 def mixture_weights(likelihood, n_iterations=200):
@@ -240,15 +240,15 @@ class MarginalRewards:
         """Marginal rewards as predicted, (n_queries, max_budget)."""
         return prediction
 
-    def marginals(self, prediction, max_budget):
-        """Marginal rewards, repaired to be non-increasing, (n_queries, max_budget)."""
+    def marginals(self, prediction, max_budget, min_budget=0):
+        """Marginal rewards, repaired beyond `min_budget`, (n_queries, max_budget)."""
         if max_budget > prediction.shape[1]:
             raise ValueError(
                 f"max_budget={max_budget!r} is above the {prediction.shape[1]} steps "
                 "that the regressor was fitted for. Fit it with a larger max_budget "
                 "or ask for at most that many."
             )
-        return concave_repair(prediction[:, :max_budget])
+        return concave_repair(prediction[:, :max_budget], min_budget=min_budget)
 
 
 class Preference:
@@ -282,7 +282,7 @@ class Preference:
     repair_values = SuccessRate.repair_values
     native = SuccessRate.native
 
-    def marginals(self, prediction, max_budget):
+    def marginals(self, prediction, max_budget, min_budget=0):
         """p − 1/2, (n_queries, 1)."""
         if max_budget != 1:
             raise ValueError(

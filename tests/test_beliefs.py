@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from sklearn_adaalloc._beliefs import RewardBelief, SuccessBelief
 from sklearn_adaalloc._curves import rate_marginals
@@ -91,3 +92,11 @@ def test_reward_plans_keep_money_limits_and_min_budget(money, n_rounds):
     assert budgets.min() >= 1
     assert budgets.sum() <= money
     assert (budgets <= limits).all()
+
+
+def test_short_rows_of_rewards_below_zero():
+    # Three samples are predicted to be worse than none; the row holds but one.
+    belief = RewardBelief(
+        np.array([[-3.0, -1.0, -1.0], [2.0, 1.0, 0.5]]), np.array([1, 3])
+    )
+    assert_array_equal(belief.plan(6, 1), [0, 3])

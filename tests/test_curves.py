@@ -269,6 +269,15 @@ def test_repair_by_hand():
 
 
 @pytest.mark.parametrize(
+    ("min_budget", "expected"),
+    [(0, [1, 1, 1]), (1, [-2, 2.5, 2.5]), (2, [-2, 1, 4]), (3, [-2, 1, 4])],
+)
+def test_repair_leaves_mandatory_steps_alone(min_budget, expected):
+    marginals = np.array([[-2.0, 1.0, 4.0]])
+    assert_array_equal(concave_repair(marginals, min_budget=min_budget), [expected])
+
+
+@pytest.mark.parametrize(
     "marginals",
     [[[3.0, 2.0, 2.0, -1.0]], [[1.0], [2.0]], [[0.0, 0.0], [5.0, 5.0]]],
     ids=["falling", "one step", "flat"],

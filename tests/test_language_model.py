@@ -189,3 +189,11 @@ class TestEncode:
         input_ids, attention_mask = language_model.pad([[5], [6, 7]])
         assert input_ids.tolist() == [[5, 0], [6, 7]]
         assert attention_mask.tolist() == [[1, 0], [1, 1]]
+
+
+def test_a_template_that_refuses_a_chat(make_tiny_model, tmp_path):
+    folder = make_tiny_model("qwen2", tmp_path)
+    language_model = load_language_model(folder, device="cpu", shared=False)
+    language_model.tokenizer.chat_template = "{{ raise_exception('must alternate') }}"
+    with pytest.raises(ValueError, match=r"chat template of .*role.*: must alternate"):
+        language_model.encode([[{"role": "user", "content": "a"}]])

@@ -212,6 +212,7 @@ def test_marginals_are_native_as_predicted_and_repaired_as_marginals():
     assert target.repair_values(prediction) is prediction
     assert_array_equal(target.marginals(prediction, 3), [[2, 2, 0]])
     assert_array_equal(target.marginals(prediction, 1), [[1]])
+    assert_array_equal(target.marginals(prediction, 3, 1), [[1, 3, 0]])
 
 
 def test_marginals_beyond_the_fitted_steps():

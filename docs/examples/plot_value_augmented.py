@@ -28,7 +28,7 @@ from sklearn_adaalloc.sampling import TransformersSampler
 
 data = load_arithmetic("chat")
 reward = RewardModel(data.reward_model)
-queries = data.queries_train[:600]
+queries = data.queries_train[:500]
 sampler = TransformersSampler(temperature=1, max_new_tokens=12, random_state=1)
 answers = sampler.sample(queries, 4)
 values = {
@@ -66,7 +66,7 @@ def value(token_ids):
     return regressor.predict(featurizer.transform(texts))
 
 
-test = data.queries_test[:200]
+test = data.queries_test[:150]
 ordinary = TransformersSampler(max_new_tokens=12)
 scores = np.stack(reward(test, ordinary.sample(test, 3)))
 betas = [0, 2, 4, 8]
@@ -103,7 +103,7 @@ ax.axhline(best_of_two, color="black", linestyle=":", label="ordinary, best of 2
 ax.axhline(0, color="0.45", linestyle="--", label="ordinary, 1 answer")
 ax.set_xticks(betas)
 ax.set(
-    title="200 test queries",
+    title="150 test queries",
     xlabel="beta, the weight of values",
     ylabel="gain in score (95 % interval)",
     ylim=(-0.15, None),

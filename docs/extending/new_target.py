@@ -41,13 +41,13 @@ class NormalRewards(MarginalRewards):
         """Marginal rewards, (n_queries, max_budget)."""
         return self.marginals(prediction, self.n_steps)
 
-    def marginals(self, prediction, max_budget):
+    def marginals(self, prediction, max_budget, min_budget=0):
         """Steps of mean + spread × expected best of b standard normals."""
         mean, spread = prediction.T
         curve = np.maximum(spread, 0)[:, None] * best_of_normals(max_budget)
         steps = np.diff(curve, axis=1, prepend=0)
         steps[:, 0] = mean - self.empty_reward
-        return concave_repair(steps)
+        return concave_repair(steps, min_budget=min_budget)
 
 
 def best_of_normals(max_budget, n_slices=10_000):

@@ -1,6 +1,7 @@
 """What all allocators share: a reward table in, budgets out."""
 
 from abc import abstractmethod
+from inspect import signature
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
@@ -144,7 +145,7 @@ class RegressorAllocator(BaseAllocator):
         Returns
         -------
         marginals : ndarray of shape (n_queries, max_budget)
-            Non-increasing along each row.
+            Non-increasing along each row beyond the first `min_budget` steps.
 
         Raises
         ------
@@ -154,8 +155,7 @@ class RegressorAllocator(BaseAllocator):
             If `X` is not what the regressor takes.
         """
         check_is_fitted(self)
-        _, _, max_budget = self._check_budget()
-        return self.regressor_.predict_marginals(X, max_budget)
+        return self._predict_marginals(X)
 
     def predict(self, X):
         """Predict the budget of each query.
@@ -183,6 +183,15 @@ class RegressorAllocator(BaseAllocator):
     @abstractmethod
     def _allocate(self, marginals):
         """Turn marginals (n_queries, max_budget) into budgets (n_queries,)."""
+
+    def _predict_marginals(self, X, *, least=0):
+        """Marginal rewards, unrepaired in the first `min_budget` or `least` steps."""
+        _, min_budget, max_budget = self._check_budget()
+        predict = self.regressor_.predict_marginals
+        # Regressors from elsewhere may know of no mandatory steps.
+        known = "min_budget" in signature(predict).parameters
+        options = {"min_budget": max(min_budget, least)} if known else {}
+        return predict(X, max_budget, **options)
 
     def _fit(self, X, rewards):
         self.regressor_ = self._new_regressor().fit(X, rewards)

@@ -51,7 +51,8 @@ class BinnedAllocator(CalibratedAllocator):
     bin_sizes_ : ndarray of shape (n_bins,)
         Calibration queries in each bin.
     bin_marginals_ : ndarray of shape (n_bins, max_budget)
-        Mean marginal rewards of each bin, repaired to be non-increasing.
+        Mean marginal rewards of each bin, repaired to be non-increasing beyond
+        `min_budget`.
     bin_budgets_ : ndarray of shape (n_bins,)
         Budget of each bin at the current `budget`.
     calibration_scores_ : ndarray of shape (n_calibration, 1)
@@ -71,6 +72,12 @@ class BinnedAllocator(CalibratedAllocator):
     --------
     PricedAllocator : One price for every sample in place of bins.
     AdaptiveAllocator : Joint over a batch, never over budget.
+
+    Notes
+    -----
+    The first marginal reward orders queries well where rewards are 0 or 1. With
+    real-valued rewards and ``min_budget=1`` it is the mean reward, which says little of
+    what more samples bring: prefer `PricedAllocator` there.
 
     References
     ----------
@@ -121,12 +128,10 @@ class BinnedAllocator(CalibratedAllocator):
         check_is_fitted(self)
         budget, min_budget, _ = self._check_budget()
         max_budget = self._checked_max_budget(self.bin_marginals_.shape[1])
-        return allocate_bins(
-            self.bin_marginals_[:, :max_budget],
-            self.bin_sizes_,
-            budget,
-            min_budget=min_budget,
+        marginals = concave_repair(
+            self.bin_marginals_[:, :max_budget], min_budget=min_budget
         )
+        return allocate_bins(marginals, self.bin_sizes_, budget, min_budget=min_budget)
 
     def _calibrate(self, predicted, rewards):
         """Cut calibration queries into bins and keep the mean curve of each."""
@@ -134,9 +139,12 @@ class BinnedAllocator(CalibratedAllocator):
         self.bin_edges_ = _bin_edges(predicted[:, 0], self.n_bins, self.strategy)
         bins = np.digitize(predicted[:, 0], self.bin_edges_)
         self.bin_sizes_ = np.bincount(bins)
-        max_budget = predicted.shape[1]
-        observed = marginal_rewards(rewards, max_budget, empty_reward=self.empty_reward)
-        self.bin_marginals_ = concave_repair(bin_means(observed, predicted, bins))
+        observed = marginal_rewards(
+            rewards, predicted.shape[1], empty_reward=self.empty_reward
+        )
+        self.bin_marginals_ = concave_repair(
+            bin_means(observed, predicted, bins), min_budget=self.min_budget
+        )
 
     def _allocate(self, scores):
         return self.bin_budgets_[np.digitize(scores[:, 0], self.bin_edges_)]

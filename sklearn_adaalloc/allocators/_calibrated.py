@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_adaalloc._numbers import check_numbers
 from sklearn_adaalloc._parameters import check_in_interval
 from sklearn_adaalloc._validation import check_marginals
 from sklearn_adaalloc.allocators._base import RegressorAllocator
@@ -87,9 +88,7 @@ class CalibratedAllocator(RegressorAllocator):
         X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
         training, calibration = self._split(len(rewards))
         super()._fit(_safe_indexing(X, training), rewards[training])
-        _, _, max_budget = self._check_budget()
-        held_out = _safe_indexing(X, calibration)
-        predicted = self.regressor_.predict_marginals(held_out, max_budget)
+        predicted = self._predict_marginals(_safe_indexing(X, calibration))
         self._calibrate(predicted, rewards[calibration])
 
     @abstractmethod
@@ -107,7 +106,7 @@ class CalibratedAllocator(RegressorAllocator):
 
     def _check_scores(self, scores):
         """Scores with at least the columns that the rule looks at."""
-        scores = np.asarray(scores)
+        scores = check_numbers(scores, "scores", "one row, or one number, per query")
         scores = scores[:, None] if scores.ndim == 1 else scores
         scores = check_marginals(scores)
         n_columns = min(self._check_budget()[2], self.calibration_scores_.shape[1])

@@ -103,8 +103,9 @@ class PricedAllocator(CalibratedAllocator):
         self.calibration_scores_ = predicted
 
     def _allocate(self, marginals):
-        bought = (self._scores(marginals) > np.float64(self.price_)).sum(axis=1)
-        return np.maximum(bought, self._check_budget()[1])
+        _, min_budget, _ = self._check_budget()
+        offered = self._scores(marginals)[:, min_budget:]
+        return min_budget + (offered > np.float64(self.price_)).sum(axis=1)
 
     def _scores(self, marginals):
         n_steps = self.calibration_scores_.shape[1]

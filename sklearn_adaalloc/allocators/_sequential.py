@@ -1,6 +1,7 @@
 """Budgets in rounds: the verdicts of each round steer the next."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._beliefs import RewardBelief, SuccessBelief
 from sklearn_adaalloc._parameters import check_whole
@@ -120,7 +121,7 @@ class SequentialAllocator(RegressorAllocator):
         ValueError
             If a parameter lies outside its bounds, such as a budget below min_budget.
         """
-        marginals = self.predict_marginals(X)
+        marginals = self._curves(X)
         return self._open_session(
             marginals, np.full(len(marginals), marginals.shape[1])
         )
@@ -149,13 +150,18 @@ class SequentialAllocator(RegressorAllocator):
             If the table is not one, is one of routing, or has another number of
             queries.
         """
-        marginals = self.predict_marginals(X)
+        marginals = self._curves(X)
         rewards = check_rewards(y, n_queries=len(marginals))
         n_samples = np.isfinite(rewards).sum(axis=-1)
         self._check_table(rewards)
         limits = np.minimum(n_samples, marginals.shape[1])
         session = self._open_session(marginals, limits)
         return float(replay(session, rewards).mean())
+
+    def _curves(self, X):
+        """Marginal rewards whose first step says what a sample is worth on average."""
+        check_is_fitted(self)
+        return self._predict_marginals(X, least=1)
 
     def _open_session(self, marginals, limits):
         budget, min_budget, _ = self._check_budget()
@@ -168,7 +174,9 @@ class SequentialAllocator(RegressorAllocator):
             )
         else:
             highest = self.highest_reward_
-            belief = RewardBelief(marginals, limits, highest=highest, **options)
+            belief = RewardBelief(
+                marginals, limits, min_budget=min_budget, highest=highest, **options
+            )
         return SequentialSession(
             belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
         )

@@ -170,8 +170,10 @@ def _check_verdicts(rewards, asked, *, binary):
     given = np.isfinite(table).sum(axis=1)
     if np.isinf(table).any():
         row = np.flatnonzero(np.isinf(table).any(axis=1))[0]
-        raise ValueError(f"rewards contains infinity in row {row}. Expected finite "
-            "rewards: grade that sample again.")
+        raise ValueError(
+            f"rewards contains infinity in row {row}. Expected finite "
+            "rewards: grade that sample again."
+        )
     if (given != asked).any():
         row = np.flatnonzero(given != asked)[0]
         raise ValueError(

@@ -11,6 +11,9 @@ import numpy as np
 
 from sklearn_adaalloc._parameters import check_path
 
+_COLUMNS = ["key", "data", "checksum", "truncated"]
+# What SQLite says of a damaged file may hold bytes that are no text.
+_DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 _CHUNK = 500  # keys per statement
 
 
@@ -79,7 +82,7 @@ class FeatureStore:
         try:
             for start in range(0, len(keys), _CHUNK):
                 entries.update(self._read(keys[start : start + _CHUNK]))
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             self._start_anew(error)
         rows = np.array(
             [row for row, key in enumerate(keys) if key in entries], dtype=int
@@ -105,7 +108,7 @@ class FeatureStore:
         ]
         try:
             self._write(entries)
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             self._start_anew(error)
             self._write(entries)
 
@@ -119,7 +122,7 @@ class FeatureStore:
         return {
             key: (data, truncated)
             for key, data, checksum, truncated in cursor
-            if zlib.crc32(data) == checksum
+            if isinstance(data, bytes) and zlib.crc32(data) == checksum
         }
 
     def _write(self, entries):
@@ -141,7 +144,7 @@ class FeatureStore:
             ) from error
         try:
             self._open()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             self._start_anew(error)
 
     def _open(self):
@@ -153,10 +156,13 @@ class FeatureStore:
             "CREATE TABLE IF NOT EXISTS features "
             "(key BLOB PRIMARY KEY, data BLOB, checksum INTEGER, truncated INTEGER)"
         )
+        columns = self._connection.execute("PRAGMA table_info(features)").fetchall()
+        if [column[1] for column in columns] != _COLUMNS:
+            raise sqlite3.DatabaseError("its table has other columns")
 
     def _start_anew(self, error):
         """Replace a damaged file; anything else, such as a full disk, is raised."""
-        if type(error) is not sqlite3.DatabaseError:
+        if type(error) not in _DAMAGE:
             raise error
         self._connection.close()
         damaged = self.path.with_suffix(".damaged")

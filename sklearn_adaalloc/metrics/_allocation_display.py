@@ -17,7 +17,8 @@ from sklearn_adaalloc.metrics._policy_curves import (
     bought_steps,
 )
 
-_GROUP_COLORS = {"easy": "tab:green", "medium": "tab:orange", "hard": "tab:red"}
+# Colours that stay apart for the colour-blind (Okabe and Ito).
+_GROUP_COLORS = {"easy": "#56b4e9", "medium": "#e69f00", "hard": "#d55e00"}
 
 
 class AllocationDisplay:
@@ -118,7 +119,7 @@ class AllocationDisplay:
             alpha=0.85,
         )
         ax.set(ylabel=f"share of all {unit}", ylim=(0, 1))
-        ax.legend(loc="lower right")
+        ax.legend(loc="lower right", framealpha=0.9)
 
     @classmethod
     def from_predictions(cls, rewards, marginals, *, min_budget=0, ax=None, **kwargs):

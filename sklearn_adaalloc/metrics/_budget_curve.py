@@ -237,7 +237,7 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
     curves = _observed_curves(rewards, max_budget, empty_reward)
     marginals = np.diff(curves, axis=1)
     # Mandatory samples are bought whatever they bring: only what follows counts.
-    marginals[:, min_budget:] = concave_repair(marginals[:, min_budget:])
+    marginals = concave_repair(marginals, min_budget=min_budget)
     return allocate(marginals, budget, min_budget=min_budget)[0]
 
 

@@ -54,7 +54,8 @@ def bought_steps(marginals, min_budget):
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
-        Predicted marginal rewards; rows that increase are repaired first.
+        Predicted marginal rewards; rows that increase are repaired first, beyond
+        `min_budget`.
     min_budget : int
         Samples that every query gets first.
 
@@ -70,10 +71,10 @@ def bought_steps(marginals, min_budget):
     >>> bought_steps(np.array([[0.5, 0.0], [0.9, 0.3]]), 0)
     (array([1, 0, 1]), array([0, 0, 1]))
     """
-    marginals = concave_repair(marginals)
+    marginals = concave_repair(marginals[:, min_budget:])
     queries, steps = allocation_path(marginals)
-    bought = (steps >= min_budget) & (marginals[queries, steps] > 0)
-    return queries[bought], steps[bought]
+    bought = marginals[queries, steps] > 0
+    return queries[bought], min_budget + steps[bought]
 
 
 def oracle_curve(curves, min_budget):

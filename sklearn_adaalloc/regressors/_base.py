@@ -109,7 +109,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         native = self._target.native(prediction)
         return native[:, 0] if self._one_column and native.ndim == 2 else native
 
-    def predict_marginals(self, X, max_budget=None):
+    def predict_marginals(self, X, max_budget=None, *, min_budget=0):
         """Predict the marginal reward of each further sample.
 
         Parameters
@@ -119,24 +119,30 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         max_budget : int, default=None
             Number of steps; None for the number of samples in the table of `fit`, or
             the `max_budget` given to the regressor.
+        min_budget : int, default=0
+            Number of samples that every query gets in any case.
 
         Returns
         -------
         marginals : ndarray of shape (n_queries, max_budget)
-            Non-increasing along each row.
+            Non-increasing along each row beyond the first `min_budget` steps. Those are
+            as predicted: a low first one, as of rewards below zero, takes nothing from
+            the steps that are still to be decided.
 
         Raises
         ------
         ValueError
             If X is not acceptable or has other features than in `fit`, or `max_budget`
             is not a whole number of at least 1, in routing 1, and for
-            target="marginal_rewards" at most that of `fit`.
+            target="marginal_rewards" at most that of `fit`; or if `min_budget` is not
+            a whole number up to `max_budget`.
         """
         prediction = self._checked_prediction(X)
         if max_budget is None:
             max_budget = self.n_steps_
         max_budget = check_whole(max_budget, "max_budget", least=1)
-        return self._target.marginals(prediction, max_budget)
+        min_budget = check_whole(min_budget, "min_budget", least=0, most=max_budget)
+        return self._target.marginals(prediction, max_budget, min_budget)
 
     @available_if(_predicts_rate_distribution)
     def predict_rate_distribution(self, X):

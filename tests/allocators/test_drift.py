@@ -186,6 +186,7 @@ def test_priced_budgets_need_whole_rows():
         ({"X": DATA.data[:1]}, r"was given 1 query\. Expected a sample"),
         ({"scores": np.full((3, 16), np.nan)}, r"not finite|finite"),
         ({"scores": np.zeros((3, 2, 2))}, r"shape \(3, 2, 2\)"),
+        ({"scores": [[], [0.1]]}, r"scores could not be read as numbers"),
         ({"X": DATA.data[:9], "alpha": 0}, r"alpha=0 is not accepted"),
         ({"X": DATA.data[:9], "alpha": 5}, r"alpha=5 is not accepted"),
     ],

@@ -135,3 +135,9 @@ def test_export_of_one_of_several(store):
             settings={"t": 1}, reward_settings=Reward().settings
         )
         assert np.isnan(ungraded).all()
+
+
+@pytest.mark.parametrize("path", [0, None, b"store", "a\0b", {}])
+def test_what_is_no_path(path):
+    with pytest.raises(ValueError, match=r"store=.*Expected a str or path"):
+        RewardStore(path)

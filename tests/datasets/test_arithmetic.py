@@ -83,6 +83,22 @@ def test_grade_refuses_a_different_number_of_rows():
 
 
 @pytest.mark.parametrize(
+    ("queries", "answers", "message"),
+    [
+        (None, [], "X=None is not a sequence of queries"),
+        (["1+1="], None, "answers=None is not accepted"),
+        (["1+1="], ["2"], "put a single answer in a list"),
+        (["1+1="], [[2]], "an answer to query '1\\+1=' is 2"),
+        (["(" * 9999 + "="], [["2"]], "is not a query of the embedded tasks"),
+        (["9**9="], [["2"]], "is not a query of the embedded tasks"),
+    ],
+)
+def test_what_cannot_be_graded(queries, answers, message):
+    with pytest.raises(ValueError, match=message):
+        grade_arithmetic(queries, answers)
+
+
+@pytest.mark.parametrize(
     ("task", "n_train", "shape"),
     [
         ("math", 2000, (1000, 64)),

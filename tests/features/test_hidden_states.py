@@ -394,6 +394,19 @@ def test_parameters_are_checked_by_fit(parameters, message):
         HiddenStateFeaturizer(**{"device": "cpu", **parameters}).fit(["ab"])
 
 
+def test_half_a_surrogate_pair_is_named(tiny_models):
+    featurizer = HiddenStateFeaturizer(tiny_models["llama"], device="cpu").fit(["a"])
+    with pytest.raises(ValueError, match=r"holds half a surrogate pair at character 2"):
+        featurizer.transform(["ab", "ab\ud83d"])
+
+
+@pytest.mark.parametrize("cache", [0, b"folder", "a\0b"])
+def test_a_cache_that_is_no_path(cache, tiny_models):
+    featurizer = HiddenStateFeaturizer(tiny_models["llama"], device="cpu", cache=cache)
+    with pytest.raises(ValueError, match=r"cache=.*Expected a str or path"):
+        featurizer.fit_transform(["a"])
+
+
 def test_any_regressor_may_follow(tiny_models):
     texts = random_texts(20)
     rewards = np.random.default_rng(0).integers(0, 2, (20, 4))

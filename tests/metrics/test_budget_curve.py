@@ -41,7 +41,7 @@ def test_every_point_is_the_score_of_the_allocation_at_that_budget(kind, min_bud
     spend, reward = budget_curve(
         rewards, marginals, min_budget=min_budget, empty_reward=-0.5
     )
-    repaired = concave_repair(marginals)
+    repaired = concave_repair(marginals, min_budget=min_budget)
     assert spend[0] == min_budget
     for budget, point in zip(spend, reward, strict=True):
         budgets, _ = allocate(repaired, budget + 1e-9, min_budget=min_budget)

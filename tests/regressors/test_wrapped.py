@@ -214,3 +214,10 @@ def test_bad_max_budget(max_budget):
 def test_bad_target():
     with pytest.raises(ValueError, match=r"target='rank' is not accepted"):
         RewardRegressor(Ridge(), "rank").fit(*table())
+
+
+@pytest.mark.parametrize("min_budget", [-1, 4, 0.5, None])
+def test_min_budget_of_marginals_lies_within_the_steps(min_budget):
+    regressor = RewardRegressor(Ridge()).fit([[0.0], [1.0]], [[1, 0, 1], [0, 0, 1]])
+    with pytest.raises(ValueError, match=r"min_budget=.* is not accepted"):
+        regressor.predict_marginals([[0.0]], min_budget=min_budget)

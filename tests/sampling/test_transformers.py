@@ -292,6 +292,8 @@ class TestBadInput:
             (None, r"budgets has shape \(\) for 2 prompts"),
             (["1", "2"], "budgets could not be read as numbers"),
             ([np.nan, 1], "budgets has nan in row 0"),
+            ([[1], [1, 2]], "budgets could not be read as numbers"),
+            (10**30, r"budgets has 1e\+30 in row 0"),
         ],
     )
     def test_budgets(self, budgets, message):
@@ -299,7 +301,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match=message):
             sampler.sample(["2+3=", "4+5="], budgets)
 
-    @pytest.mark.parametrize("first_sample", [[-1, 0], [0], 1.5])
+    @pytest.mark.parametrize("first_sample", [[-1, 0], [0], 1.5, 2**40])
     def test_first_sample(self, first_sample):
         sampler = TransformersSampler(device="cpu")
         with pytest.raises(ValueError, match="first_sample has"):
@@ -312,6 +314,7 @@ class TestBadInput:
             ([1, 2], "query 0 is 1, neither a text nor a chat"),
             ("2+3=", "not a sequence of queries"),
             ([], "X is empty"),
+            (["a\ud800"], "half a surrogate pair at character 1"),
         ],
     )
     def test_prompts(self, prompts, message):
@@ -332,6 +335,8 @@ class TestBadInput:
             ({"stop": ""}, "stop='' is not accepted"),
             ({"stop": [1]}, r"stop=\[1\] is not accepted"),
             ({"random_state": None}, "random_state=None is not accepted"),
+            ({"chat_template": 2}, "chat_template=2 is not accepted. Expected True"),
+            ({"device": 10**30}, "device=.* is no torch device of this machine"),
             ({"layer": 9}, "layer=9 is not accepted"),
             ({"pooling": "max"}, "pooling='max' is not accepted"),
             ({"dtype": "int8"}, "dtype='int8' is not accepted"),
@@ -366,6 +371,19 @@ class TestBadInput:
         sampler = TransformersSampler(tiny_models["bert"], device="cpu")
         with pytest.raises(ValueError, match="is no causal language model"):
             sampler.sample(["ab"], [1])
+
+
+@pytest.mark.parametrize("temperature", [1e-309, 1e-31])
+def test_the_coldest_is_the_most_likely(temperature):
+    options = {"max_new_tokens": 8, "device": "cpu"}
+    greedy = TransformersSampler(temperature=0, **options).sample(["7*8="], 2)
+    cold = TransformersSampler(temperature=temperature, **options)
+    assert cold.sample(["7*8="], 2) == greedy
+
+
+def test_a_temperature_beyond_machine_integers():
+    sampler = TransformersSampler(temperature=2**64, max_new_tokens=2, device="cpu")
+    assert len(sampler.sample(["7*8="], 2)[0]) == 2
 
 
 def test_no_budget_runs_nothing(tiny_models, tokens_run):

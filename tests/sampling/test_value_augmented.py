@@ -216,3 +216,12 @@ def test_other_tokens(tiny_models):
     )
     with pytest.raises(ValueError, match="has other tokens than model="):
         sampler.sample(["ab"], [1])
+
+
+@pytest.mark.parametrize("values", ["1 0", None, [[1], [1, 2]], [np.inf] * 3, 1e31])
+def test_a_function_that_gives_no_values(values):
+    sampler = ValueAugmentedSampler(
+        value_model=lambda token_ids: values, top_k=3, max_new_tokens=2, device="cpu"
+    )
+    with pytest.raises(ValueError, match=r"value_model returned.*one finite number"):
+        sampler.sample(["7*8="], 1)
