@@ -39,6 +39,7 @@ extensions = [
 exclude_patterns = ["_build", "_templates", "examples"]
 templates_path = ["_templates"]
 default_role = "literal"
+smartquotes = False  # defaults are copied, and found by their text
 html_math_renderer = "mathml"
 pygments_style = "friendly"
 
@@ -54,6 +55,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "plot_",
+    "within_subsection_order": "gallery_order.TaughtOrder",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_adaalloc",),
     "show_memory": False,

@@ -41,9 +41,10 @@ def check_whole(value, name, *, least, most=MOST):
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not least <= value <= most:
+        bound = f" and at most {most}" if whole and value > most else ""
         raise ValueError(
             f"{name}={value!r} is not accepted. Expected a whole number of at least "
-            f"{least} and at most {most}."
+            f"{least}{bound}."
         )
     return int(value)
 

@@ -10,13 +10,13 @@ from sklearn_adaalloc._validation import is_binary
 class SequentialSession:
     """Rounds of sampling on one batch: ask, sample and grade, tell, and ask again.
 
-    Opened by :meth:`SequentialAllocator.start`. It knows nothing of decoding, and
+    Opened by :meth:`~sklearn_adaalloc.SequentialAllocator.start`. It knows nothing of decoding, and
     `joblib.dump` saves it at any point.
 
     Parameters
     ----------
     belief : object
-        What is known about the queries, see :mod:`sklearn_adaalloc._beliefs`.
+        What is known about the queries, and plans with it.
     budget : float
         Mean number of samples per query.
     n_rounds : int or None
