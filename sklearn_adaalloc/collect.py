@@ -58,7 +58,8 @@ def collect_rewards(
     n_samples : int
         Number of samples of each query.
     store : str or path
-        SQLite file; made if there is none. :class:`~sklearn_adaalloc.collect.RewardStore` reads it.
+        SQLite file; made if there is none, and read by
+        :class:`~sklearn_adaalloc.collect.RewardStore`.
     settings : dict, default=None
         Everything that the sampler's answers depend on: another model or temperature is
         another table in the same store. None for the sampler's own ``settings``.

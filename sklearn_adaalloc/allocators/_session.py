@@ -10,8 +10,8 @@ from sklearn_adaalloc._validation import is_binary
 class SequentialSession:
     """Rounds of sampling on one batch: ask, sample and grade, tell, and ask again.
 
-    Opened by :meth:`~sklearn_adaalloc.SequentialAllocator.start`. It knows nothing of decoding, and
-    `joblib.dump` saves it at any point.
+    Opened by :meth:`~sklearn_adaalloc.SequentialAllocator.start`. It knows nothing of
+    decoding, and `joblib.dump` saves it at any point.
 
     Parameters
     ----------
