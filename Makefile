@@ -27,7 +27,7 @@ test-wheel: $(INSTALLED)  ## The suite on the built wheel, away from this folder
 	$(VENV)/bin/python $(INSTALL) build twine
 	rm -rf dist && $(VENV)/bin/python -m build
 	$(VENV)/bin/python -m twine check --strict dist/*
-	test $$(wc -c < dist/*.whl) -le 10000000
+	test $$(cat dist/*.whl | wc -c) -le 10000000
 	tar -xzf dist/*.tar.gz -C $(OUTSIDE) --strip-components 1
 	rm -r $(OUTSIDE)/sklearn_adaalloc
 	$(PYTHON) -m venv $(OUTSIDE)/venv
