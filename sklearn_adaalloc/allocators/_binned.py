@@ -76,8 +76,8 @@ class BinnedAllocator(CalibratedAllocator):
     Notes
     -----
     The first marginal reward orders queries well where rewards are 0 or 1. With
-    real-valued rewards and ``min_budget=1`` it is the mean reward, which says little of
-    what more samples bring: prefer `PricedAllocator` there.
+    real-valued rewards and ``min_budget=1`` it is the mean reward, which may say little
+    of what more samples bring: compare with `PricedAllocator` there.
 
     References
     ----------
