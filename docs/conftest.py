@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports the hub's client
 
 collect_ignore = ["conf.py"]
-collect_ignore_glob = ["examples/*", "gallery/*", "generated/*", "_build/*"]
+collect_ignore_glob = ["_*/*", "examples/*", "gallery/*", "generated/*"]
 
 
 @pytest.fixture(autouse=True)
