@@ -16,7 +16,7 @@ demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 test: $(INSTALLED)  ## The whole suite, slow tests included
 	$(RUN) $(PYTEST)
 
-test-fast: $(INSTALLED)  ## What runs in two minutes
+test-fast: $(INSTALLED)  ## All but the slow tests
 	$(RUN) $(PYTEST) -m "not slow"
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out

@@ -128,6 +128,7 @@ class BinnedAllocator(CalibratedAllocator):
         check_is_fitted(self)
         budget, min_budget, _ = self._check_budget()
         max_budget = self._checked_max_budget(self.bin_marginals_.shape[1])
+        # Less may be mandatory now than in `fit`, and more is then to be repaired.
         marginals = concave_repair(
             self.bin_marginals_[:, :max_budget], min_budget=min_budget
         )

@@ -1,6 +1,7 @@
 """One price for every sample: each query buys what is worth it."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._solvers import count_steps
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
@@ -94,6 +95,7 @@ class PricedAllocator(CalibratedAllocator):
     @property
     def price_(self):
         """Marginal reward above which a sample is bought, at the current `budget`."""
+        check_is_fitted(self)
         budget, min_budget, _ = self._check_budget()
         return price_of_budget(
             self._scores(self.calibration_scores_), budget, min_budget=min_budget

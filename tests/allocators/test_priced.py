@@ -190,3 +190,5 @@ def test_unfitted():
             getattr(allocator, method)([[0.0]])
     assert not hasattr(allocator, "realised_budget_")
     assert not hasattr(allocator, "price_")
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        allocator.price_  # noqa: B018
