@@ -15,7 +15,7 @@ from sklearn_adaalloc._grading import Grader, check_sampled
 from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._queries import check_queries, query_keys
 from sklearn_adaalloc._reward_store import RewardStore
-from sklearn_adaalloc.sampling._replies import SampledAnswer
+from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 __all__ = ["RewardStore", "collect_rewards"]
 

@@ -6,11 +6,8 @@ import threading
 from contextlib import suppress
 from typing import NamedTuple
 
-from sklearn_adaalloc.sampling._replies import (
-    SampledAnswer,
-    read_reply,
-    seconds_to_wait,
-)
+from sklearn_adaalloc.sampling._protocol import SampledAnswer
+from sklearn_adaalloc.sampling._replies import read_reply, seconds_to_wait
 
 _LONGEST_ASKED = 300.0  # seconds that a server may ask to wait before we give up
 

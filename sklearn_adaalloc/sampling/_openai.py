@@ -14,6 +14,7 @@ from sklearn_adaalloc._optional import import_optional
 from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc._queries import query_keys
 from sklearn_adaalloc.sampling._dispatch import Dispatcher, Request, iterate
+from sklearn_adaalloc.sampling._protocol import TokenUsage
 from sklearn_adaalloc.sampling._requests import check_request, stop_strings
 from sklearn_adaalloc.sampling._server import (
     Server,
@@ -21,7 +22,6 @@ from sklearn_adaalloc.sampling._server import (
     check_key_name,
     read_key,
 )
-from sklearn_adaalloc.sampling._usage import TokenUsage
 
 _RETRIED = (408, 409, 429)  # and 5xx
 _ABOUT_US = (401, 402, 403, 404, 405)  # not about one prompt

@@ -9,12 +9,12 @@ from sklearn_adaalloc._model_options import (
     warn_truncated,
 )
 from sklearn_adaalloc._queries import query_keys
+from sklearn_adaalloc.sampling._protocol import TokenUsage
 from sklearn_adaalloc.sampling._requests import (
     check_first_sample,
     check_sample_budgets,
 )
 from sklearn_adaalloc.sampling._streams import stream_key, uniform_stream
-from sklearn_adaalloc.sampling._usage import TokenUsage
 
 
 class PrefilledPrompts:

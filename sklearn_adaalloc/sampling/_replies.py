@@ -11,33 +11,6 @@ import numpy as np
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
 
 
-class SampledAnswer(NamedTuple):
-    """One sample as it arrives.
-
-    Attributes
-    ----------
-    row : int
-        Index of the prompt.
-    sample : int
-        Index of the sample among those of the prompt.
-    answer : str or None
-        None if it failed for good.
-    prompt_tokens : int
-        Prompt tokens paid for; 0 if another sample of the same request has them.
-    answer_tokens : int
-        Tokens of the answer.
-    error : Exception or None
-        Why it failed.
-    """
-
-    row: int
-    sample: int
-    answer: str | None
-    prompt_tokens: int
-    answer_tokens: int
-    error: Exception | None = None
-
-
 class Reply(NamedTuple):
     """The usable part of a server's reply.
 

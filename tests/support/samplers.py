@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_adaalloc.collect import collect_rewards
 from sklearn_adaalloc.sampling import TokenUsage
-from sklearn_adaalloc.sampling._replies import SampledAnswer
+from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 
 class Sampler:
