@@ -1,64 +1,141 @@
-r"""From what a model wrote to the formula at its end, in LaTeX that math-verify reads.
+r"""From what a model wrote to the answer at its end, in LaTeX that can be compared.
 
 Pure functions on text that cannot hang: what may is left to the workers.
 """
 
 import re
+import unicodedata
 
-_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_TEXT = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox)\s*\{([^{}]*)\}"
+)
 _LATEX = re.compile(rf"{_TEXT.pattern}|\\(?:begin|end|operatorname)\s*\{{\w*\}}")
-_MATH = re.compile(r"\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
-_NUMBER = re.compile(r"(?<![\w.)])-?(?:\d[\d,]*)?\.?\d+(?:/\d+)?(?:\s?\\?%)?")
-_PHRASE = re.compile(r"answers?\s*(?:is|are|:|=)\s*:?\s*([^\n]+)", re.I)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _FUNCTIONS = "sqrt|frac|pi|sin|cos|tan|log|ln|exp|infinity|oo|inf|or|and|max|min|gcd"
-_PROSE = re.compile(rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})\b)[A-Za-z]{{2,}}")
+_PROSE = re.compile(
+    rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})\b)[A-Za-z]{{2,}}|[^\W\d_A-Za-z]{{2,}}"
+)
 _PLAIN_NUMBER = r"-?(?:\d[\d,]*)?\.?\d+(?:/\d+|[eE][-+]?\d+)?"
+_CURRENCY = "[€£¥₹₩₽₺₪฿]"
+
+# What stands at the end of a text without mark: numbers, times, ratios, and lists.
+_PERIOD = r"\s?[ap]\.?\s?m\b\.?"
+_ITEM = (
+    rf"(?:(?<![\w.)])[a-z]\s?=\s?)?(?:(?<![\w.)])-\s?)?(?<![\w.)]){_CURRENCY}?"
+    r"(?:\d[\d,]*)?\.?\d+(?:/\d+|(?::\d+)+)?"
+    rf"(?:\s?\\?%|{_PERIOD}(?!\w))?"
+)
+_SEPARATOR = r"(?:\s*[,;]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)"
+_NUMBER = re.compile(rf"{_ITEM}(?:{_SEPARATOR}{_ITEM})*", re.I)
+_FORMULAS = re.compile(
+    rf"(?:{_MATH.pattern})(?:(?:{_SEPARATOR}|\s*,\s*)(?:{_MATH.pattern}))*", re.S
+)
+
+# "The answer is", and what other languages write before a colon.
+_INTRODUCTION = re.compile(
+    r"(?:answers?\s*(?:is|are|:|=|\n)|answer\s*\([^()]*\)\s*:"
+    r"|(?:réponse|reponse|respuesta|antwort|lösung|ergebnis|risposta|resposta|antwoord"
+    r"|svar|vastaus|odpowiedź|odpověď|cevap|yanıt|jawaban|đáp án|đáp số|ответ|відповідь"
+    r"|απάντηση|答案|答え|解答|答|정답|답|الجواب|الإجابة|الاجابة|उत्तर|คำตอบ|תשובה)"
+    r"(?:\s*(?:finale?|final|является))?"
+    r"\s*(?:est|es|ist|è|é|is|är|jest|to|это|—|:|=|是|為|为|は|은|는|هو|هي|है|\n)\s*:?)"
+    r"\s*:?\s*",
+    re.I,
+)
+_THOUGHTS = re.compile(
+    r"<(think|thinking|thought|reasoning|scratchpad)>.*?(?:</\1>|\Z)", re.S | re.I
+)
+_THOUGHTS_END = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.I)
 
 _LONGEST = 1000  # characters of an answer; some patterns take the square of that
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_PUNCTUATION = str.maketrans(
+    {
+        "、": ",",
+        "，": ",",
+        "،": ",",
+        "؛": ";",
+        "。": ". ",
+        "٫": ".",
+        "٬": ",",
+        "٪": "%",
+        "−": "-",
+        "–": "-",
+        "‐": "-",
+        "‑": "-",
+        "’": "'",
+        "\u200b": "",
+        "\u200e": "",
+        "\u200f": "",
+        "\ufeff": "",
+    }
+    | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+)
 
 # One after the other; each is a pattern and what it becomes.
 _REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
-        ("[−–]", "-"),
         ("×", r"\\times "),
-        ("·", r"\\cdot "),
+        ("[·⋅]", r"\\cdot "),
         ("÷", "/"),
         ("π", r"\\pi "),
+        ("θ", r"\\theta "),
         ("∞", r"\\infty "),
-        ("≤", r"\\le "),
-        ("≥", r"\\ge "),
+        ("≤|⩽", r"\\le "),
+        ("≥|⩾", r"\\ge "),
+        ("≠", r"\\ne "),
         ("∪", r"\\cup "),
         ("∩", r"\\cap "),
         ("∈", r"\\in "),
         ("±", r"\\pm "),
-        ("°", r"^\\circ "),
-        ("²", "^2"),
-        ("³", "^3"),
-        ("½", r"\\frac{1}{2}"),
-        ("¼", r"\\frac{1}{4}"),
-        ("¾", r"\\frac{3}{4}"),
+        ("°|º", r"^\\circ "),
         (r"√\s*(\d+|\w)", r"\\sqrt{\1}"),
         (r"√\s*\(", r"sqrt("),
-        (r"\\(?:left|right|displaystyle|limits|quad|qquad)(?![A-Za-z])", ""),
-        (r"(?<!\\)\\[,;:! ]|~", ""),
+        (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?", ""),
+        (r"\\(?:displaystyle|limits|quad|qquad|hspace\{\w*\})(?![A-Za-z])", " "),
+        (r"(?<!\\)\\[,;:! ]|~|[\u00a0\u2009\u202f]", " "),
         (r"\\[dtc]frac", r"\\frac"),
+        (r"\\[dt]binom", r"\\binom"),
+        (r"(\d)\{,\}(?=\d)", r"\1,"),
         (r"\{,\}", ","),
-        (r"(?<![\\A-Za-z])sqrt\(([^()]*)\)", r"\\sqrt{\1}"),
+        (r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d,.])", None),
+        (r"(?<![\d.,])(?<!\d )\d{1,3}(?:[ ']\d{3})+(?![\d,]|\s\d)", None),
+        (r"(?<![\\A-Za-z])sqrt\s*(?=\()", r"\\sqrt"),
         (r"(?<![\\A-Za-z])sqrt\s*(\d+|[a-z])", r"\\sqrt{\1}"),
         (r"(?<![\\A-Za-z])(?:infinity|inf|oo)(?![A-Za-z])", r"\\infty "),
         (r"(?<![\\A-Za-z])pi(?![A-Za-z])", r"\\pi "),
         (r"(?<=\d)[eE]([-+]?)0*(\d+)(?![\d.])", r" \\times 10^{\1\2}"),
         (r"\*\*", "^"),
-        (r"(?<=\d)\s+(\d+)/(\d+)$", r"\\frac{\1}{\2}"),
+        (r"(?<=\d)\s*\*\s*|\s*\*\s*(?=\w)", r" \\cdot "),
+        (r"<=", r"\\le "),
+        (r">=", r"\\ge "),
+        (r"!=", r"\\ne "),
+        (r"(?<=\d)\s+(\d+)\s*/\s*(\d+)$", r"\\frac{\1}{\2}"),
         (r"(?<=[)\]])\s*U\s*(?=[(\[])", r" \\cup "),
-        (r"\s+(?:or|and)\s+|\\text\{\s*(?:or|and)\s*\}", ", "),
+        (r"\\text\{\s*,?\s*(?:or|and)\s*\}", " and "),
+        (r"\s*,?\s*(?<![A-Za-z])(?:or|and)(?![A-Za-z])\s*,?\s*|\\lor\b", ", "),
         (r"\\varnothing|∅|^\\\{\s*\\\}$", r"\\emptyset "),
     ]
 ]
 _UNIT = re.compile(
-    rf"({_PLAIN_NUMBER})\s*(?![\dxyzn]\b){_PROSE.pattern}[^\d=]*(?:\^?[23])?"
+    rf"({_CURRENCY}?{_PLAIN_NUMBER}(?:\s*\\times\s*10\^\{{?-?\d+\}}?)?"
+    r"|-?\\[dtc]?frac\{\d+\}\{\d+\}|-?\d*\\sqrt\{\d+\}|-?\d*\\pi)"
+    rf"\s*(?:\^?\\circ\s*)?(?![\dxyzn]\b){_PROSE.pattern}[^\d=]*"
+    r"(?:[\^/][^\d=]*\{?-?\d\}?[^\d=]*)*"
 )
+_SYMBOL = (  # of a unit
+    r"(?:[kcmdµμn]?m|[kmµμ]?g|[mµμn]?s|min|hr?|[mc]?[lL]|[kM]?[NJW]|[kM]?Pa|[kMG]?Hz"
+    r"|mol|[mk]?[VA]|°?[CFK]|ft|in|mi|yd|lbs?|oz)"
+)
+_UNITS = re.compile(
+    rf"({_PLAIN_NUMBER})(?:\s+{_SYMBOL}|\s*\^?\\circ\s*[CFK]|\s*{_SYMBOL}(?=\s*[\^/*·]))"
+    rf"(?:\s*\^\{{?-?\d\}}?)?"
+    rf"(?:\s*(?:[/*·]|\\cdot|\s)\s*{_SYMBOL}(?:\s*\^\{{?-?\d\}}?)?)*"
+)
+_TIME = re.compile(rf"(\d{{1,2}})(?::(\d\d))?({_PERIOD})", re.I)
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no(?:ne| (?:real )?solutions?)|empty set)"
 )
@@ -67,9 +144,11 @@ _NOTHING = re.compile(
 def final_answer(text):
     r"""Find the answer that a text ends with.
 
-    What the last ``\boxed`` holds; else what follows ``####``; else the text itself if
-    it is a formula or a word or two; else what follows the last "answer is" or
-    "answer:"; else the last formula or number.
+    Thoughts between ``<think>`` and ``</think>`` are no part of it. What the last
+    ``\boxed`` holds, or the last few with nothing but commas, "and" or "or" between
+    them; else what follows ``####`` on the last line; else the text itself if it is a
+    formula, a list or a word or two; else what follows the last "answer is" or
+    "answer:", in one of some thirty languages; else the last formula, number or list.
 
     Parameters
     ----------
@@ -79,7 +158,8 @@ def final_answer(text):
     Returns
     -------
     answer : str
-        As written there; "" if there is none.
+        As written there, but digits and punctuation of other scripts as in English; ""
+        if there is none.
 
     Examples
     --------
@@ -87,16 +167,19 @@ def final_answer(text):
     >>> final_answer(r"So x = 3, and \boxed{\frac{1}{2}}."), final_answer("It is 7.")
     ('\\frac{1}{2}', '7')
     """
-    boxed = max(text.rfind(r"\boxed"), text.rfind(r"\fbox"))
-    if boxed >= 0:
-        answer = _braced(text[boxed:].partition("x")[2].removeprefix("ed"))
-    elif "####" in text:
-        answer = text.rpartition("####")[2].strip()
+    text = _without_thoughts(_in_one_script(text))
+    if boxed := _boxes(text):
+        answer = boxed
+    elif marked := re.search(r"####[ \t]*([^\n#]+?)\s*\Z", text[-_LONGEST:]):
+        answer = marked[1]
+    elif r"\boxed" in text or r"\fbox" in text:
+        answer = ""
     else:
-        text = re.sub(r"\*\*(.+?)\*\*", r"\1", text[-_LONGEST:]).strip()
-        phrases = _PHRASE.findall(text)
-        phrase = re.split(r"\.\s", phrases[-1])[0] if phrases else text
-        answer = _formula(phrase, first=bool(phrases))
+        text = re.sub(r"^#+\s*", "", text[-_LONGEST:], flags=re.M)
+        text = re.sub(r"(\*\*|__)(.+?)\1", r"\2", text).strip()
+        found = list(_INTRODUCTION.finditer(text))
+        phrase = _phrase(text[found[-1].end() :]) if found else text
+        answer = _formula(phrase, first=bool(found))
     return answer if len(answer) <= _LONGEST else ""
 
 
@@ -119,34 +202,106 @@ def reference_answer(text):
     ('June 20', '42')
     """
     marked = r"\boxed" in text or r"\fbox" in text or "####" in text
-    is_solution = marked or _PHRASE.search(text) or len(_PROSE.findall(text)) > 6
-    return final_answer(text) if is_solution else text.strip()
+    words = len(_PROSE.findall(text))
+    is_solution = marked or _INTRODUCTION.search(text) or words > 6
+    return final_answer(text) if is_solution else _in_one_script(text).strip()
+
+
+def _in_one_script(text):
+    """Digits, digits above and below, fractions and punctuation as in English."""
+    if text.isascii():
+        return text
+    text = text.translate(_PUNCTUATION)
+    text = "".join(_digit(character) for character in text)
+    text = re.sub(
+        "[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+",
+        lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}",
+        text,
+    )
+    return re.sub("[₀-₉]+", lambda m: f"_{{{m[0].translate(_SUBSCRIPTS)}}}", text)
+
+
+def _digit(character):
+    if character.isascii():
+        return character
+    value = unicodedata.decimal(character, None)
+    if value is not None:
+        return str(value)
+    form = unicodedata.decomposition(character)
+    if form.startswith("<fraction>"):
+        top, _, bottom = unicodedata.normalize("NFKD", character).partition("\u2044")
+        return rf"\frac{{{top}}}{{{bottom}}}" if bottom else character
+    return character
+
+
+def _without_thoughts(text):
+    """What comes after thoughts, in tags or in a channel of their own."""
+    text = text.rpartition("<|channel|>final<|message|>")[2]
+    text = _THOUGHTS.sub(" ", text)
+    *_, text = _THOUGHTS_END.split(text)
+    return text
+
+
+def _boxes(text):
+    """Content of the last box that has any, and of those listed with it."""
+    found = []  # from the last to the first
+    end = len(text)
+    while (start := max(text.rfind(mark, 0, end) for mark in (r"\boxed", r"\fbox"))) >= 0:
+        content, length = _braced(text[start:].partition("x")[2].removeprefix("ed"))
+        if found:
+            length += text[start:].index("x") + 1
+            length += 2 * text[start:].startswith(r"\boxed")
+            between = text[start + length : previous]
+            if not content or not re.fullmatch(
+                r"[\s$]*(?:[,;][\s$]*(?:and|or)?|and|or|\\text\{\s*(?:and|or)\s*\})[\s$]*",
+                between,
+            ):
+                break
+        if content:
+            found.append(content)
+            previous = start
+        end = start
+    return ", ".join(dict.fromkeys(reversed(found)))
 
 
 def _braced(text):
-    """Content of the braces that a text begins with, closed or not; else a word."""
+    """Content of the braces that a text begins with, closed or not, else a word; and
+    how long all of that is.
+    """
+    blank = len(text) - len(text.lstrip())
     text = text.lstrip()
     if not text.startswith("{"):
-        return text.split()[0] if text else ""
+        word = text.split()[0] if text else ""
+        return word, blank + len(word)
     depth = 0
     for position, character in enumerate(text):
         escaped = text[position - 1 : position] == "\\"
         depth += 0 if escaped else (character == "{") - (character == "}")
         if depth == 0:
-            return text[1:position].strip()
-    return text[1:].split("\n")[0].rstrip("$. ")
+            return text[1:position].strip(), blank + position + 1
+    return text[1:].split("\n")[0].rstrip("$. "), len(text)
+
+
+def _phrase(text):
+    """What was introduced: a formula to its end, else the first sentence of a line."""
+    text = text.lstrip()
+    if formula := _FORMULAS.match(text):
+        line = text[formula.end() :].split("\n")[0]
+        return formula.group() + re.split(r"\.(?:\s|$)", line)[0]
+    line = text.split("\n")[0]
+    return re.split(r"(?<![ap])\.\s", line)[0]
 
 
 def _formula(text, first):
     """The whole text if it is one; else the first or last formula or number in it."""
-    text = text.strip().rstrip(".")
+    text = text.strip().rstrip(".").strip("`")
     words = _PROSE.findall(_LATEX.sub("", _MATH.sub("", text)))
     whole = _MATH.fullmatch(text)
     if whole or not words or (len(words) <= 4 and not re.search(r"[\d$\\]", text)):
         return text
     found = [
         match
-        for pattern in (_MATH, _NUMBER)
+        for pattern in (_FORMULAS, _NUMBER)
         for match in pattern.finditer(text)
         if pattern is _NUMBER or not _PROSE.search(_LATEX.sub("", match.group()))
     ]
@@ -158,10 +313,10 @@ def _formula(text, first):
 
 
 def normalise(answer):
-    r"""Write an answer in LaTeX that math-verify reads as it was meant.
+    r"""Write an answer in LaTeX that is read as it was meant.
 
     Units, currencies and dollar signs go; Unicode, program-like and spoken forms become
-    LaTeX; what is written as text becomes plain words.
+    LaTeX; what is written as text becomes plain words; times of day have 24 hours.
 
     Parameters
     ----------
@@ -178,16 +333,16 @@ def normalise(answer):
     >>> normalise("$1e3$ km"), normalise("√2/2"), normalise(r"\text{No solution}.")
     ('1 \\times 10^{3}', '\\sqrt{2}/2', '\\emptyset')
     """
-    answer = answer.strip().strip("`")
-    for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):
-        answer = answer.removeprefix(opening).removesuffix(closing)
-    answer = re.sub(r"\\?\$", "", answer).strip()
+    answer = _in_one_script(answer).strip().strip("`").rstrip(".,;: ")
+    answer = re.sub(r"\\[()\[\]]|\\?\$", "", answer).strip()
     if spoken := _TEXT.fullmatch(answer):
         answer = spoken[1].strip()
-    if unit := _UNIT.fullmatch(_TEXT.sub(r" \1 ", answer).strip()):
-        answer = unit[1]
+    if time := _TIME.fullmatch(answer):
+        return _time(*time.groups())
+    answer = _without_unit(answer)
     for pattern, replacement in _REWRITES:
-        answer = pattern.sub(replacement, answer)
+        answer = pattern.sub(_ungrouped if replacement is None else replacement, answer)
+    answer = re.sub(rf"{_CURRENCY}\s*|\s*{_CURRENCY}", "", answer)
     answer = answer.strip().rstrip(".,;:").removeprefix("=").strip()
     words = _TEXT.sub(r" \1 ", answer).strip().rstrip(".").casefold()
     if _NOTHING.fullmatch(words):
@@ -196,6 +351,26 @@ def normalise(answer):
         return " ".join(words.split())
     missing = answer.count("{") - answer.count("}")
     return answer + "}" * missing if missing > 0 else answer
+
+
+def _without_unit(answer):
+    spoken = re.sub(r"\\[,;:! ]|~", " ", _TEXT.sub(r" \1 ", answer)).strip()
+    unit = _UNIT.fullmatch(spoken) or _UNITS.fullmatch(spoken)
+    return unit[1] if unit else answer
+
+
+def _ungrouped(match):
+    """A number without the signs between its thousands, its decimals after a point."""
+    whole, _, decimals = match[0].partition(",")
+    whole = re.sub("[ .']", "", whole)
+    return f"{whole}.{decimals}" if decimals else whole
+
+
+def _time(hours, minutes, period):
+    """Time of day; before noon as if "am" were not written."""
+    afternoon = "p" in period.lower()
+    hours = int(hours) % 12 + 12 if afternoon else int(hours)
+    return f"{hours}:{minutes}" if minutes else str(hours)
 
 
 def same_words(gold, answer):
@@ -214,7 +389,9 @@ def same_words(gold, answer):
         return True
     choice = re.fullmatch(r"\(?\s*([A-Ha-h])\s*\)?", gold)
     if choice:
-        chosen = re.match(r"\(?\s*([A-Ha-h])\s*(?:\)|[.:]|$)", _TEXT.sub(r"\1", answer))
+        chosen = re.match(
+            r"\(?\s*([A-Ha-h])\s*(?:\)|[.:]|$)", _TEXT.sub(r"\1", answer).strip()
+        )
         return chosen is not None and chosen[1].casefold() == choice[1].casefold()
     return False if _is_words(gold) or _is_words(answer) else None
 
