@@ -96,7 +96,8 @@ _REWRITES = [
         (r"√\s*\(", r"sqrt("),
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?", ""),
         (r"\\(?:displaystyle|limits|quad|qquad|hspace\{\w*\})(?![A-Za-z])", " "),
-        (r"(?<!\\)\\[,;:! ]|~|[\u00a0\u2009\u202f]", " "),
+        (r"\\\\(?=[A-Za-z])(?!.*\\end\{)", r"\\"),
+        (r"\\([()\[\]])", r"\1"),
         (r"\\[dtc]frac", r"\\frac"),
         (r"\\[dt]binom", r"\\binom"),
         (r"(\d)\{,\}(?=\d)", r"\1,"),
@@ -120,10 +121,11 @@ _REWRITES = [
         (r"\\varnothing|∅|^\\\{\s*\\\}$", r"\\emptyset "),
     ]
 ]
+_SPACE = re.compile(r"(?<!\\)\\[,;:! ]|~|[\u00a0\u2009\u202f]")
 _UNIT = re.compile(
     rf"({_CURRENCY}?{_PLAIN_NUMBER}(?:\s*\\times\s*10\^\{{?-?\d+\}}?)?"
     r"|-?\\[dtc]?frac\{\d+\}\{\d+\}|-?\d*\\sqrt\{\d+\}|-?\d*\\pi)"
-    rf"\s*(?:\^?\\circ\s*)?(?![\dxyzn]\b){_PROSE.pattern}[^\d=]*"
+    rf"\s*(?:\^?\\circ\s*)?(?![\dxyzn]\b)(?:{_PROSE.pattern})[^\d=]*"
     r"(?:[\^/][^\d=]*\{?-?\d\}?[^\d=]*)*"
 )
 _SYMBOL = (  # of a unit
@@ -333,8 +335,10 @@ def normalise(answer):
     >>> normalise("$1e3$ km"), normalise("√2/2"), normalise(r"\text{No solution}.")
     ('1 \\times 10^{3}', '\\sqrt{2}/2', '\\emptyset')
     """
-    answer = _in_one_script(answer).strip().strip("`").rstrip(".,;: ")
-    answer = re.sub(r"\\[()\[\]]|\\?\$", "", answer).strip()
+    answer = _SPACE.sub(" ", _in_one_script(answer)).strip("` \n").rstrip("\\.,;: \n")
+    answer = re.sub(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", r"\1\2", answer, flags=re.S)
+    answer = re.sub(r"\\?\$", "", answer).strip()
+    answer = re.sub(r"(?<=\d)\s*\^?\{?(?:\\text|\\mathrm)?\{?(?:st|nd|rd|th)\b\}*", "", answer)
     if spoken := _TEXT.fullmatch(answer):
         answer = spoken[1].strip()
     if time := _TIME.fullmatch(answer):
@@ -354,7 +358,7 @@ def normalise(answer):
 
 
 def _without_unit(answer):
-    spoken = re.sub(r"\\[,;:! ]|~", " ", _TEXT.sub(r" \1 ", answer)).strip()
+    spoken = _TEXT.sub(r" \1 ", answer).strip()
     unit = _UNIT.fullmatch(spoken) or _UNITS.fullmatch(spoken)
     return unit[1] if unit else answer
 

@@ -15,6 +15,7 @@ from random import Random
 
 import sympy
 from latex2sympy2_extended.latex2sympy2 import latex2sympy
+from sympy.core.function import AppliedUndef
 
 LEAST_DIGITS = 6  # significant ones, of a decimal that stands for what has none
 FLOAT_DIGITS = 15  # significant ones, beyond which a decimal is noise
@@ -50,9 +51,6 @@ _RELATIONS = {
 }
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 _NUMBER = re.compile(r"([-+]?)\s*(\d*)(?:\.(\d*))?")
-_NAME = re.compile(  # what an equation may call its right side
-    r"(?:\\?[A-Za-z]+(?:_(?:\w|\{\w+\}))?'*(?:\([^()]*\)|\{[^{}]*\})?|\\[ ,]|[\s+|*])+"
-)
 _MATRIX = re.compile(
     r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}", re.S
 )
@@ -122,11 +120,13 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Relation:
-    """Sides with a sign between each two, and whether the first is a mere name."""
+    """Sides with a sign between each two; of a chain of equations, the ends.
+
+    The first side of an equation may be None: words that cannot be read.
+    """
 
     signs: tuple
     sides: tuple
-    named: bool
 
 
 def same(gold, answer):
@@ -302,16 +302,13 @@ def _read(text):
 def _relation(signs, sides):
     if "in" in signs:
         return _read(sides[-1])
-    named = _NAME.fullmatch(sides[0]) is not None
-    read_sides = []
-    for place, side in enumerate(sides):
-        try:
-            read_sides.append(_read(side))
-        except NotRead:
-            if place or not named or signs[0] != "=":
-                raise
-            read_sides.append(None)
-    return Relation(tuple(signs), tuple(read_sides), named)
+    if set(signs) != {"="}:
+        return Relation(tuple(signs), tuple(map(_read, sides)))
+    try:
+        first = _read(sides[0])
+    except NotRead:  # a name in words
+        first = None
+    return Relation(("=",), (first, _read(sides[-1])))
 
 
 def _both_signs(text):
@@ -319,7 +316,7 @@ def _both_signs(text):
     tokens = _TOKEN.findall(text)
     variants = [text_of([signs.get(t, t) for t in tokens]) for signs in swap]
     first, second = (_read(variant) for variant in variants)
-    return first if _equal(first, second) else Collection((first, second), braces=True)
+    return first if _equal(first, second) else Collection((first, second))
 
 
 def _brackets(text):
@@ -450,7 +447,7 @@ def _equal(gold, answer):
     if pair == {Collection, Sequence}:
         return _equal_list_and_tuple(gold, answer)
     if Collection in pair and len(pair) == 2:
-        return _equal_collections(_collection(gold), _collection(answer))
+        return _equal_collections(gold, answer)
     if pair == {Based, Number}:
         return _equal_based_and_number(gold, answer)
     if pair == {Ratio, Number}:
@@ -466,23 +463,46 @@ def _unwrap(gold, answer):
         return gold, answer
     if isinstance(gold, Collection) and isinstance(answer, Collection):
         return gold, answer
-    return _right_side(gold), _right_side(answer)
+    if _is_equation(gold) and _is_name(gold.sides[0]):
+        gold = gold.sides[1]
+    if _is_equation(answer) and not _is_to_be_solved(answer.sides[0]):
+        answer = answer.sides[1]
+    return gold, answer
 
 
-def _right_side(item):
-    if isinstance(item, Relation) and set(item.signs) == {"="}:
-        sides = item.sides if not item.named else item.sides[1:]
-        last = sides[-1]
-        if all(_equal(last, side) for side in sides[:-1]):
-            return last
-    return item
+def _is_equation(item):
+    return isinstance(item, Relation) and item.signs == ("=",)
+
+
+def _is_name(side):
+    """Whether this is a variable, a function of something, or words."""
+    value = getattr(side, "value", None)
+    return side is None or isinstance(value, sympy.Symbol | AppliedUndef)
+
+
+def _is_to_be_solved(side):
+    """Whether an equation with this side asks for its only variable."""
+    value = getattr(side, "value", None)
+    return (
+        isinstance(value, sympy.Expr)
+        and not isinstance(value, sympy.Symbol | sympy.Abs | AppliedUndef)
+        and len(value.free_symbols) == 1
+    )
 
 
 def _collection(item):
-    return item if isinstance(item, Collection) else Collection((item,))
+    """Items of a list, both values of each plus-or-minus among them."""
+    if not isinstance(item, Collection):
+        return Collection((item,))
+    items = []
+    for part in item.items:
+        plain = isinstance(part, Collection) and not part.braces
+        items += part.items if plain else [part]
+    return Collection(tuple(items), item.braces)
 
 
 def _equal_collections(gold, answer):
+    gold, answer = _collection(gold), _collection(answer)
     golds, answers = list(gold.items), list(answer.items)
     if gold.braces or answer.braces:
         golds, answers = _distinct(golds), _distinct(answers)
@@ -503,7 +523,7 @@ def _equal_collections(gold, answer):
 
 def _names(items):
     """What the equations in a list are for; empty if it has other items."""
-    if not all(isinstance(i, Relation) and i.named and i.signs == ("=",) for i in items):
+    if not all(_is_equation(item) and _is_name(item.sides[0]) for item in items):
         return ()
     return tuple(str(item.sides[0]) for item in items)
 
@@ -604,7 +624,6 @@ def _equal_relations(gold, answer):
     if all(intervals):
         same_variable = _symbols(gold) == _symbols(answer)
         return same_variable and _equal_sequences(*intervals)
-    gold, answer = _ends(gold), _ends(answer)
     if len(gold.signs) > 1 or len(answer.signs) > 1:
         return gold.signs == answer.signs and all(map(_equal, gold.sides, answer.sides))
     if all(map(_equal, gold.sides, answer.sides)):
@@ -614,13 +633,6 @@ def _equal_relations(gold, answer):
 
 def _symbols(relation):
     return {s for side in relation.sides for s in side.value.free_symbols}
-
-
-def _ends(relation):
-    """A chain of equations as one."""
-    if set(relation.signs) != {"="}:
-        return relation
-    return Relation(("=",), (relation.sides[0], relation.sides[-1]), relation.named)
 
 
 def _proportional(gold, answer):
