@@ -5,6 +5,7 @@ Pure functions on text that cannot hang: what may is left to the workers.
 
 import re
 import unicodedata
+from collections import deque
 
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox)\s*\{([^{}]*)\}"
@@ -47,6 +48,12 @@ _THOUGHTS = re.compile(
 )
 _THOUGHTS_END = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.I)
 
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*")
+_BETWEEN = re.compile(  # two boxes that make a list
+    r"[\s$]*(?:[,;][\s$]*(?:and|or)?|and|or|\\text\{\s*(?:and|or)\s*\})[\s$]*"
+)
+
+_MOST_BOXES = 20  # that are looked at
 _LONGEST = 1000  # characters of an answer; some patterns take the square of that
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
@@ -246,42 +253,32 @@ def _without_thoughts(text):
 
 def _boxes(text):
     """Content of the last box that has any, and of those listed with it."""
-    found = []  # from the last to the first
-    end = len(text)
-    while (start := max(text.rfind(mark, 0, end) for mark in (r"\boxed", r"\fbox"))) >= 0:
-        content, length = _braced(text[start:].partition("x")[2].removeprefix("ed"))
-        if found:
-            length += text[start:].index("x") + 1
-            length += 2 * text[start:].startswith(r"\boxed")
-            between = text[start + length : previous]
-            if not content or not re.fullmatch(
-                r"[\s$]*(?:[,;][\s$]*(?:and|or)?|and|or|\\text\{\s*(?:and|or)\s*\})[\s$]*",
-                between,
-            ):
-                break
+    listed = []
+    following = len(text)
+    for mark in reversed(deque(_BOX.finditer(text), maxlen=_MOST_BOXES)):
+        content, end = _box(text, mark.end())
+        if listed and not (content and _BETWEEN.fullmatch(text, end, following)):
+            break
         if content:
-            found.append(content)
-            previous = start
-        end = start
-    return ", ".join(dict.fromkeys(reversed(found)))
+            listed.append(content)
+            following = mark.start()
+    return ", ".join(dict.fromkeys(reversed(listed)))
 
 
-def _braced(text):
-    """Content of the braces that a text begins with, closed or not, else a word; and
-    how long all of that is.
-    """
-    blank = len(text) - len(text.lstrip())
-    text = text.lstrip()
-    if not text.startswith("{"):
-        word = text.split()[0] if text else ""
-        return word, blank + len(word)
+def _box(text, start):
+    """Content of the braces, closed or not, or else the word at a position; its end."""
+    last = min(len(text), start + _LONGEST + 3)
+    if text[start : start + 1] != "{":
+        word = re.match(r"\S*", text[start:last])[0]
+        return word, start + len(word)
     depth = 0
-    for position, character in enumerate(text):
-        escaped = text[position - 1 : position] == "\\"
-        depth += 0 if escaped else (character == "{") - (character == "}")
+    for position in range(start, last):
+        escaped = text[position - 1] == "\\"
+        if not escaped:
+            depth += (text[position] == "{") - (text[position] == "}")
         if depth == 0:
-            return text[1:position].strip(), blank + position + 1
-    return text[1:].split("\n")[0].rstrip("$. "), len(text)
+            return text[start + 1 : position].strip(), position + 1
+    return text[start + 1 : last].split("\n")[0].rstrip("$. "), last
 
 
 def _phrase(text):
@@ -338,7 +335,9 @@ def normalise(answer):
     answer = _SPACE.sub(" ", _in_one_script(answer)).strip("` \n").rstrip("\\.,;: \n")
     answer = re.sub(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", r"\1\2", answer, flags=re.S)
     answer = re.sub(r"\\?\$", "", answer).strip()
-    answer = re.sub(r"(?<=\d)\s*\^?\{?(?:\\text|\\mathrm)?\{?(?:st|nd|rd|th)\b\}*", "", answer)
+    answer = re.sub(
+        r"(?<=\d)\s*\^?\{?(?:\\text|\\mathrm)?\{?(?:st|nd|rd|th)\b\}*", "", answer
+    )
     if spoken := _TEXT.fullmatch(answer):
         answer = spoken[1].strip()
     if time := _TIME.fullmatch(answer):
@@ -398,6 +397,11 @@ def same_words(gold, answer):
         )
         return chosen is not None and chosen[1].casefold() == choice[1].casefold()
     return False if _is_words(gold) or _is_words(answer) else None
+
+
+def has_words(text):
+    """Whether a normalised answer holds words, so that it is no formula."""
+    return _PROSE.search(_LATEX.sub(" words ", text)) is not None
 
 
 def _is_words(text):

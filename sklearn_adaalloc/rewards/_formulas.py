@@ -16,6 +16,7 @@ from random import Random
 import sympy
 from latex2sympy2_extended.latex2sympy2 import latex2sympy
 from sympy.core.function import AppliedUndef
+from sympy.functions.elementary.trigonometric import TrigonometricFunction
 
 LEAST_DIGITS = 6  # significant ones, of a decimal that stands for what has none
 FLOAT_DIGITS = 15  # significant ones, beyond which a decimal is noise
@@ -130,7 +131,7 @@ class Relation:
 
 
 def same(gold, answer):
-    """Whether two texts mean the same.
+    r"""Whether two texts mean the same.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def same(gold, answer):
     Examples
     --------
     >>> from sklearn_adaalloc.rewards._formulas import same
-    >>> same("0.5", r"\\frac12"), same("2", "2)"), same("2)", "2")
+    >>> same("0.5", r"\frac12"), same("2", "2)"), same("2)", "2")
     (True, False, None)
     """
     try:
@@ -180,7 +181,9 @@ def _tidy(text):
     text = re.sub(r"\\lbrace(?![A-Za-z])", r"\\{", text)
     text = re.sub(r"\\rbrace(?![A-Za-z])", r"\\}", text)
     text = re.sub(r"\\l?r?vert(?![A-Za-z])|\\mid(?![A-Za-z])", "|", text)
-    text = re.sub(r"\^\s*\{?\s*(?:\\circ|\\degree)\s*\}?|\\degree(?![A-Za-z])", "", text)
+    text = re.sub(
+        r"\^\s*\{?\s*(?:\\circ|\\degree)\s*\}?|\\degree(?![A-Za-z])", "", text
+    )
     text = re.sub(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+)(?![\d,])", _join, text)
     text = re.sub(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{?(\d+)\}?", _repeat, text)
     text = re.sub(r"(?<![\d.])\.(?=\d)", "0.", text)
@@ -287,7 +290,7 @@ def _read(text):
     sides, signs = _split(text, _RELATIONS)
     if signs:
         return _relation([_RELATIONS[sign] for sign in signs], sides)
-    if r"\pm" in text or r"\mp" in text:
+    if not text.startswith(r"\{") and (r"\pm" in text or r"\mp" in text):
         return _both_signs(text)
     for operations in ({r"\cup"}, {r"\cap"}, {r"\setminus", r"\backslash"}):
         parts, found = _split(text, operations)
@@ -307,6 +310,8 @@ def _relation(signs, sides):
     try:
         first = _read(sides[0])
     except NotRead:  # a name in words
+        first = None
+    if len(sides) > 2 and not _is_name(first):  # a computation
         first = None
     return Relation(("=",), (first, _read(sides[-1])))
 
@@ -475,17 +480,23 @@ def _is_equation(item):
 
 
 def _is_name(side):
-    """Whether this is a variable, a function of something, or words."""
+    """Whether this is a variable, a product of some, a function, or words."""
     value = getattr(side, "value", None)
-    return side is None or isinstance(value, sympy.Symbol | AppliedUndef)
+    if side is None or isinstance(value, sympy.Symbol | AppliedUndef):
+        return True
+    letters = sympy.Symbol | type(sympy.E) | type(sympy.I)
+    return isinstance(value, sympy.Mul) and all(  # a line AB
+        isinstance(factor, letters) for factor in value.args
+    )
 
 
 def _is_to_be_solved(side):
     """Whether an equation with this side asks for its only variable."""
     value = getattr(side, "value", None)
     return (
-        isinstance(value, sympy.Expr)
-        and not isinstance(value, sympy.Symbol | sympy.Abs | AppliedUndef)
+        not _is_name(side)
+        and isinstance(value, sympy.Expr)
+        and not isinstance(value, sympy.Abs | TrigonometricFunction)
         and len(value.free_symbols) == 1
     )
 
@@ -638,7 +649,9 @@ def _symbols(relation):
 def _proportional(gold, answer):
     """Whether two relations differ by a factor only."""
     sides = [*gold.sides, *answer.sides]
-    if not all(isinstance(s, Number) and isinstance(s.value, sympy.Expr) for s in sides):
+    if not all(
+        isinstance(s, Number) and isinstance(s.value, sympy.Expr) for s in sides
+    ):
         return False
     one, other = (r.sides[0].value - r.sides[1].value for r in (gold, answer))
     if one.free_symbols != other.free_symbols or not one.free_symbols:
@@ -667,7 +680,7 @@ def _equal_based_and_number(gold, answer):
 
 
 def _equal_ratios(gold, answer):
-    if gold.clock and answer.clock or len(gold.parts) != len(answer.parts):
+    if (gold.clock and answer.clock) or len(gold.parts) != len(answer.parts):
         return [p.value for p in gold.parts] == [p.value for p in answer.parts]
     (first, *others), (other_first, *answers) = (
         [part.value for part in ratio.parts] for ratio in (gold, answer)
@@ -728,8 +741,10 @@ def _same_value(gold, answer):
         return True
     if not (isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr)):
         return False
-    if gold.is_Rational and answer.is_Rational or gold.free_symbols != answer.free_symbols:
-        return _vanishes(gold - answer) if gold.free_symbols or answer.free_symbols else False
+    if gold.free_symbols != answer.free_symbols:
+        return _vanishes(gold - answer)
+    if gold.is_Rational and answer.is_Rational:
+        return False
     if not gold.free_symbols:
         return _close(gold.evalf(40), answer.evalf(40)) or (
             0 in (gold, answer) and _vanishes(gold - answer)
