@@ -22,7 +22,7 @@ _CURRENCY = "[€£¥₹₩₽₺₪฿]"
 # What stands at the end of a text without mark: numbers, times, ratios, and lists.
 _PERIOD = r"\s?[ap]\.?\s?m\b\.?"
 _ITEM = (
-    rf"(?:(?<![\w.)])[a-z]\s?=\s?)?(?:(?<![\w.)])-\s?)?(?<![\w.)]){_CURRENCY}?"
+    rf"(?:(?<![\w.)])[a-z]\s?=\s?)?(?:(?<![\w.)])-\s?)?(?<![\w.)^]){_CURRENCY}?(?<!\^\{{)"
     r"(?:\d[\d,]*)?\.?\d+(?:/\d+|(?::\d+)+)?"
     rf"(?:\s?\\?%|{_PERIOD}(?!\w))?"
 )
@@ -128,7 +128,7 @@ _REWRITES = [
         (r"\\varnothing|∅|^\\\{\s*\\\}$", r"\\emptyset "),
     ]
 ]
-_SPACE = re.compile(r"(?<!\\)\\[,;:! ]|~|[\u00a0\u2009\u202f]")
+_SPACE = re.compile(r"(?<!\\)\\[,;: ]|~|[\u00a0\u2009\u202f]")
 _UNIT = re.compile(
     rf"({_CURRENCY}?{_PLAIN_NUMBER}(?:\s*\\times\s*10\^\{{?-?\d+\}}?)?"
     r"|-?\\[dtc]?frac\{\d+\}\{\d+\}|-?\d*\\sqrt\{\d+\}|-?\d*\\pi)"
@@ -140,7 +140,7 @@ _SYMBOL = (  # of a unit
     r"|mol|[mk]?[VA]|°?[CFK]|ft|in|mi|yd|lbs?|oz)"
 )
 _UNITS = re.compile(
-    rf"({_PLAIN_NUMBER})(?:\s+{_SYMBOL}|\s*\^?\\circ\s*[CFK]|\s*{_SYMBOL}(?=\s*[\^/*·]))"
+    rf"({_PLAIN_NUMBER})(?:\s+{_SYMBOL}|\s*(?:\^?\\circ|[°º])\s*[CFK]|\s*{_SYMBOL}(?=\s*[\^/*·]))"
     rf"(?:\s*\^\{{?-?\d\}}?)?"
     rf"(?:\s*(?:[/*·]|\\cdot|\s)\s*{_SYMBOL}(?:\s*\^\{{?-?\d\}}?)?)*"
 )
@@ -296,6 +296,8 @@ def _formula(text, first):
     text = text.strip().rstrip(".").strip("`")
     words = _PROSE.findall(_LATEX.sub("", _MATH.sub("", text)))
     whole = _MATH.fullmatch(text)
+    if _without_unit(text) != text or re.fullmatch(r"[!-~]+", text):
+        return text
     if whole or not words or (len(words) <= 4 and not re.search(r"[\d$\\]", text)):
         return text
     found = [
@@ -332,7 +334,8 @@ def normalise(answer):
     >>> normalise("$1e3$ km"), normalise("√2/2"), normalise(r"\text{No solution}.")
     ('1 \\times 10^{3}', '\\sqrt{2}/2', '\\emptyset')
     """
-    answer = _SPACE.sub(" ", _in_one_script(answer)).strip("` \n").rstrip("\\.,;: \n")
+    answer = re.sub(r"(?<!\\)\\!", "", _in_one_script(answer))
+    answer = _SPACE.sub(" ", answer).strip("` \n").rstrip("\\.,;: \n")
     answer = re.sub(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", r"\1\2", answer, flags=re.S)
     answer = re.sub(r"\\?\$", "", answer).strip()
     answer = re.sub(
@@ -358,8 +361,16 @@ def normalise(answer):
 
 def _without_unit(answer):
     spoken = _TEXT.sub(r" \1 ", answer).strip()
-    unit = _UNIT.fullmatch(spoken) or _UNITS.fullmatch(spoken)
-    return unit[1] if unit else answer
+    if unit := _UNITS.fullmatch(spoken):
+        return unit[1]
+    unit = _UNIT.fullmatch(spoken)
+    if unit is None:
+        return answer
+    joined = not spoken[unit.end(1)].isspace()
+    words = _PROSE.findall(spoken, unit.end(1))
+    # Letters that are neither a word nor a known unit are variables.
+    is_unit = len(max(words, key=len)) > 2 + joined or re.fullmatch(_SYMBOL, words[0])
+    return unit[1] if is_unit else answer
 
 
 def _ungrouped(match):
