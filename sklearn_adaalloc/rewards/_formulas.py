@@ -212,8 +212,7 @@ def _repeat(match):
 def _complete(text):
     r"""Write braces around the arguments of \frac, \sqrt and \binom."""
     tokens = _TOKEN.findall(text)
-    written, _ = _arguments(tokens, 0, len(tokens))
-    return written
+    return _arguments(tokens, 0, len(tokens))
 
 
 def _arguments(tokens, start, end):
@@ -233,21 +232,18 @@ def _arguments(tokens, start, end):
             while position < end and tokens[position].isspace():
                 position += 1
             if position >= end:
-                raise NotRead(text_of(tokens))
+                raise NotRead(_text(tokens))
             closing = position
             inner = position, position + 1
             if tokens[position] in ("{", "("):
                 closing = _closing(tokens, position, end)
                 inner = position + 1, closing
-            elif tokens[position] in (r"\frac", r"\sqrt", r"\binom"):
-                inner = position, end
-                closing = end
-            written.append("{" + _arguments(tokens, *inner)[0] + "}")
+            written.append("{" + _arguments(tokens, *inner) + "}")
             position = closing + 1
-    return text_of(written), position
+    return _text(written)
 
 
-def text_of(tokens):
+def _text(tokens):
     """Text of tokens."""
     return "".join(tokens)
 
@@ -259,7 +255,7 @@ def _closing(tokens, opening, end):
         depth += (tokens[position] in _OPENING) - (tokens[position] in _CLOSING)
         if depth == 0:
             return position
-    raise NotRead(text_of(tokens))
+    raise NotRead(_text(tokens))
 
 
 def _split(text, separators):
@@ -277,7 +273,7 @@ def _split(text, separators):
             parts[-1].append(token)
     if depth:
         raise NotRead(text)
-    return [text_of(part).strip() for part in parts], found
+    return [_text(part).strip() for part in parts], found
 
 
 def _read(text):
@@ -319,7 +315,7 @@ def _relation(signs, sides):
 def _both_signs(text):
     swap = {r"\pm": "+", r"\mp": "-"}, {r"\pm": "-", r"\mp": "+"}
     tokens = _TOKEN.findall(text)
-    variants = [text_of([signs.get(t, t) for t in tokens]) for signs in swap]
+    variants = [_text([signs.get(t, t) for t in tokens]) for signs in swap]
     first, second = (_read(variant) for variant in variants)
     return first if _equal(first, second) else Collection((first, second))
 
@@ -332,7 +328,7 @@ def _brackets(text):
         return None
     if _closing(tokens, 0, len(tokens)) < len(tokens) - 1:
         return None
-    content = text_of(tokens[1:-1])
+    content = _text(tokens[1:-1])
     if opening == r"\{":
         condition = _split(content, {":", "|"})[0]
         if len(condition) == 2:

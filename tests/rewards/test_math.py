@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, clone
 import sklearn_adaalloc
 from sklearn_adaalloc import collect_rewards
 from sklearn_adaalloc.rewards import MathVerifier, _workers
+from sklearn_adaalloc.sampling import TokenUsage
 
 pytest.importorskip("math_verify", reason="the extra 'verify' is not installed")
 
@@ -177,8 +178,8 @@ def test_a_reply_without_verdict_counts_as_no_with_a_warning():
 # Workers
 
 
-def test_a_pair_that_hangs_is_cut_off_and_the_others_are_graded():
-    verifier = MathVerifier(REFERENCES, timeout=1, n_jobs=1)
+def test_numbers_too_long_to_write_are_wrong_and_the_others_are_graded():
+    verifier = MathVerifier(REFERENCES, timeout=3, n_jobs=1)
     start = time.perf_counter()
     answers = ["12.50", HANGS, "12.500", r"\boxed{10^{10^{10}}!}", "12.51"]
     rewards = verifier(["half of 25"], [answers])[0]
@@ -205,7 +206,7 @@ from sklearn_adaalloc.rewards import MathVerifier
 verifier = MathVerifier({{"q": "1"}}, timeout=2, n_jobs=1)
 verifier(["q"], [["2"]])
 print(verifier._pool._idle.queue[0]._process.pid, flush=True)
-verifier(["q"], [[{HANGS!r}]])
+verifier(["q"], [[{SLOW!r}]])
 """
     with subprocess.Popen(
         [sys.executable, "-c", script],
@@ -322,14 +323,14 @@ def test_two_functions_on_a_line_are_told_apart():
 )
 def test_a_function_that_cannot_be_told_from_others_has_no_settings(references):
     with pytest.raises(
-        ValueError, match="cannot be told from others .* Give a mapping"
+        ValueError, match=r"cannot be told from others .* Give a mapping"
     ):
         _ = MathVerifier(references).settings
 
 
 def test_a_judge_without_settings_cannot_be_told_from_others():
     verifier = MathVerifier(REFERENCES, judge=Unnamed())
-    with pytest.raises(ValueError, match="judge=Unnamed has no settings.* dict"):
+    with pytest.raises(ValueError, match=r"judge=Unnamed has no settings\..* dict"):
         _ = verifier.settings
 
 
@@ -338,7 +339,9 @@ def test_corrected_references_grade_stored_answers_anew(tmp_path):
         settings = {"sampler": "fixed"}
 
         def sample(self, prompts, budgets, **_):
-            return [["5"] * int(budget) for budget in budgets]
+            answers = [["5"] * int(budget) for budget in budgets]
+            tokens = [np.ones(int(budget), dtype=int) for budget in budgets]
+            return answers, TokenUsage(np.ones(len(prompts), dtype=int), tokens)
 
     grades = [
         collect_rewards(
@@ -360,7 +363,7 @@ def test_corrected_references_grade_stored_answers_anew(tmp_path):
 def test_what_takes_too_long_is_unknown_and_the_others_are_graded():
     answers = ["12.50", SLOW, "12.51"]
     verifier = MathVerifier(REFERENCES, timeout=2, n_jobs=1)
-    with pytest.warns(UserWarning, match="1 of 3 answers could not be graded.*'25/2'"):
+    with pytest.warns(UserWarning, match=r"1 of 3 answers could not .*'25/2'"):
         rewards = verifier(["half of 25"], [answers])[0]
     np.testing.assert_array_equal(rewards, [1, np.nan, 0])
 
