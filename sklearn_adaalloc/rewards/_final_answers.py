@@ -4,8 +4,9 @@ Pure functions on text that cannot hang: what may is left to the workers.
 """
 
 import re
-import unicodedata
 from collections import deque
+
+from sklearn_adaalloc.rewards._scripts import in_one_script
 
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox)\s*\{([^{}]*)\}"
@@ -55,31 +56,6 @@ _BETWEEN = re.compile(  # two boxes that make a list
 
 _MOST_BOXES = 20  # that are looked at
 _LONGEST = 1000  # characters of an answer; some patterns take the square of that
-
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_PUNCTUATION = str.maketrans(
-    {
-        "、": ",",
-        "，": ",",
-        "،": ",",
-        "؛": ";",
-        "。": ". ",
-        "٫": ".",
-        "٬": ",",
-        "٪": "%",
-        "−": "-",
-        "–": "-",
-        "‐": "-",
-        "‑": "-",
-        "’": "'",
-        "\u200b": "",
-        "\u200e": "",
-        "\u200f": "",
-        "\ufeff": "",
-    }
-    | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
-)
 
 # One after the other; each is a pattern and what it becomes.
 _REWRITES = [
@@ -176,7 +152,7 @@ def final_answer(text):
     >>> final_answer(r"So x = 3, and \boxed{\frac{1}{2}}."), final_answer("It is 7.")
     ('\\frac{1}{2}', '7')
     """
-    text = _without_thoughts(_in_one_script(text))
+    text = _without_thoughts(in_one_script(text))
     if boxed := _boxes(text):
         answer = boxed
     elif marked := re.search(r"####[ \t]*([^\n#]+?)\s*\Z", text[-_LONGEST:]):
@@ -213,34 +189,7 @@ def reference_answer(text):
     marked = r"\boxed" in text or r"\fbox" in text or "####" in text
     words = len(_PROSE.findall(text))
     is_solution = marked or _INTRODUCTION.search(text) or words > 6
-    return final_answer(text) if is_solution else _in_one_script(text).strip()
-
-
-def _in_one_script(text):
-    """Digits, digits above and below, fractions and punctuation as in English."""
-    if text.isascii():
-        return text
-    text = text.translate(_PUNCTUATION)
-    text = "".join(_digit(character) for character in text)
-    text = re.sub(
-        "[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+",
-        lambda m: f"^{{{m[0].translate(_SUPERSCRIPTS)}}}",
-        text,
-    )
-    return re.sub("[₀-₉]+", lambda m: f"_{{{m[0].translate(_SUBSCRIPTS)}}}", text)
-
-
-def _digit(character):
-    if character.isascii():
-        return character
-    value = unicodedata.decimal(character, None)
-    if value is not None:
-        return str(value)
-    form = unicodedata.decomposition(character)
-    if form.startswith("<fraction>"):
-        top, _, bottom = unicodedata.normalize("NFKD", character).partition("\u2044")
-        return rf"\frac{{{top}}}{{{bottom}}}" if bottom else character
-    return character
+    return final_answer(text) if is_solution else in_one_script(text).strip()
 
 
 def _without_thoughts(text):
@@ -334,7 +283,7 @@ def normalise(answer):
     >>> normalise("$1e3$ km"), normalise("√2/2"), normalise(r"\text{No solution}.")
     ('1 \\times 10^{3}', '\\sqrt{2}/2', '\\emptyset')
     """
-    answer = re.sub(r"(?<!\\)\\!", "", _in_one_script(answer))
+    answer = re.sub(r"(?<!\\)\\!", "", in_one_script(answer))
     answer = _SPACE.sub(" ", answer).strip("` \n").rstrip("\\.,;: \n")
     answer = re.sub(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", r"\1\2", answer, flags=re.S)
     answer = re.sub(r"\\?\$", "", answer).strip()

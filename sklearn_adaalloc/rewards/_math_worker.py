@@ -1,7 +1,7 @@
 """Runs in a worker process: compare formulas, one pair a line.
 
-This file is a script and imports nothing of the package but the file beside it, by its
-path. Each line of standard input is JSON, ``[gold, answer, seconds]``; each line of
+This file is a script and imports nothing of the package but the folder _formulas. Each
+line of standard input is JSON, ``[gold, answer, seconds]``; each line of
 output is "true", "false" or, where the reference cannot be read, "null".
 """
 
@@ -9,14 +9,15 @@ import json
 import logging
 import signal
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 if __name__ == "__main__":
     del sys.path[0]  # the folder of this script
 
 MEMORY = 2**32  # bytes
-FORMULAS = Path(__file__).with_name("_formulas.py")
+HERE = Path(__file__).parent
+PACKAGES = {"sklearn_adaalloc": HERE.parent, "sklearn_adaalloc.rewards": HERE}
 
 
 def main():
@@ -35,12 +36,14 @@ def main():
 
 
 def load_same():
-    """Function that compares; see _formulas.py."""
-    spec = spec_from_file_location("adaalloc_formulas", FORMULAS)
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module.same
+    """Function that compares, loaded without what the packages around it import."""
+    for name, folder in PACKAGES.items():
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules.setdefault(name, package)
+    from sklearn_adaalloc.rewards._formulas import same
+
+    return same
 
 
 def compare(same, gold, answer):
