@@ -1,13 +1,17 @@
 """Rewards for answers that end with a number or formula."""
 
+import hashlib
+import inspect
 import json
 import os
 import re
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
@@ -18,6 +22,7 @@ from sklearn_adaalloc._queries import check_answers
 from sklearn_adaalloc.rewards._answers import look_up, spread
 from sklearn_adaalloc.rewards._final_answers import (
     final_answer,
+    has_words,
     normalise,
     reference_answer,
     same_words,
@@ -37,6 +42,7 @@ Second answer: {answer}
 
 Is the second answer right? Reply with one word, YES or NO.
 """
+RULES = 2  # counts the changes after which an answer may get another grade
 _LONGEST = 1000  # characters of a text in the prompt
 _LOCK = Lock()
 
@@ -45,15 +51,24 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
     r"""Grade answers by the formula at their end: 1 if it equals the reference, else 0.
 
     Two stages, as in the paper. First, what the answer ends with (``\boxed``, "the
-    answer is", else the last formula or number) is compared with the reference by
-    `math-verify <https://github.com/huggingface/Math-Verify>`_: 12.5 equals 25/2, x=2
+    answer is", else the last formula, number or list; thoughts between ``<think>`` and
+    ``</think>`` do not count) is compared with the reference: 12.5 equals 25/2, x=2
     equals 2, -0.5 equals -1/2, 11.00 equals 11; units are ignored. Then, with a
-    `judge`, a language model is asked about what the first stage rejects.
+    `judge`, a language model is asked about what the first stage does not accept.
 
-    Formulas may take for ever to compare, so this is done in worker processes, each
-    killed and started again when a pair takes longer than `timeout`; the answer then
-    counts as rejected. Workers stay for the next call and end with this object.
-    Distinct pairs are compared once.
+    Formulas are read whole, by the parser of
+    `math-verify <https://github.com/huggingface/Math-Verify>`_, never by a number in
+    them. Numbers are exact. A decimal of six significant digits or more stands for a
+    value that it is when that is rounded or cut off: 0.333333 equals 1/3, 0.333 does
+    not. Points, vectors and intervals have an order; sets and plain lists have none,
+    and all of a list counts.
+
+    An answer that cannot be read is wrong. Where the answer may be right all the same,
+    its reward is NaN, with a warning that counts these: the reference cannot be read,
+    or the comparison takes longer than `timeout` or breaks down. Comparisons are done
+    in worker processes, each killed and started again when a pair takes too long.
+    Workers stay for the next call and end with this object. Distinct pairs are compared
+    once.
 
     Parameters
     ----------
@@ -62,7 +77,7 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         chat is ``json.dumps(chat, sort_keys=True)``. A reference may be a whole
         solution, of which the final answer counts.
     judge : sampler, default=None
-        Asked about what the first stage rejects; see
+        Asked about what the first stage does not accept; see
         :class:`~sklearn_adaalloc.sampling.TransformersSampler`. It sees the query and
         the two final answers, and the first YES or NO in its reply counts. None for no
         second stage.
@@ -113,7 +128,8 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         Returns
         -------
         rewards : list of n_queries ndarrays of shape (n_answers,)
-            1.0 for a right answer, 0.0 for a wrong one.
+            1.0 for a right answer, 0.0 for a wrong one, NaN for one that could not be
+            graded.
 
         Raises
         ------
@@ -134,15 +150,31 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         rewards = spread(right, cases)
         if self.judge is not None:
             self._ask_judge(queries, golds, answers, rewards)
+        _warn_ungraded(rewards, golds, self.timeout)
         return rewards
 
     @property
     def settings(self):
-        """All that a grade depends on beside query, reference and answer; a dict."""
-        judge = None if self.judge is None else self._judge()
+        """All that a grade depends on beside query and answer, as a dict.
+
+        References count by their content, a function of a query by its source text.
+        """
+        judge = None
+        if self.judge is not None:
+            asked = self._judge()
+            judge = getattr(asked, "settings", None)
+            if judge is None:
+                raise ValueError(
+                    f"judge={type(asked).__name__} has no settings, so that grades of "
+                    "different judges could not be told apart. Give it an attribute "
+                    "settings, a dict of what its replies depend on (model, "
+                    "temperature, seed, ...)."
+                )
         return {
             "reward": type(self).__name__,
-            "judge": getattr(judge, "settings", judge and type(judge).__name__),
+            "rules": RULES,
+            "references": _identity(self.references),
+            "judge": judge,
             "timeout": float(self.timeout),
         }
 
@@ -165,14 +197,13 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         return golds
 
     def _compare(self, pairs):
-        """First stage: whether each pair of normalised answers is equal."""
+        """First stage: grade of each pair of normalised answers."""
         right = {pair: same_words(*pair) for pair in pairs}
         open_pairs = [pair for pair in pairs if right[pair] is None]
         if open_pairs:
             lines = [json.dumps([*pair, self.timeout]) for pair in open_pairs]
             replies = self._workers().ask(lines, self.timeout)
-            equal = [reply == "true" for reply in replies]
-            right.update(zip(open_pairs, equal, strict=True))
+            right.update(zip(open_pairs, map(_grade, open_pairs, replies), strict=True))
         return right
 
     def _workers(self):
@@ -187,11 +218,11 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
             return self._pool
 
     def _ask_judge(self, queries, golds, answers, rewards):
-        """Second stage: turn rewards that the judge overrules to 1, in place."""
+        """Second stage: put in the judge's verdicts on what is not 1, in place."""
         rejected = [
             (row, column)
             for row, reward in enumerate(rewards)
-            for column in (reward == 0).nonzero()[0]
+            for column in (reward != 1).nonzero()[0]
             if answers[row][column].strip()
         ]
         prompts = [
@@ -211,14 +242,16 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         if unclear:
             warnings.warn(
                 f"judge={type(self.judge).__name__} replied neither YES nor NO to "
-                f"{unclear} of {len(distinct)} questions, which count as NO. Use a "
-                "model that follows instructions, or give it more max_new_tokens.",
+                f"{unclear} of {len(distinct)} questions, which count as NO where the "
+                "answer could be compared. Use a model that follows instructions, or "
+                "give it more max_new_tokens.",
                 UserWarning,
                 stacklevel=3,
             )
         accepted = dict(zip(distinct, verdicts, strict=True))
         for (row, column), prompt in zip(rejected, prompts, strict=True):
-            rewards[row][column] = float(accepted[prompt][:1] == ["YES"])
+            if accepted[prompt]:
+                rewards[row][column] = float(accepted[prompt][0] == "YES")
 
     def _judge(self):
         """The judge at its temperature."""
@@ -228,6 +261,60 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         if "temperature" not in self.judge.get_params(deep=False):
             return self.judge
         return clone(self.judge).set_params(temperature=self.judge_temperature)
+
+
+def _grade(pair, reply):
+    """Grade by a worker's reply, which is None if it was killed."""
+    if reply == "null" and has_words(pair[0]):
+        return 0.0  # such references are compared as words
+    return {"true": 1.0, "false": 0.0}.get(reply, np.nan)
+
+
+def _warn_ungraded(rewards, golds, timeout):
+    """Say how many answers have no grade."""
+    missing = [int(np.isnan(reward).sum()) for reward in rewards]
+    if not any(missing):
+        return
+    examples = [gold for gold, number in zip(golds, missing, strict=True) if number]
+    warnings.warn(
+        f"{sum(missing)} of {sum(map(len, rewards))} answers could not be graded, and "
+        "their rewards are NaN: the reference cannot be read, or the comparison took "
+        f"longer than timeout={timeout} seconds or broke down. The first such "
+        f"reference is {_shorten(examples[0])!r}. Write it as a number, a formula in "
+        "LaTeX or words, raise timeout, or give a judge.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _identity(references):
+    """What tells references from others: a digest of a mapping or of a function."""
+    if isinstance(references, Mapping):
+        content = sorted((str(key), str(value)) for key, value in references.items())
+        return _digest(json.dumps(content))
+    try:
+        if not inspect.isfunction(references) or references.__closure__:
+            raise TypeError("its source text does not tell all")
+        content = [references.__qualname__, inspect.getsource(references)]
+        content += [repr(references.__defaults__), repr(references.__kwdefaults__)]
+        # Two lambdas on a line differ in this only.
+        content += [references.__code__.co_code.hex(), str(_constants(references))]
+    except (OSError, TypeError) as error:
+        raise ValueError(
+            f"references={references!r} cannot be told from others ({error}), so "
+            "grades by it cannot be stored. Give a mapping from query to right answer."
+        ) from None
+    return _digest(json.dumps(content))
+
+
+def _constants(function):
+    """Constants and names in the code of a function."""
+    code = function.__code__
+    return [c for c in code.co_consts if not inspect.iscode(c)], code.co_names
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _final_or_whole(answer):

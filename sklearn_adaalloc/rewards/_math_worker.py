@@ -1,39 +1,61 @@
-"""Runs in a worker process: compare formulas by math-verify, one pair a line.
+"""Runs in a worker process: compare formulas, one pair a line.
 
-This file is a script and imports nothing of the package. Each line of standard input is
-JSON, ``[gold, answer, seconds]``; each line of output is "true" or "false".
+This file is a script and imports nothing of the package but the folder _formulas. Each
+line of standard input is JSON, ``[gold, answer, seconds]``; each line of
+output is "true", "false" or, where the reference cannot be read, "null".
 """
 
 import json
 import logging
 import signal
 import sys
+from pathlib import Path
+from types import ModuleType
 
 if __name__ == "__main__":
     del sys.path[0]  # the folder of this script
 
 MEMORY = 2**32  # bytes
+HERE = Path(__file__).parent
+PACKAGES = {"sklearn_adaalloc": HERE.parent, "sklearn_adaalloc.rewards": HERE}
 
 
 def main():
-    from math_verify import parse, verify
-
-    logging.disable(logging.CRITICAL)  # what cannot be parsed is no event
-    limit_memory()
     replies = sys.stdout
     sys.stdout = sys.stderr
+    logging.disable(logging.CRITICAL)  # what cannot be read is no event
+    same = load_same()
+    limit_memory()
     print("ready", file=replies, flush=True)
     for line in sys.stdin:
-        *formulas, seconds = json.loads(line)
+        gold, answer, seconds = json.loads(line)
         end_after(2 * seconds)  # should the parent be gone
-        try:
-            # math-verify's own time limits are off: they cannot interrupt C code.
-            gold, answer = (parse(f"${f}$", parsing_timeout=None) for f in formulas)
-            right = verify(gold, answer, timeout_seconds=None)
-        except (Exception, RecursionError):
-            right = False
+        verdict = compare(same, gold, answer)
         end_after(0)
-        print(json.dumps(bool(right)), file=replies, flush=True)
+        print(json.dumps(verdict), file=replies, flush=True)
+
+
+def load_same():
+    """Function that compares, loaded without what the packages around it import."""
+    for name, folder in PACKAGES.items():
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules.setdefault(name, package)
+    from sklearn_adaalloc.rewards._formulas import same
+
+    return same
+
+
+def compare(same, gold, answer):
+    """What `same` says; where the answer breaks it, the answer is wrong."""
+    try:
+        return same(gold, answer)
+    except (Exception, RecursionError):
+        pass
+    try:
+        return False if same(gold, gold) else None
+    except (Exception, RecursionError):
+        return None
 
 
 def end_after(seconds):

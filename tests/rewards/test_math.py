@@ -14,12 +14,15 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 
 import sklearn_adaalloc
+from sklearn_adaalloc import collect_rewards
 from sklearn_adaalloc.rewards import MathVerifier, _workers
+from sklearn_adaalloc.sampling import TokenUsage
 
 pytest.importorskip("math_verify", reason="the extra 'verify' is not installed")
 
 REFERENCES = {"half of 25": "25/2", "3 - 4": "-1", "a day": "Monday"}
 HANGS = r"\boxed{9^{9^{9^{9}}}}"
+SLOW = r"\boxed{\sum_{k=1}^{1000000} \frac{1}{k^k}}"
 
 
 class Judge(BaseEstimator):
@@ -115,6 +118,13 @@ class Plain:
         return [["YES"] for _ in prompts]
 
 
+class Unnamed:
+    """A sampler without settings."""
+
+    def sample(self, prompts, budgets):
+        return [["NO"] for _ in prompts]
+
+
 class Cold(BaseEstimator, Plain):
     """A sampler whose parameters do not include a temperature."""
 
@@ -168,8 +178,8 @@ def test_a_reply_without_verdict_counts_as_no_with_a_warning():
 # Workers
 
 
-def test_a_pair_that_hangs_is_cut_off_and_the_others_are_graded():
-    verifier = MathVerifier(REFERENCES, timeout=1, n_jobs=1)
+def test_numbers_too_long_to_write_are_wrong_and_the_others_are_graded():
+    verifier = MathVerifier(REFERENCES, timeout=3, n_jobs=1)
     start = time.perf_counter()
     answers = ["12.50", HANGS, "12.500", r"\boxed{10^{10^{10}}!}", "12.51"]
     rewards = verifier(["half of 25"], [answers])[0]
@@ -196,7 +206,7 @@ from sklearn_adaalloc.rewards import MathVerifier
 verifier = MathVerifier({{"q": "1"}}, timeout=2, n_jobs=1)
 verifier(["q"], [["2"]])
 print(verifier._pool._idle.queue[0]._process.pid, flush=True)
-verifier(["q"], [[{HANGS!r}]])
+verifier(["q"], [[{SLOW!r}]])
 """
     with subprocess.Popen(
         [sys.executable, "-c", script],
@@ -251,17 +261,139 @@ def test_what_is_decided_by_letters_starts_no_worker():
     assert not hasattr(verifier, "_pool")
 
 
-# Settings and errors
+# Settings
 
 
 def test_settings_hold_what_a_grade_depends_on():
     verifier = MathVerifier(REFERENCES, judge=Judge(), timeout=3, n_jobs=2)
-    assert verifier.settings == {
+    settings = verifier.settings
+    assert len(settings.pop("references")) == 64
+    assert settings == {
         "reward": "MathVerifier",
+        "rules": 2,
         "judge": {"sampler": "Judge", "temperature": 0.1},
         "timeout": 3.0,
     }
     assert MathVerifier(REFERENCES).settings["judge"] is None
+
+
+def test_equal_references_have_equal_settings_in_any_order():
+    backwards = dict(reversed(REFERENCES.items()))
+    assert MathVerifier(REFERENCES).settings == MathVerifier(backwards).settings
+
+
+def first_word(query):
+    return query.split()[0]
+
+
+def last_word(query, separator=None):
+    return query.split(separator)[-1]
+
+
+def comma_last_word(query, separator=","):
+    return query.split(separator)[-1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**REFERENCES, "3 - 4": "1"},
+        {**REFERENCES, "5 - 4": "1"},
+        {"half of 25": "25/2", "3 - 4": "Monday", "a day": "-1"},
+        first_word,
+        last_word,
+        comma_last_word,
+        lambda query: query.upper(),
+    ],
+)
+def test_other_references_have_other_settings(other):
+    known = [REFERENCES, first_word, last_word, comma_last_word]
+    settings = [MathVerifier(each).settings for each in known if each is not other]
+    assert MathVerifier(other).settings not in settings
+
+
+def test_two_functions_on_a_line_are_told_apart():
+    pair = [lambda query: "1", lambda query: "2"]
+    one, other = (MathVerifier(function).settings for function in pair)
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    "references", [len, (lambda gold: lambda query: gold)("1")], ids=["C", "closure"]
+)
+def test_a_function_that_cannot_be_told_from_others_has_no_settings(references):
+    with pytest.raises(
+        ValueError, match=r"cannot be told from others .* Give a mapping"
+    ):
+        _ = MathVerifier(references).settings
+
+
+def test_a_judge_without_settings_cannot_be_told_from_others():
+    verifier = MathVerifier(REFERENCES, judge=Unnamed())
+    with pytest.raises(
+        ValueError, match="judge=Unnamed has no settings, so that grades"
+    ):
+        _ = verifier.settings
+
+
+def test_corrected_references_grade_stored_answers_anew(tmp_path):
+    class Sampler:
+        settings = {"sampler": "fixed"}
+
+        def sample(self, prompts, budgets, **_):
+            answers = [["5"] * int(budget) for budget in budgets]
+            tokens = [np.ones(int(budget), dtype=int) for budget in budgets]
+            return answers, TokenUsage(np.ones(len(prompts), dtype=int), tokens)
+
+    grades = [
+        collect_rewards(
+            ["2 + 3"],
+            Sampler(),
+            MathVerifier({"2 + 3": gold}, n_jobs=1),
+            1,
+            store=tmp_path / "store.sqlite",
+            progress=False,
+        )[0, 0]
+        for gold in ("6", "5")
+    ]
+    assert grades == [0, 1]
+
+
+# What cannot be graded
+
+
+def test_what_takes_too_long_is_unknown_and_the_others_are_graded():
+    answers = ["12.50", SLOW, "12.51"]
+    verifier = MathVerifier(REFERENCES, timeout=2, n_jobs=1)
+    with pytest.warns(UserWarning, match=r"1 of 3 answers could not .*'25/2'"):
+        rewards = verifier(["half of 25"], [answers])[0]
+    np.testing.assert_array_equal(rewards, [1, np.nan, 0])
+
+
+def test_under_a_reference_that_cannot_be_read_only_equal_texts_have_a_grade():
+    broken = r"\frac{1}{2)}"
+    verifier = MathVerifier({"q": broken}, n_jobs=1)
+    with pytest.warns(UserWarning, match="2 of 3 answers could not be graded"):
+        rewards = verifier(["q"], [["1/2", broken, "3"]])[0]
+    np.testing.assert_array_equal(rewards, [np.nan, 1, np.nan])
+
+
+@pytest.mark.parametrize("gold", ["June 20", "2 apples and 3 pears", "Room 12 B"])
+def test_a_reference_in_words_is_compared_as_words(gold):
+    verifier = MathVerifier({"q": gold}, n_jobs=1)
+    assert verifier(["q"], [["20", "3", "July 21", gold.upper()]])[0][:3].sum() == 0
+    assert verifier(["q"], [[rf"\boxed{{{gold}}}"]])[0].tolist() == [1]
+
+
+@pytest.mark.parametrize(("reply", "reward"), [("YES", 1), ("NO", 0), ("well", np.nan)])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_judge_decides_about_what_is_unknown(reply, reward):
+    judge = Judge("0.5", [], reply=reply)
+    verifier = MathVerifier({"q": r"\frac{1}{2)}"}, judge=judge, n_jobs=1)
+    np.testing.assert_array_equal(verifier(["q"], [["0.5"]])[0], [reward])
+
+
+# Errors
 
 
 @pytest.mark.parametrize(

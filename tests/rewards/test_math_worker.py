@@ -35,17 +35,22 @@ def test_ready_then_one_verdict_a_line(replies):
     assert replies(*lines) == ["ready", "true", "true", "false"]
 
 
-def test_what_is_no_formula_is_wrong_and_the_next_line_is_answered(replies):
-    lines = [["\\frac{1}{", "}{", 5], ["", "", 5], ["7", "7", 5]]
-    assert replies(*lines) == ["ready", "false", "false", "true"]
+def test_an_answer_that_is_no_formula_is_wrong_and_a_reference_unknown(replies):
+    lines = [["1", "}{", 5], ["\\frac{1}{", "1", 5], ["", "", 5], ["7", "7", 5]]
+    assert replies(*lines) == ["ready", "false", "null", "null", "true"]
 
 
-def test_what_the_library_raises_or_prints_is_no_reply(replies, monkeypatch):
-    import math_verify
-
-    def parse(formula, **_):
+@pytest.mark.parametrize(
+    ("breaks_it", "verdict"), [("answer", "false"), ("gold", "null")]
+)
+def test_what_the_library_raises_or_prints_is_no_reply(
+    replies, monkeypatch, breaks_it, verdict
+):
+    def same(*texts):
         print("news")
-        raise RecursionError
+        if breaks_it in texts:
+            raise RecursionError
+        return True
 
-    monkeypatch.setattr(math_verify, "parse", parse)
-    assert replies(["1", "1", 5]) == ["ready", "false"]
+    monkeypatch.setattr(_math_worker, "load_same", lambda: same)
+    assert replies(["gold", "answer", 5]) == ["ready", verdict]

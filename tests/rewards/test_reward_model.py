@@ -223,6 +223,30 @@ def test_settings_hold_what_a_score_depends_on(make_classifier):
 
 
 @pytest.mark.parametrize(
+    "parameters", [{"chat_template": False}, {"max_length": 20}, {"dtype": "bfloat16"}]
+)
+def test_each_parameter_that_moves_scores_is_in_the_settings(
+    make_classifier, parameters
+):
+    folder = make_classifier("llama")
+    settings = RewardModel(folder, device="cpu").settings
+    assert RewardModel(folder, device="cpu", **parameters).settings != settings
+
+
+def test_what_changes_in_the_folder_changes_the_settings(make_classifier):
+    folder = Path(make_classifier("llama"))
+    known = [RewardModel(folder, device="cpu").settings]
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    known.append(RewardModel(folder, device="cpu").settings)
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    known.append(RewardModel(folder, device="cpu").settings)
+    assert len({json.dumps(settings) for settings in known}) == 3
+
+
+@pytest.mark.parametrize(
     ("parameters", "message"),
     [
         ({"chat_template": "yes"}, "chat_template='yes' is not accepted"),
