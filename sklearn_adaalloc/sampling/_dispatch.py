@@ -215,7 +215,7 @@ class Dispatcher:
         texts = [choice.text for choice in reply.choices if not choice.withheld]
         trusted = reply.n_choices == 1 or self._memory.several == "counted"
         # What the reply spent on choices without a text is not known.
-        whole = trusted and reply.n_choices == len(texts)
+        whole = trusted and len(texts) == reply.n_choices <= reply.answer_tokens
         shares = iter(share_tokens(reply.answer_tokens if whole else np.nan, texts))
         prompt = reply.prompt_tokens if trusted else np.nan
         cached = reply.cached_tokens if trusted else np.nan

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
+_TOO_MANY = 2**53  # tokens
 _LONGEST_EXCERPT = 200  # characters of a reply that is no JSON
 # Why a choice finished, by the names of several servers, in lower case.
 _FILTERED = ("content_filter", "safety", "recitation", "prohibited_content")
 _CUT_OFF = ("length", "max_tokens", "model_length")
 _BROKEN_OFF = ("error", "abort", "cancelled", "insufficient_system_resource")
+_TEXTS = ("text", "output_text")
 # Where a complaint stands, and what names its kind.
 _SAID = ("error", "errors", "detail", "message", "msg")
 _CODES = ("code", "status", "status_code", "type")
@@ -118,7 +120,7 @@ def read_reply(text, n):
     """
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         words = " ".join(re.sub(r"(?s)<[^>]*>", " ", text).split())
         raise ErrorReply(f"no JSON, but {words[:_LONGEST_EXCERPT]!r}") from None
     listed = _get(body, "choices", list) or []
@@ -154,10 +156,14 @@ def _read_choice(choice):
 
 def _joined(content):
     """Text of a message, which some servers send in parts."""
-    if isinstance(content, list):
-        parts = [_get(part, "text", str) for part in content]
+    if isinstance(content, list):  # what the model thought has another type
+        parts = [_get(part, "text", str) for part in content if _is_text(part)]
         return "".join(part for part in parts if part is not None)
     return content if isinstance(content, str) else None
+
+
+def _is_text(part):
+    return isinstance(part, dict) and part.get("type", "text") in _TEXTS
 
 
 def _complaints(body):
@@ -198,7 +204,7 @@ def _count(mapping, key, least=1):
     """A number of tokens; NaN where it is none. A count of 0 stands for no count."""
     value = mapping.get(key) if isinstance(mapping, dict) else None
     valid = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if valid and least <= value < math.inf else np.nan
+    return float(value) if valid and least <= value < _TOO_MANY else np.nan
 
 
 def _get(mapping, key, kind):

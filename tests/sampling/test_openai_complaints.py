@@ -122,6 +122,20 @@ def test_a_page_in_place_of_json_is_quoted():
         sampler_of(server, max_retries=0).sample(["a"], 1)
 
 
+def test_a_reply_nested_beyond_reading_is_quoted():
+    def nested(handler, choices):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "200000")
+        handler.end_headers()
+        handler.wfile.write(b"[" * 200_000)
+
+    with (
+        faulty.serving(always(nested)) as server,
+        pytest.raises(ConnectionError, match=r"no JSON, but '\[\["),
+    ):
+        sampler_of(server, max_retries=0).sample(["a"], 1)
+
+
 def test_a_key_in_a_reply_with_status_200_is_blotted_out(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
 
@@ -272,6 +286,10 @@ def test_a_withheld_text_fails_alone(changes, reason):
         ({"content": "75", "refusal": None, "tool_calls": None}, "75"),
         ({"content": "75", "tool_calls": [{"id": "1"}]}, "75"),
         ({"content": [{"type": "text", "text": "7"}, {"text": "5"}]}, "75"),
+        (
+            {"content": [{"type": "thinking", "text": "?"}, {"text": "75"}]},
+            "75",
+        ),
     ],
 )
 def test_where_the_text_of_a_message_stands(message, text):

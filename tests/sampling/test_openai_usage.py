@@ -146,6 +146,22 @@ def test_of_a_reply_with_a_half_answer_the_tokens_are_unknown():
     assert usage.prompt.tolist() == [14]
 
 
+def test_fewer_tokens_than_answers_are_not_believed():
+    # As where another machine answers behind the same address.
+    def count(choices):
+        return {
+            **faulty.count_all(choices),
+            **({"completion_tokens": 5} if many else {}),
+        }
+
+    with faulty.serving(count=count) as server:
+        sampler, many = sampler_of(server), False
+        sampler.sample(["a"], 2, return_usage=True)
+        many = True
+        _, usage = sampler.sample(["a"], 6, return_usage=True)
+    assert np.isnan(usage.answers[0]).all()
+
+
 def test_surplus_answers_make_the_tokens_unknown():
     choices = [{"finish_reason": "stop", "message": {"content": c}} for c in "xyz"]
     content = {"choices": choices, "usage": faulty.count_all(choices)}
@@ -162,7 +178,8 @@ def test_surplus_answers_make_the_tokens_unknown():
         ({"completion_tokens": "5"}, (np.nan, 9, np.nan)),
         ({"completion_tokens": -1}, (np.nan, 9, np.nan)),
         ({"completion_tokens": 0}, (np.nan, 9, np.nan)),
-        ({"completion_tokens": 1e400}, (np.nan, 9, np.nan)),
+        ({"completion_tokens": float("inf")}, (np.nan, 9, np.nan)),
+        ({"completion_tokens": 10**400}, (np.nan, 9, np.nan)),
         ({"prompt_tokens": None}, (5, np.nan, np.nan)),
         ({"prompt_tokens_details": {"cached_tokens": 8}}, (5, 9, 8)),
         ({"prompt_tokens_details": {"cached_tokens": 0}}, (5, 9, 0)),
