@@ -13,7 +13,7 @@ from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._optional import import_optional
 from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc._queries import query_keys
-from sklearn_adaalloc.sampling._dispatch import Dispatcher, Request, iterate
+from sklearn_adaalloc.sampling._dispatch import Dispatcher, Memory, Request, iterate
 from sklearn_adaalloc.sampling._protocol import TokenUsage
 from sklearn_adaalloc.sampling._requests import check_request, stop_strings
 from sklearn_adaalloc.sampling._server import (
@@ -23,8 +23,8 @@ from sklearn_adaalloc.sampling._server import (
     read_key,
 )
 
-_RETRIED = (408, 409, 429)  # and 5xx
-_ABOUT_US = (401, 402, 403, 404, 405)  # not about one prompt
+# Fields of a request that limit the tokens of an answer.
+_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
@@ -59,7 +59,8 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         ``{"max_completion_tokens": 256}``.
     use_n : bool, default=True
         Whether to ask for several samples of a prompt in one request, which pays for
-        its prompt tokens once. Such requests carry no seed.
+        its prompt tokens once, where the server does that and counts all of them. Such
+        requests carry no seed.
     api_key_env : str or None, default="OPENAI_API_KEY"
         Environment variable that the key is read from, at each call. A server without
         keys needs none.
@@ -89,9 +90,20 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
     `transformers serve` samples only if the model's ``generation_config.json`` has
     ``"do_sample": true``, whatever the temperature.
 
-    Token counts are the server's. It reports one sum per reply, which is divided over
-    the reply's answers in proportion to their lengths; what it spent on replies without
-    a complete answer is unknown. A server that reports none counts as 0.
+    Token counts are the server's, or NaN. Some servers answer `n` times and count one
+    answer. So before a server is first asked for several answers whose tokens are
+    wanted, it gets the shortest prompt twice, for one and for two answers of one token.
+    If the second reply does not count twice the answers and once the prompt, each
+    answer is asked for by itself from then on, which has true counts and pays for the
+    prompt each time. Of answers that came in one reply the sum is the server's, and
+    each gets a share in proportion to its length: sums per prompt are exact, single
+    counts are not, unless ``use_n=False``. A server without usage, one that refuses
+    these two requests, and replies that hold more or less than what was asked for have
+    NaN. What was spent on the two requests, and on those tried again, is not counted.
+
+    A prompt that the server refuses (too long, filtered) and a text that it withholds
+    cost nothing else in :meth:`sample_each`, on which
+    :func:`~sklearn_adaalloc.collect_rewards` and the decoders are built.
 
     Settings, under which :func:`~sklearn_adaalloc.collect_rewards` keeps answers, name
     the model but not the address: a server may move. Give other weights another name.
@@ -180,7 +192,8 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         answers : list of n_prompts lists of str
             ``budgets[i]`` answers to prompt i.
         usage : TokenUsage
-            If `return_usage`. Prompt tokens count once per request.
+            If `return_usage`. Prompt tokens count once per request, those from the
+            server's cache included. NaN where the server does not tell.
 
         Raises
         ------
@@ -192,11 +205,13 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             :meth:`sample_each` and :func:`~sklearn_adaalloc.collect_rewards`.
         """
         prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
-        arrivals = self.sample_each(prompts, budgets, first_sample=first_sample)
+        arrivals = self._arrivals(prompts, budgets, first_sample, counted=return_usage)
         answers = [[None] * budget for budget in budgets]
         usage = TokenUsage(
-            np.zeros(len(prompts), dtype=np.int64),
-            [np.zeros(budget, dtype=np.int64) for budget in budgets],
+            np.zeros(len(prompts)),
+            [np.zeros(budget) for budget in budgets],
+            np.zeros(len(prompts)),
+            [np.zeros(budget, dtype=bool) for budget in budgets],
         )
         bar = tqdm(arrivals, total=budgets.sum(), disable=not self.progress)
         with closing(arrivals), bar:
@@ -208,6 +223,10 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
                 answers[row][j] = arrival.answer
                 usage.prompt[row] += arrival.prompt_tokens
                 usage.answers[row][j] = arrival.answer_tokens
+                usage.cached[row] += arrival.cached_tokens
+                usage.cut_off[row][j] = arrival.cut_off
+        if np.isnan(usage.cached[budgets > 0]).all():
+            usage = usage._replace(cached=None)
         return (answers, usage) if return_usage else answers
 
     def sample_each(self, prompts, budgets, *, first_sample=None):
@@ -225,30 +244,46 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         Returns
         -------
         arrivals : generator of SampledAnswer
-            Tuples (row, sample, answer, prompt_tokens, answer_tokens, error), in any
-            order; the answer is None and the error an exception where a sample failed
-            for good. Closing it cancels what is under way.
+            Tuples (row, sample, answer, prompt_tokens, answer_tokens, error,
+            cached_tokens, cut_off), in any order. The answer is None and the error an
+            exception where a sample failed for good: its prompt was refused, or its
+            text withheld. Closing it cancels what is under way.
 
         Raises
         ------
         ValueError, ConnectionError
-            As for :meth:`sample`, but not for what concerns one prompt only.
+            As for :meth:`sample`, but not for what concerns one prompt only; after the
+            last arrival if the server has refused several prompts and answered none.
         """
-        self._check_parameters()
         prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
+        return self._arrivals(prompts, budgets, first_sample, counted=True)
+
+    def _arrivals(self, prompts, budgets, first_sample, *, counted):
+        """Yield each SampledAnswer; `counted`: whether its tokens are wanted."""
+        self._check_parameters()
         self._check_prompts(prompts)
+        memory = self._memory_of_server()
         requests = [
             request
             for row, (budget, first) in enumerate(
                 zip(budgets.tolist(), first_sample.tolist(), strict=True)
             )
-            for request in self._requests(row, first, budget)
+            for request in self._requests(row, first, budget, memory)
         ]
+        probes = [request for request in requests if request.n > 1]
+        if memory.several is not None or not counted:
+            probes = []
+        probes.sort(key=lambda request: len(str(prompts[request.row])))
         key = read_key(self.api_key_env)
-        return iterate(lambda give: self._run(prompts, requests, key, give))
+        return iterate(
+            lambda give: self._run(prompts, requests, probes, key, memory, give)
+        )
 
-    async def _run(self, prompts, requests, key, give):
-        """Send all requests over one client."""
+    async def _run(self, prompts, requests, probes, key, memory, give):
+        """Send all requests over one client, after those that find out how it counts.
+
+        A server whose usage cannot be trusted with several answers is asked singly.
+        """
         openai = import_optional("openai", extra="openai")
         keys = query_keys(prompts)
 
@@ -271,14 +306,21 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             max_retries=0,
             timeout=self.timeout,
         ) as client:
-            dispatcher = Dispatcher(send, server.diagnose, give, self.max_retries)
+            dispatcher = Dispatcher(
+                send, server.diagnose, give, self.max_retries, memory
+            )
+            await dispatcher.find_out(probes)
             await dispatcher.run(requests, self.max_concurrency)
-        if dispatcher.one_by_one:
-            self._without_n = (self.base_url, self.model)
 
-    def _requests(self, row, first, budget):
-        known_without = getattr(self, "_without_n", None) == (self.base_url, self.model)
-        if budget and self.use_n and not known_without:
+    def _memory_of_server(self):
+        """What earlier calls have shown of this server."""
+        server = (self.base_url, self.model, self.completion)
+        if getattr(self, "_remembered", (None,))[0] != server:
+            self._remembered = (server, Memory())
+        return self._remembered[1]
+
+    def _requests(self, row, first, budget, memory):
+        if budget and self.use_n and memory.several != "singly":
             return [Request(row, first, budget)]
         return [Request(row, first + j, 1) for j in range(budget)]
 
@@ -299,6 +341,13 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             chat = chat if isinstance(prompt, str) else list(prompt)
             system = [{"role": "system", "content": self.system}]
             fields["messages"] = chat if self.system is None else system + chat
+        if request.limit is not None:
+            extra = dict(self.extra_body or {})
+            given = [name for name in _LIMITS if name in extra]
+            extra |= dict.fromkeys(given, request.limit)
+            fields["extra_body"] = extra
+            if self.max_new_tokens is not None or not given:
+                fields["max_tokens"] = request.limit
         if request.n > 1:
             fields["n"] = request.n
         elif self.random_state is not None:

@@ -76,7 +76,8 @@ class PrefilledPrompts:
         answers : list of n_prompts lists of str
             ``budgets[i]`` answers to prompt i.
         usage : TokenUsage
-            If `return_usage`. Prompts count when they are first reported.
+            If `return_usage`. Prompts count when they are first reported; an answer is
+            cut off where `max_new_tokens` or the model's positions end it.
 
         Raises
         ------
@@ -144,12 +145,19 @@ class PrefilledPrompts:
         answers = [texts[span] for span in spans]
         if not return_usage:
             return answers
-        counts = np.array([len(answer) for answer in tokens], dtype=np.int64)
-        n_prompt = np.zeros(len(budgets), dtype=np.int64)
+        counts = np.array([len(answer) for answer in tokens], dtype=np.float64)
+        # What did not end by itself was ended by its limit.
+        cut_off = np.array([not ending.reached(answer) for answer in tokens], bool)
+        n_prompt = np.zeros(len(budgets), dtype=np.float64)
         first = np.unique(self._distinct, return_index=True)[1]
         n_prompt[first] = self._unreported
         self._unreported[:] = 0
-        return answers, TokenUsage(n_prompt, [counts[span] for span in spans])
+        usage = TokenUsage(
+            n_prompt,
+            [counts[span] for span in spans],
+            cut_off=[cut_off[span] for span in spans],
+        )
+        return answers, usage
 
     def _chunks(self, prompts):
         """Split prompts, those of one length together, by what may be kept at once."""

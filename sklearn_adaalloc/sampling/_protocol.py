@@ -16,7 +16,8 @@ class TokenUsage(NamedTuple):
         Prompt tokens put through the model. A prompt that was prefilled once counts
         once, however many samples it got; 0 where it did not have to be.
     answers : list of n_prompts ndarrays of shape (budget,), float64
-        Tokens of each answer, the one that ended it included.
+        Tokens of each answer, the one that ended it included. Of several answers in one
+        reply of a server, which counts them together, shares of their sum.
     cached : ndarray of shape (n_prompts,), float64, default=None
         Those of `prompt` that a server read from its cache, which cost less. None where
         nothing is known of a cache.

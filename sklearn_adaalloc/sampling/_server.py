@@ -7,9 +7,30 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sklearn_adaalloc.sampling._dispatch import Problem
+from sklearn_adaalloc.sampling._replies import ErrorReply
 
 _RETRIED = (408, 409, 429)  # and 5xx
-_ABOUT_US = (401, 402, 403, 404, 405)  # not about one prompt
+_ABOUT_US = (401, 402, 404, 405)  # not about one prompt
+# Codes and types of errors, in lower case, by what follows from them.
+_FATAL = {
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "invalid_api_key",
+    "authentication_error",
+    "unauthenticated",
+    "model_not_found",
+}
+_REFUSED = {
+    "content_filter",
+    "content_policy_violation",
+    "context_length_exceeded",
+    "exceed_context_size_error",
+    "invalid_argument",
+    "invalid_prompt",
+    "invalid_request_error",
+    "badrequesterror",
+}
+_MODERATION = re.compile(r"(?i)moderat|flagged|content.{0,3}(filter|polic)|safety")
 
 
 class Server(NamedTuple):
@@ -55,20 +76,45 @@ class Server(NamedTuple):
             cause = error.__cause__ or error
             reason = self._without_key(f"{type(cause).__name__}: {cause}")
             return Problem("passing", f"The {server} cannot be reached: {reason}")
+        if isinstance(error, ErrorReply):
+            if not error.reason:
+                return Problem("half", "No reply had a complete answer")
+            reason = self._without_key(error.reason)[:1000]
+            message = f"The {server} replies with status 200 and an error: {reason}"
+            return Problem(_kind(error.codes, reason, unknown="half"), message)
         if not isinstance(error, openai.APIStatusError):
             return Problem(
                 "fatal", self._without_key(f"{type(error).__name__}: {error}")
             )
         status = error.status_code
-        message = f"The {server} says: {self._without_key(str(error))[:1000]}"
-        if (status in _RETRIED or status >= 500) and error.code != "insufficient_quota":
-            return Problem("passing", message, error.response.headers)
+        reason = self._without_key(str(error))[:1000]
+        message = f"The {server} says: {reason}"
         if status == 401 and not self.key:
             message += f" (There is no key: {self.key_name} is not set.)"
-        return Problem("fatal" if status in _ABOUT_US else "refused", message)
+        codes = [status, error.code, error.type]
+        return Problem(
+            _kind(codes, reason, unknown="refused"), message, error.response.headers
+        )
 
     def _without_key(self, message):
         return message.replace(self.key, "***") if self.key else message
+
+
+def _kind(codes, reason, unknown):
+    """Kind of a problem, by its codes (the first HTTP status counts) and its words."""
+    names = {str(code).lower() for code in codes}
+    numbers = [int(name) for name in map(str, codes) if name.isdecimal()]
+    status = next((number for number in numbers if 400 <= number < 600), None)
+    if names & _FATAL:
+        return "fatal"
+    if status is None:
+        return "refused" if names & _REFUSED else unknown
+    if status in _RETRIED or status >= 500:
+        return "passing"
+    if status == 403:
+        about_prompt = names & _REFUSED or _MODERATION.search(reason)
+        return "refused" if about_prompt else "barred"
+    return "fatal" if status in _ABOUT_US else "refused"
 
 
 def read_key(name):

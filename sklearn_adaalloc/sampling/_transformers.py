@@ -87,6 +87,11 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
     -----
     Of the model's generation config only the end tokens are read.
 
+    Usage counts what went through the model: a prompt's tokens at each of its passes,
+    which are one but for `cache_tokens`, and of an answer every new token, its end
+    token included. Answers that reach neither an end token nor a stop string within
+    `max_new_tokens`, or the model's positions, were cut off.
+
     Examples
     --------
     >>> from sklearn_adaalloc.sampling import TransformersSampler

@@ -74,6 +74,11 @@ class ValueAugmentedSampler(TransformersSampler):
     --------
     TransformersSampler : Ordinary sampling.
 
+    Notes
+    -----
+    Usage counts the language model's tokens alone, as for :class:`TransformersSampler`;
+    `cost` says what each new token costs with the value model's share.
+
     References
     ----------
     Han, Shenfeld, Srivastava, Kim, Agrawal, "Value Augmented Sampling for Language

@@ -1,4 +1,4 @@
-"""OpenAISampler against a real server."""
+"""OpenAISampler against real servers: `transformers serve` and llama.cpp's."""
 
 import json
 import os
@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
+import numpy as np
 import pytest
+from tiny_gguf import write_gguf
 
 from sklearn_adaalloc.datasets import embedded_model_path
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
@@ -67,6 +70,26 @@ def served_model(tmp_path_factory):
     return str(folder)
 
 
+@pytest.fixture(scope="module")
+def llama_cpp(tmp_path_factory):
+    """Address of a llama.cpp server with the embedded LM on loopback."""
+    xllamacpp = pytest.importorskip("xllamacpp", reason="needs xllamacpp")
+    pytest.importorskip("gguf", reason="needs gguf")
+    path = tmp_path_factory.mktemp("served") / "model.gguf"
+    write_gguf(Path(embedded_model_path()), path)
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.n_parallel = 3
+    parameters.n_ctx = 3 * 128  # of all three together
+    parameters.cpuparams.n_threads = 1
+    parameters.verbosity = 0
+    server = xllamacpp.Server(parameters)
+    yield f"{server.listening_address}/v1"
+    del server
+
+
 @pytest.fixture
 def real_sampler(transformers_serve, served_model):
     return OpenAISampler(
@@ -113,3 +136,63 @@ def test_a_model_that_a_real_server_does_not_have(real_sampler):
     real_sampler.set_params(model="no/such-model", max_retries=1)
     with pytest.raises(ConnectionError, match=r"The server .* \(2 attempts\)"):
         real_sampler.sample(["2+3="], 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("limit", [2, 12])
+def test_usage_of_transformers_serve(real_sampler, n, limit):
+    real_sampler.set_params(max_new_tokens=limit)
+    assert_true_or_unknown(*real_sampler.sample(QUERIES, n, return_usage=True), limit)
+
+
+@pytest.mark.parametrize("completion", ["chat", "text"])
+@pytest.mark.parametrize("n", [1, 3, 5])
+@pytest.mark.parametrize("limit", [2, 12])
+def test_usage_of_llama_cpp(llama_cpp, completion, n, limit):
+    sampler = OpenAISampler(
+        llama_cpp, "m", completion=completion, max_new_tokens=limit, max_concurrency=3
+    )
+    answers, usage = sampler.sample(QUERIES, n, return_usage=True)
+    assert_true_or_unknown(answers, usage, limit)
+    # Of one token, the last, it needs the logits each time.
+    assert (usage.cached >= 0).all()
+    assert (usage.cached < usage.prompt).all()
+    assert not np.isnan(np.concatenate(usage.answers)).any()
+
+
+def assert_true_or_unknown(answers, usage, limit):
+    """Tokens are characters, one to begin prompts, one to end what was not cut off."""
+    for row, query in enumerate(QUERIES):
+        lengths = np.array([len(answer) for answer in answers[row]])
+        assert usage.cut_off[row][lengths == limit].all()
+        # `transformers serve` takes an end at the limit for being cut off.
+        assert not usage.cut_off[row][lengths < limit - 1].any()
+        counted = usage.answers[row]
+        known = ~np.isnan(counted)
+        expected = np.minimum(lengths + 1, limit)
+        np.testing.assert_array_equal(counted[known], expected[known])
+        if not np.isnan(usage.prompt[row]):
+            assert usage.prompt[row] == len(answers[row]) * (len(query) + 1)
+
+
+def test_llama_cpp_counts_one_of_several_answers(llama_cpp):
+    sampler = OpenAISampler(llama_cpp, "m", max_new_tokens=12)
+    sampler.sample(QUERIES, 2, return_usage=True)
+    assert sampler._memory_of_server().several == "singly"
+
+
+def test_llama_cpp_answers_as_the_model_does_in_process(llama_cpp):
+    options = {"max_new_tokens": 12, "temperature": 0}
+    in_process = TransformersSampler("embedded", device="cpu", **options)
+    served = OpenAISampler(llama_cpp, "m", **options)
+    assert served.sample(QUERIES, 1) == in_process.sample(QUERIES, 1)
+
+
+def test_a_prompt_too_long_for_llama_cpp_costs_only_itself(llama_cpp):
+    sampler = OpenAISampler(llama_cpp, "m", max_new_tokens=12)
+    arrivals = list(sampler.sample_each([QUERIES[0], "1+" * 200, QUERIES[1]], 2))
+    assert sorted(each.row for each in arrivals if each.error is None) == [0, 0, 2, 2]
+    errors = [str(each.error) for each in arrivals if each.error]
+    assert len(errors) == 2
+    assert all("exceeds the available context size" in error for error in errors)

@@ -122,6 +122,51 @@ class TestUsage:
         assert usage.prompt.tolist() == [2]
 
 
+def embedded(**options):
+    return TransformersSampler(
+        "embedded", device="cpu", **{"temperature": 0, **options}
+    )
+
+
+class TestCutOff:
+    def test_before_at_and_beyond_the_end(self):
+        # The answer is two characters and an end token.
+        for limit, expected in ((1, True), (2, True), (3, False), (9, False)):
+            answers, usage = embedded(max_new_tokens=limit).sample(
+                ["max 3 41 7="], 2, return_usage=True
+            )
+            assert answers == [["41"[:limit]] * 2]
+            assert usage.answers[0].tolist() == [min(limit, 3)] * 2
+            assert usage.cut_off[0].tolist() == [expected] * 2
+
+    def test_a_stop_string_is_an_end(self):
+        for limit, expected in ((1, True), (2, False)):
+            sampler = embedded(max_new_tokens=limit, stop="1")
+            answers, usage = sampler.sample(["max 3 41 7="], 1, return_usage=True)
+            assert answers == [["4"]]
+            assert usage.cut_off[0].tolist() == [expected]
+
+    def test_each_prompt_has_its_own_and_duplicates_share(self):
+        sampler = embedded(max_new_tokens=3)
+        prompts = ["max 3 41 7=", "rev abcd=", "max 3 41 7="]
+        _, usage = sampler.sample(prompts, [2, 1, 0], return_usage=True)
+        assert [row.tolist() for row in usage.cut_off] == [[False] * 2, [True], []]
+
+    def test_decode_says_so_at_each_call(self):
+        prefilled = embedded(max_new_tokens=3).prefill(["max 3 41 7=", "rev abcd="])
+        _, first = prefilled.decode([1, 1], return_usage=True)
+        _, second = prefilled.decode([0, 2], first_sample=[1, 1], return_usage=True)
+        assert [row.tolist() for row in first.cut_off] == [[False], [True]]
+        assert [row.tolist() for row in second.cut_off] == [[], [True, True]]
+
+    def test_counts_are_floats_and_nothing_is_known_of_a_cache(self):
+        _, usage = embedded().sample(["2+3=", "4+4="], [2, 0], return_usage=True)
+        counts = [usage.prompt, *usage.answers]
+        assert {each.dtype for each in counts} == {np.dtype("float64")}
+        assert {each.dtype for each in usage.cut_off} == {np.dtype("bool")}
+        assert usage.cached is None
+
+
 class TestMemory:
     def test_batches_stay_under_the_limit(self, tiny_models, rows_run):
         sampler = TransformersSampler(
@@ -173,6 +218,7 @@ class TestPositions:
         assert len(caught) == 1
         assert max(usage.answers[0]) <= 9
         assert usage.answers[1].tolist() == [1, 1, 1]
+        assert usage.cut_off[1].tolist() == [True, True, True]
 
     def test_long_prompts_lose_their_beginning(self, tiny_models):
         sampler = TransformersSampler(

@@ -70,6 +70,20 @@ class TestValues:
         _, usage = sampler.sample(["ab", "c"], [1, 1], return_usage=True)
         assert len(asked) == len(set(asked)) == 3 * sum(map(sum, usage.answers))
 
+    @pytest.mark.parametrize(("limit", "expected"), [(2, True), (3, False)])
+    def test_usage_says_which_answers_were_cut_off(self, limit, expected):
+        sampler = ValueAugmentedSampler(
+            "embedded",
+            lambda token_ids: np.zeros(len(token_ids)),
+            temperature=0,
+            max_new_tokens=limit,
+            device="cpu",
+        )
+        _, usage = sampler.sample(["max 3 41 7="], 2, return_usage=True)
+        assert usage.answers[0].tolist() == [limit, limit]
+        assert usage.answers[0].dtype == usage.prompt.dtype == np.dtype("float64")
+        assert usage.cut_off[0].tolist() == [expected, expected]
+
 
 class TestChoice:
     def test_weight_zero_is_ordinary_sampling(self, family):

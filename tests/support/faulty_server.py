@@ -63,7 +63,7 @@ def spoil(**changes):
     def fault(handler, choices):
         choice = {**choices[0], **changes}
         choice = {name: value for name, value in choice.items() if value is not ...}
-        handler.reply(200, {"choices": [choice, *choices[1:]], "usage": USAGE})
+        handler.reply(200, {"choices": [choice, *choices[1:]], "usage": handler.usage})
 
     return fault
 
@@ -81,26 +81,62 @@ def keep(n_choices):
     """Send fewer choices than asked for."""
 
     def fault(handler, choices):
-        handler.reply(200, {"choices": choices[:n_choices], "usage": USAGE})
+        handler.answer(choices[:n_choices])
 
     return fault
 
 
-def without_usage(handler, choices):
-    handler.reply(200, {"choices": choices})
+# Ways to count tokens, each a function of the choices. An answer has one token for each
+# word, and one that ends it; a prompt has 7.
 
 
-USAGE = {"prompt_tokens": 7, "completion_tokens": 12}
+def tokens_of(choice):
+    text = choice["message"]["content"] if "message" in choice else choice["text"]
+    return len(text.split()) + (choice["finish_reason"] == "stop")
+
+
+def count_all(choices):
+    total = sum(map(tokens_of, choices))
+    return {"prompt_tokens": 7, "completion_tokens": total, "total_tokens": total + 7}
+
+
+def count_first(choices):
+    return count_all(choices[:1])
+
+
+def count_last(choices):
+    return count_all(choices[-1:])
+
+
+def count_prompt_each_time(choices):
+    return {**count_all(choices), "prompt_tokens": 7 * len(choices)}
+
+
+def count_nothing(choices):
+    return None
+
+
+def count_zeros(choices):
+    return dict.fromkeys(count_all(choices), 0)
+
+
+def count_none_of_several(choices):
+    return count_all(choices) if len(choices) == 1 else None
 
 
 class FaultyServer(ThreadingHTTPServer):
-    """Answer as `faults` says: a function of (number of request, body) -> fault."""
+    """Answer as `faults` says: a function of (number of request, body) -> fault.
+
+    `count` says how it counts, `heeds_limit` whether ``max_tokens`` cuts answers off.
+    """
 
     daemon_threads = True
 
-    def __init__(self, faults):
+    def __init__(self, faults, count, heeds_limit):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.faults = faults
+        self.count = count
+        self.heeds_limit = heeds_limit
         self.base_url = f"http://127.0.0.1:{self.server_port}/v1"
         self.bodies = []  # of all requests, in order
         self.keys = []
@@ -123,11 +159,18 @@ class _Handler(BaseHTTPRequestHandler):
             server.times.append(time.monotonic())
             server.n_running += 1
             server.most_running = max(server.most_running, server.n_running)
+        limit = request.get("max_tokens") if server.heeds_limit else None
+        choices = _choices(request, limit)
+        self.usage = server.count(choices)
         try:
-            (server.faults(number, request) or keep(None))(self, _choices(request))
+            (server.faults(number, request) or keep(None))(self, choices)
         finally:
             with server.lock:
                 server.n_running -= 1
+
+    def answer(self, choices):
+        content = {"choices": choices, "usage": self.server.count(choices)}
+        self.reply(200, {key: value for key, value in content.items() if value})
 
     def reply(self, code, content, cut=None, **headers):
         text = json.dumps(content).encode()[:cut]
@@ -143,22 +186,25 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _choices(request):
-    """Answers that tell prompt, seed and choice."""
+def _choices(request, limit):
+    """Answers that tell prompt, seed and choice, of `limit` words at most."""
     prompt = request.get("prompt") or request["messages"][-1]["content"]
-    texts = [f"{prompt} {request.get('seed')} {i}" for i in range(request.get("n", 1))]
-    return [
-        {"finish_reason": "stop", "message": {"content": text}, "index": i}
-        if "messages" in request
-        else {"finish_reason": "stop", "text": text, "index": i}
-        for i, text in enumerate(texts)
-    ]
+    choices = []
+    for i in range(request.get("n", 1)):
+        text = f"{prompt} {request.get('seed')} {i}"
+        cut = " ".join(text.split()[:limit])
+        content = (
+            {"message": {"content": cut}} if "messages" in request else {"text": cut}
+        )
+        finish = "stop" if cut == text else "length"
+        choices.append({"finish_reason": finish, "index": i, **content})
+    return choices
 
 
 @contextmanager
-def serving(faults=lambda number, body: None):
+def serving(faults=lambda number, body: None, *, count=count_all, heeds_limit=True):
     """Run a faulty server while the block runs."""
-    with FaultyServer(faults) as server:
+    with FaultyServer(faults, count, heeds_limit) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

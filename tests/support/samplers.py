@@ -44,7 +44,7 @@ class EachSampler(Sampler):
                 self.asked.append((prompt, sample))
                 if (prompt, sample) in self.failing:
                     error = ValueError("too long")
-                    yield SampledAnswer(row, sample, None, 0, 0, error)
+                    yield SampledAnswer(row, sample, None, np.nan, np.nan, error)
                 else:
                     yield SampledAnswer(row, sample, f"{prompt}:{sample}", 5, 3)
 
