@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_adaalloc._checkpoints import (
-    fingerprint,
+    find_checkpoint,
     load_config,
-    require_fingerprint,
+    recognise,
 )
 from sklearn_adaalloc._language_model import load_language_model
 from sklearn_adaalloc._model_options import (
@@ -192,7 +192,8 @@ class LoRARewardRegressor(BaseRewardRegressor):
 
         options = self._check_options()
         labels = self._target.labels(rewards)
-        self.fingerprint_ = fingerprint(self.model, revision=self.revision)
+        checkpoint = find_checkpoint(self.model, revision=self.revision)
+        self.fingerprint_, self.commit_ = checkpoint.fingerprint, checkpoint.commit
         self._reading = self._check_reading()
         self._adapter_options = {
             "r": self.r,
@@ -259,7 +260,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
 
         if hasattr(self, "_language_model"):
             return
-        require_fingerprint(self.model, self.fingerprint_, revision=self.revision)
+        recognise(self)
         language_model = self._load()
         restore_adapter(language_model, self.adapter_, **self._adapter_options)
         self._language_model = language_model
@@ -272,6 +273,8 @@ class LoRARewardRegressor(BaseRewardRegressor):
             device=self.device,
             dtype=self.dtype,
             shared=False,
+            expected=self.fingerprint_,
+            commit=self.commit_,
         )
 
     def _encode(self, queries):
