@@ -159,24 +159,24 @@ def require_checkpoint(name, expected, *, revision=None, commit=None):
                 return found
     found = find_checkpoint(name, revision=revision)
     if expected not in (found.fingerprint, _earlier_fingerprint(found)):
-        raise ValueError(
-            f"model={str(name)!r} is not the model used in fit: its fingerprint is "
-            f"{found.fingerprint[:12]}, that of fit {expected[:12]}. Name the folder "
-            "or the revision of the model used in fit with set_params, or fit again."
-        )
+        raise _other_model(name, found.fingerprint, expected)
     return found
 
 
 def require_unchanged(name, checkpoint):
-    """Check that a checkpoint is as it was found, once its files have been read."""
+    """Check, once its files have been read, that a checkpoint is as it was found."""
     with loading(name):
         found, _ = _hashes(Path(checkpoint.folder))
     if found != checkpoint.fingerprint:
-        raise ValueError(
-            f"model={str(name)!r} changed on disk since it was first read: its "
-            f"fingerprint is {found[:12]}, and was {checkpoint.fingerprint[:12]}. Put "
-            "the files back, or fit again."
-        )
+        raise _other_model(name, found, checkpoint.fingerprint)
+
+
+def _other_model(name, found, expected):
+    return ValueError(
+        f"model={str(name)!r} is not the model used in fit: its fingerprint is "
+        f"{found[:12]}, that of fit {expected[:12]}. Name the folder or the revision of "
+        "the model used in fit with set_params, or fit again."
+    )
 
 
 def recognise(reader):

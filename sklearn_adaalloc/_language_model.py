@@ -74,7 +74,9 @@ class LanguageModel:
             return self.model.get_encoder()
         if config.get_text_config() is not config:
             return self.model.get_decoder()
-        return self.model.base_model
+        body = self.model.base_model
+        # Llama 4 without its part for pictures calls the layers otherwise.
+        return self.model.model if body is self.model and hasattr(body, "model") else body
 
     @property
     def device(self):
@@ -193,8 +195,9 @@ class LanguageModel:
         from torch import nn
 
         config = self.model.config.get_text_config()
-        named = getattr(config, "max_position_embeddings", None)
-        found = [named] if named and named > 0 else []  # XLNet says -1 for no limit
+        names = ("max_position_embeddings", "max_seq_len")
+        named = [getattr(config, name, None) for name in names]
+        found = [n for n in named if n is not None and n > 0]  # XLNet has -1: no limit
         for name, module in self.backbone.named_modules():
             if isinstance(module, nn.Embedding) and name.split(".")[-1] in _POSITIONS:
                 padding = module.padding_idx

@@ -70,20 +70,22 @@ def _head_mapping(config):
     transformers knows which classes these are, those of models for texts and pictures
     among them. An encoder saved by such a class does not write from left to right.
     """
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoModelForMaskedLM,
+    )
 
-    text = config.get_text_config()
-    if config.is_encoder_decoder or not getattr(text, "is_decoder", True):
+    decoder = getattr(config, "is_decoder", False)  # counts where there are encoders
+    encoder = _class_names(AutoModelForMaskedLM, config) and not decoder
+    if config.is_encoder_decoder or encoder:
         return None
     saved = set(config.architectures or ())
-    pictures = _class_names(AutoModelForImageTextToText, config)
-    if saved & _class_names(AutoModelForCausalLM, config):
-        return AutoModelForCausalLM
-    if not saved & pictures:
-        return None
-    # Some of these are loaded by either class, then without the part for pictures.
-    either = _class_names(AutoModelForCausalLM, config)
-    return AutoModelForCausalLM if either else AutoModelForImageTextToText
+    texts = _class_names(AutoModelForCausalLM, config)
+    if saved & (texts | _class_names(AutoModelForImageTextToText, config)):
+        # Some are loaded by either, by the first without the part for pictures.
+        return AutoModelForCausalLM if texts else AutoModelForImageTextToText
+    return None
 
 
 def _class_names(auto, config):

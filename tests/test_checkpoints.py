@@ -1,14 +1,15 @@
 """Which model it is: fingerprints of folders and of what came from the hub."""
 
-import hashlib
 import json
 import os
 import pickle
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hub_cache import add_commit
 from safetensors.numpy import load_file, save_file
 
 from sklearn_adaalloc import HiddenStateFeaturizer, _checkpoints, _language_model
@@ -218,29 +219,12 @@ class TestEndTokens:
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """Function that makes a commit of "me/m" in a hub cache, files as links to blobs."""
+    """Function that adds a commit of "me/m" to a hub cache: letter, folder, ..."""
     root = tmp_path / "hub"
-    repo = root / "models--me--m"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(root))
     monkeypatch.setattr(_checkpoints, "_download", _checkpoints._download.__wrapped__)
     _language_model._fitted_checkpoint.cache_clear()
-
-    def commit(letter, folder, branch="main", **extra):
-        snapshot = repo / "snapshots" / (letter * 40)
-        snapshot.mkdir(parents=True)
-        (repo / "blobs").mkdir(exist_ok=True)
-        files = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
-        for name, data in {**files, **extra}.items():
-            large = name.endswith(".safetensors")
-            digest = hashlib.sha256(data).hexdigest()
-            blob = repo / "blobs" / (digest if large else digest[:40])
-            blob.write_bytes(data)
-            (snapshot / name).symlink_to(blob)
-        (repo / "refs").mkdir(exist_ok=True)
-        (repo / "refs" / branch).write_text(letter * 40)
-        return snapshot
-
-    return commit
+    return partial(add_commit, root, "me/m")
 
 
 class TestHub:

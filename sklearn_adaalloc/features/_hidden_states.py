@@ -72,7 +72,7 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         Precision of the forward pass; "auto" is bfloat16 on GPUs that have it and
         float32 elsewhere. Features are float32 in any case.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub.
+        Branch, tag or commit of a model on the hub, looked up in `fit`.
     cache : str or path, default=None
         Folder that keeps computed rows, for this and for other processes; None keeps
         none. A row is found again by its query and all it depends on.
@@ -87,6 +87,9 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         Number of layers read times the model's hidden size.
     fingerprint_ : str
         Tells whether a later :meth:`transform` uses the same model.
+    commit_ : str or None
+        Commit of a model on the hub, which is used from then on, wherever `revision`
+        moves; None for a folder.
 
     See Also
     --------

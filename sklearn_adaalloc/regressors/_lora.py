@@ -84,7 +84,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
         Precision of the language model; "auto" is bfloat16 on GPUs that have it and
         float32 elsewhere. Adapters and head learn in float32.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub.
+        Branch, tag or commit of a model on the hub, looked up in `fit`.
     verbose : bool, default=False
         Whether skorch prints its progress.
     random_state : int, RandomState instance or None, default=None
@@ -104,6 +104,9 @@ class LoRARewardRegressor(BaseRewardRegressor):
         Weight (hidden_size, n_outputs) and bias (n_outputs,) of the head.
     fingerprint_ : str
         Tells whether a later :meth:`predict` uses the same language model.
+    commit_ : str or None
+        Commit of a model on the hub, which is used from then on, wherever `revision`
+        moves; None for a folder.
     history_ : list of dict
         Loss on training and on held-out queries after each epoch.
 
