@@ -76,7 +76,9 @@ class LanguageModel:
             return self.model.get_decoder()
         body = self.model.base_model
         # Llama 4 without its part for pictures calls the layers otherwise.
-        return self.model.model if body is self.model and hasattr(body, "model") else body
+        return (
+            self.model.model if body is self.model and hasattr(body, "model") else body
+        )
 
     @property
     def device(self):
@@ -201,7 +203,9 @@ class LanguageModel:
         for name, module in self.backbone.named_modules():
             if isinstance(module, nn.Embedding) and name.split(".")[-1] in _POSITIONS:
                 padding = module.padding_idx
-                before = getattr(module, "offset", 0) if padding is None else padding + 1
+                before = (
+                    getattr(module, "offset", 0) if padding is None else padding + 1
+                )
                 found.append(module.num_embeddings - before)
         return min(found, default=np.inf)
 

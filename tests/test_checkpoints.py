@@ -93,7 +93,15 @@ class TestFingerprint:
             ),
             add_adapter,
         ],
-        ids=["weights", "config", "tokens", "special", "template", "vocabulary", "lora"],
+        ids=[
+            "weights",
+            "config",
+            "tokens",
+            "special",
+            "template",
+            "vocabulary",
+            "lora",
+        ],
     )
     def test_what_features_depend_on_changes_it(self, copy, change):
         before = fingerprint(copy)
@@ -105,7 +113,9 @@ class TestFingerprint:
         [
             lambda f: (f / "README.md").write_text("news"),
             lambda f: (f / "training_args.bin").write_bytes(b"arguments"),
-            lambda f: (f / "pytorch_model.bin").write_bytes(b"the same, in another way"),
+            lambda f: (f / "pytorch_model.bin").write_bytes(
+                b"the same, in another way"
+            ),
             lambda f: edit_json(f / "config.json", _name_or_path="/elsewhere"),
             lambda f: edit_json(f / "config.json", transformers_version="4.0.0"),
             lambda f: edit_json(f / "generation_config.json", eos_token_id=[2, 5]),
@@ -126,7 +136,9 @@ class TestFingerprint:
         in_shards(edited, edit=True)
         assert fingerprint(whole) != fingerprint(edited)
         features = [
-            HiddenStateFeaturizer(str(folder), layer=3, device="cpu").fit_transform(["a"])
+            HiddenStateFeaturizer(str(folder), layer=3, device="cpu").fit_transform(
+                ["a"]
+            )
             for folder in (tiny_models["llama"], whole)
         ]
         np.testing.assert_array_equal(*features)

@@ -36,7 +36,11 @@ def add_commit(root, name, letter, folder, *, branch="main", **extra):
     snapshot : Path
     """
     repo = Path(root, f"models--{name.replace('/', '--')}")
-    snapshot, blobs, refs = repo / "snapshots" / (letter * 40), repo / "blobs", repo / "refs"
+    snapshot, blobs, refs = (
+        repo / "snapshots" / (letter * 40),
+        repo / "blobs",
+        repo / "refs",
+    )
     for each in (snapshot, blobs, refs):
         each.mkdir(parents=True, exist_ok=True)
     files = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
