@@ -174,8 +174,8 @@ def require_unchanged(name, checkpoint):
 def _other_model(name, found, expected):
     return ValueError(
         f"model={str(name)!r} is not the model used in fit: its fingerprint is "
-        f"{found[:12]}, that of fit {expected[:12]}. Name the folder or the revision of "
-        "the model used in fit with set_params, or fit again."
+        f"{found[:12]}, that of fit {expected[:12]}. Name the folder or the revision "
+        "of the model used in fit with set_params, or fit again."
     )
 
 

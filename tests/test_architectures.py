@@ -1,4 +1,4 @@
-"""Families of models: which have an LM head, which layers texts see, how many tokens."""
+"""Families of models: LM heads, layers that texts see, numbers of tokens."""
 
 import pickle
 import warnings
@@ -43,7 +43,7 @@ def featurizer(folder, **parameters):
 
 
 def by_transformers(language_model, text):
-    """Last token's states after layer 1 and at the end, as transformers reports them."""
+    """States of the last token after layer 1 and at the end, from transformers."""
     ids = language_model.tokenizer(text, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         output = language_model.backbone(input_ids=ids, output_hidden_states=True)

@@ -326,5 +326,7 @@ class TestFittedByEarlierVersions:
     ):
         folder = tmp_path / "snapshots" / name
         shutil.copytree(tiny_models["llama"], folder)
-        with pytest.raises(ValueError, match="is not the model used in fit.*fit again"):
+        with pytest.raises(
+            ValueError, match=r"is not the model used in fit.*fit again"
+        ):
             recognise(self.reader(folder, name))

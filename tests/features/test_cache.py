@@ -181,9 +181,11 @@ class TestEarlierVersions:
         read(earlier, QUERIES[:1])
 
     def test_new_rows_go_into_the_same_file(self, earlier):
-        with pytest.warns(UserWarning, match="Delete the file to free its space"):
-            with FeatureStore(earlier, {"version": 2}, 8) as store:
-                store.put(QUERIES[:3], FEATURES[:3], TRUNCATED[:3])
+        with (
+            pytest.warns(UserWarning, match="Delete the file to free its space"),
+            FeatureStore(earlier, {"version": 2}, 8) as store,
+        ):
+            store.put(QUERIES[:3], FEATURES[:3], TRUNCATED[:3])
         rows, features, _ = read(earlier, QUERIES[:3], {"version": 2})
         np.testing.assert_array_equal(features, FEATURES[:3])
         assert len(rows) == 3

@@ -69,7 +69,7 @@ def test_a_moved_model(expected, tmp_path):
 @pytest.mark.parametrize("name", ["featurizer", "lora"])
 def test_another_model(name):
     strong = embedded_model_path("strong")
-    with pytest.raises(ValueError, match="is not the model used in fit.*fit again"):
+    with pytest.raises(ValueError, match=r"is not the model used in fit.*fit again"):
         load_policy(EARLIER / name, models={"embedded": strong})
 
 
@@ -86,7 +86,7 @@ def test_a_pickled_featurizer_with_a_cache(expected, tmp_path):
 
 def test_a_pickled_featurizer_with_another_model():
     featurizer = unpickled().set_params(model=embedded_model_path("strong"))
-    with pytest.raises(ValueError, match="is not the model used in fit.*fit again"):
+    with pytest.raises(ValueError, match=r"is not the model used in fit.*fit again"):
         featurizer.transform(TEXTS)
 
 
