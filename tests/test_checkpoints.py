@@ -192,6 +192,23 @@ class TestFingerprint:
         }
         assert len(seen) == 2
 
+    def test_weights_under_a_name_of_their_own(self, copy):
+        edit_json(copy / "config.json", transformers_weights="mine.safetensors")
+        with pytest.raises(ValueError, match=r"no file of weights, such as mine\.safe"):
+            fingerprint(copy)
+        shutil.copy(copy / "model.safetensors", copy / "mine.safetensors")
+        before = fingerprint(copy)
+        flip_last_bit(copy / "model.safetensors")
+        assert fingerprint(copy) == before
+        flip_last_bit(copy / "mine.safetensors")
+        assert fingerprint(copy) != before
+
+    def test_an_index_that_names_a_shard_that_is_not_there(self, copy):
+        in_shards(copy)
+        (copy / "b.safetensors").unlink()
+        with pytest.raises(ValueError, match=r"could not be loaded.*b\.safetensors"):
+            fingerprint(copy)
+
     def test_large_files_are_read_once(self, copy, monkeypatch):
         fingerprint(copy)
         monkeypatch.setattr(_checkpoints, "_CHUNK", None)  # nothing can be read
@@ -222,6 +239,15 @@ class TestEndTokens:
         tokens = sampler._load().tokenizer(answer)["input_ids"]
         edit_json(copy / "generation_config.json", eos_token_id=tokens)
         assert sampler.sample(["ab"], 1) != [[answer]]
+
+    def test_weights_replaced_in_place_change_answers_and_settings(
+        self, copy, make_tiny_model
+    ):
+        sampler = TransformersSampler(str(copy), device="cpu", max_new_tokens=12)
+        answers, settings = sampler.sample(["ab"], 3), sampler.settings
+        make_tiny_model("qwen2", copy, seed=1)
+        assert sampler.sample(["ab"], 3) != answers
+        assert sampler.settings["model"] != settings["model"]
 
     def test_a_file_that_only_says_how_to_sample_changes_nothing(self, copy):
         settings = TransformersSampler(str(copy), device="cpu").settings
