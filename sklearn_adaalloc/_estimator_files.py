@@ -266,6 +266,7 @@ def _check_readers(parts):
             reader.model,
             reader.revision or "",
             vars(reader).get("fingerprint_", ""),
+            vars(reader).get("commit_") or "",
         ]
         if not all(isinstance(name, str) for name in names):
             raise ValueError("a language model has no name")

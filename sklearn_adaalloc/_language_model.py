@@ -7,14 +7,21 @@ functions: this module is imported by estimators.
 
 import threading
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from reprlib import repr as short_repr
 
 import numpy as np
 
-from sklearn_adaalloc._checkpoints import fingerprint, load_config, loading, source
+from sklearn_adaalloc._checkpoints import (
+    find_checkpoint,
+    load_config,
+    loading,
+    require_checkpoint,
+    require_unchanged,
+    source,
+)
 from sklearn_adaalloc._model_options import (
-    has_language_model_head,
+    auto_class,
     resolve_device,
     resolve_dtype,
 )
@@ -23,6 +30,14 @@ from sklearn_adaalloc._queries import check_unicode
 
 _N_SHARED = 4  # models kept in memory: a weak and a strong LM, a reward model, a spare
 _LOCK = threading.RLock()
+# Names under which families of models keep learned positions.
+_POSITIONS = {
+    "embed_positions",
+    "position_embedding",
+    "position_embeddings",
+    "position_embed",
+    "wpe",
+}
 
 
 @dataclass(frozen=True)
@@ -49,10 +64,21 @@ class LanguageModel:
 
     @property
     def backbone(self):
-        """The layers without LM head; of an encoder-decoder, the encoder."""
-        if self.model.config.is_encoder_decoder:
+        """The layers without LM head that texts go through.
+
+        Of an encoder-decoder, the encoder; of a model for texts and pictures, the part
+        for texts.
+        """
+        config = self.model.config
+        if config.is_encoder_decoder:
             return self.model.get_encoder()
-        return self.model.base_model
+        if config.get_text_config() is not config:
+            return self.model.get_decoder()
+        body = self.model.base_model
+        # Llama 4 without its part for pictures calls the layers otherwise.
+        return (
+            self.model.model if body is self.model and hasattr(body, "model") else body
+        )
 
     @property
     def device(self):
@@ -150,18 +176,38 @@ class LanguageModel:
 
     def limit(self, max_length):
         """Most tokens of a query; `max_length` as in :meth:`encode`."""
-        config = self.model.config.get_text_config()
-        positions = getattr(config, "max_position_embeddings", None) or np.inf
         if max_length is None:
-            return int(min(self.tokenizer.model_max_length, positions, 2**31))
+            return int(min(self.tokenizer.model_max_length, self.positions, 2**31))
         least = self.tokenizer.num_special_tokens_to_add() + 1
         check_whole(max_length, "max_length", least=least)
-        if max_length > positions:
+        if max_length > self.positions:
             raise ValueError(
-                f"max_length={max_length!r} is above the {positions} positions of "
+                f"max_length={max_length!r} is above the {self.positions} positions of "
                 f"model={self.name!r}. Lower it, or leave max_length=None."
             )
         return max_length
+
+    @cached_property
+    def positions(self):
+        """Most tokens that the model takes, or infinity.
+
+        What its configuration says, and what its table of learned positions holds: in
+        some families rows come before the first position, for padding among others.
+        """
+        from torch import nn
+
+        config = self.model.config.get_text_config()
+        names = ("max_position_embeddings", "max_seq_len")
+        named = [getattr(config, name, None) for name in names]
+        found = [n for n in named if n is not None and n > 0]  # XLNet has -1: no limit
+        for name, module in self.backbone.named_modules():
+            if isinstance(module, nn.Embedding) and name.split(".")[-1] in _POSITIONS:
+                padding = module.padding_idx
+                before = (
+                    getattr(module, "offset", 0) if padding is None else padding + 1
+                )
+                found.append(module.num_embeddings - before)
+        return min(found, default=np.inf)
 
     def pad(self, token_ids, *, padding=None):
         """Pad on the right and move to the model's device.
@@ -203,6 +249,8 @@ def load_language_model(
     dtype="auto",
     shared=True,
     classifier=False,
+    expected=None,
+    commit=None,
 ):
     """Load a model and its tokenizer, or hand out the one already loaded.
 
@@ -221,6 +269,12 @@ def load_language_model(
         Whether the model is one that others may use too: read it, never change it.
     classifier : bool, default=False
         Whether to load it as a sequence classifier, such as a reward model.
+    expected : str, default=None
+        Fingerprint of the model that an estimator was fitted with: no other is handed
+        out, and while that one is in memory, nothing is looked up. None for what is
+        there now.
+    commit : str, default=None
+        Commit on the hub at the time of fit, with `expected`.
 
     Returns
     -------
@@ -229,7 +283,7 @@ def load_language_model(
     Raises
     ------
     ValueError
-        If there is no such model, or it cannot be loaded.
+        If there is no such model, it cannot be loaded or is not the one expected.
 
     Examples
     --------
@@ -240,41 +294,45 @@ def load_language_model(
     """
     device = resolve_device(device)
     dtype = resolve_dtype(dtype, device)
-    options = (source(name), revision, device, dtype, classifier)
-    if not shared:
-        return _read_language_model(*options)
     with _LOCK:  # or two threads would load the same model
-        return _shared_language_model(*options, fingerprint(name, revision=revision))
+        checkpoint = (
+            find_checkpoint(name, revision=revision)
+            if expected is None
+            else _fitted_checkpoint(source(name), expected, revision, commit)
+        )
+        options = (source(name), checkpoint, device, dtype, classifier)
+        if shared:
+            return _shared_language_model(*options)
+    return _read_language_model(*options)
+
+
+@lru_cache(maxsize=64)
+def _fitted_checkpoint(name, expected, revision, commit):
+    return require_checkpoint(name, expected, revision=revision, commit=commit)
 
 
 @lru_cache(maxsize=_N_SHARED)
-def _shared_language_model(name, revision, device, dtype, classifier, fingerprint):
-    return _read_language_model(name, revision, device, dtype, classifier)
+def _shared_language_model(name, checkpoint, device, dtype, classifier):
+    return _read_language_model(name, checkpoint, device, dtype, classifier)
 
 
-def _read_language_model(name, revision, device, dtype, classifier):
+def _read_language_model(name, checkpoint, device, dtype, classifier):
     import torch
-    from transformers import (
-        AutoModel,
-        AutoModelForCausalLM,
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-    )
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     # A checkpoint with an LM head is loaded with it: a sampler can share the model, and
     # features are read from the layers below.
-    config = load_config(name, revision=revision)
-    auto = AutoModelForCausalLM if has_language_model_head(config) else AutoModel
-    auto = AutoModelForSequenceClassification if classifier else auto
+    auto = (
+        AutoModelForSequenceClassification
+        if classifier
+        else auto_class(load_config(checkpoint.folder))
+    )
     with loading(name):
         tokenizer = AutoTokenizer.from_pretrained(
-            name, revision=revision, truncation_side="left"
+            checkpoint.folder, truncation_side="left"
         )
         model, info = auto.from_pretrained(
-            name,
-            revision=revision,
-            dtype=getattr(torch, dtype),
-            output_loading_info=True,
+            checkpoint.folder, dtype=getattr(torch, dtype), output_loading_info=True
         )
         # transformers draws missing weights at random; only classifiers read a pooler.
         missing = info["missing_keys"]
@@ -283,4 +341,5 @@ def _read_language_model(name, revision, device, dtype, classifier):
         if missing:
             raise ValueError(f"the checkpoint lacks weights, among them {min(missing)}")
         model = model.to(device).eval().requires_grad_(False)
+    require_unchanged(name, checkpoint)
     return LanguageModel(model, tokenizer, name)

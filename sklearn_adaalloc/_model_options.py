@@ -43,7 +43,58 @@ def resolve_dtype(dtype, device):
 
 def has_language_model_head(config):
     """Whether the checkpoint is a causal language model's, with its head."""
-    return str(config.architectures).endswith(("CausalLM']", "LMHeadModel']"))
+    return _head_mapping(config) is not None
+
+
+def auto_class(config):
+    """Class of transformers that loads the checkpoint, with its LM head if it has one.
+
+    Parameters
+    ----------
+    config : PretrainedConfig
+        Configuration of the model.
+
+    Returns
+    -------
+    type
+        An AutoModel.
+    """
+    from transformers import AutoModel
+
+    return _head_mapping(config) or AutoModel
+
+
+def _head_mapping(config):
+    """Auto class of the LM head that the checkpoint was saved with; None without one.
+
+    transformers knows which classes these are, those of models for texts and pictures
+    among them. An encoder saved by such a class does not write from left to right.
+    """
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoModelForMaskedLM,
+    )
+
+    decoder = getattr(config, "is_decoder", False)  # counts where there are encoders
+    encoder = _class_names(AutoModelForMaskedLM, config) and not decoder
+    if config.is_encoder_decoder or encoder:
+        return None
+    saved = set(config.architectures or ())
+    texts = _class_names(AutoModelForCausalLM, config)
+    if saved & (texts | _class_names(AutoModelForImageTextToText, config)):
+        # Some are loaded by either, by the first without the part for pictures.
+        return AutoModelForCausalLM if texts else AutoModelForImageTextToText
+    return None
+
+
+def _class_names(auto, config):
+    """Names of the classes that an auto class loads a configuration with."""
+    if type(config) not in auto._model_mapping:
+        return set()
+    classes = auto._model_mapping[type(config)]
+    classes = classes if isinstance(classes, tuple) else (classes,)
+    return {each.__name__ for each in classes}
 
 
 def resolve_layers(layer, config):

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._checkpoints import require_fingerprint
+from sklearn_adaalloc._checkpoints import require_checkpoint
 from sklearn_adaalloc._estimator_files import (
     ALLOCATORS,
     READERS,
@@ -104,7 +104,7 @@ def save_policy(policy, path):
     check_is_fitted(policy)
     parts = walk(policy)
     for reader in _fitted_readers(parts):
-        require_fingerprint(reader.model, reader.fingerprint_, revision=reader.revision)
+        _find_model(reader)
     write_folder(path, _describe(policy, parts), to_files(policy))
 
 
@@ -189,7 +189,18 @@ def _find_models(parts, models):
         if hasattr(reader, "cache"):
             reader.cache = None
     for reader in _fitted_readers(parts):
-        require_fingerprint(reader.model, reader.fingerprint_, revision=reader.revision)
+        found = _find_model(reader)
+        reader.fingerprint_, reader.commit_ = found.fingerprint, found.commit
+
+
+def _find_model(reader):
+    """The checkpoint that a reader was fitted with, wherever it is now."""
+    return require_checkpoint(
+        reader.model,
+        reader.fingerprint_,
+        revision=reader.revision,
+        commit=getattr(reader, "commit_", None),  # None before there were commits
+    )
 
 
 def _warn_versions(path, manifest):
@@ -234,6 +245,7 @@ def _describe_reader(reader):
         "estimator": type(reader).__name__,
         "model": str(reader.model),
         "revision": reader.revision,
+        "commit": getattr(reader, "commit_", None),
         "fingerprint": reader.fingerprint_,
         "layers": [int(layer) for layer in layers],
         "pooling": reader.pooling,

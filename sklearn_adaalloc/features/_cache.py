@@ -15,6 +15,7 @@ _COLUMNS = ["key", "data", "checksum", "truncated"]
 # What SQLite says of a damaged file may hold bytes that are no text.
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 _CHUNK = 500  # keys per statement
+_FORMAT = 2  # of keys; raise it when rows of before are not found any more
 
 
 class FeatureStore:
@@ -23,7 +24,8 @@ class FeatureStore:
     One SQLite file: several processes may read and write it at once, and a process that
     is killed while writing leaves it as it was before. Each row carries a checksum; one
     that does not fit is treated as absent. A file that is no database any more is moved
-    aside with a warning.
+    aside with a warning; of rows of an earlier version, which are not used, a warning
+    tells once.
 
     Parameters
     ----------
@@ -159,6 +161,23 @@ class FeatureStore:
         columns = self._connection.execute("PRAGMA table_info(features)").fetchall()
         if [column[1] for column in columns] != _COLUMNS:
             raise sqlite3.DatabaseError("its table has other columns")
+        ((found,),) = self._connection.execute("PRAGMA user_version")
+        if found < _FORMAT:
+            self._warn_of_earlier_rows()
+            self._connection.execute(f"PRAGMA user_version = {_FORMAT}")
+
+    def _warn_of_earlier_rows(self):
+        """Say, once per file, that rows of earlier versions are not used."""
+        ((n_rows,),) = self._connection.execute("SELECT COUNT(*) FROM features")
+        if n_rows:
+            warnings.warn(
+                f"The feature cache {self.path} has {n_rows} rows of an earlier "
+                "version, whose keys did not name all that a row depends on. They are "
+                "not used: queries are computed again. Delete the file to free its "
+                "space.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _start_anew(self, error):
         """Replace a damaged file; anything else, such as a full disk, is raised."""

@@ -7,9 +7,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._checkpoints import (
-    fingerprint,
+    find_checkpoint,
     load_config,
-    require_fingerprint,
+    recognise,
 )
 from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._language_model import load_language_model
@@ -23,6 +23,8 @@ from sklearn_adaalloc._model_options import (
 from sklearn_adaalloc._parameters import check_choice, check_flag, check_whole
 from sklearn_adaalloc._queries import check_queries, query_keys
 from sklearn_adaalloc.features._cache import FeatureStore
+
+_VERSION = 2  # raise it when the same settings would give other features
 
 
 class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstimator):
@@ -70,7 +72,7 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         Precision of the forward pass; "auto" is bfloat16 on GPUs that have it and
         float32 elsewhere. Features are float32 in any case.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub.
+        Branch, tag or commit of a model on the hub, looked up in `fit`.
     cache : str or path, default=None
         Folder that keeps computed rows, for this and for other processes; None keeps
         none. A row is found again by its query and all it depends on.
@@ -85,6 +87,9 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         Number of layers read times the model's hidden size.
     fingerprint_ : str
         Tells whether a later :meth:`transform` uses the same model.
+    commit_ : str or None
+        Commit of a model on the hub, which is used from then on, wherever `revision`
+        moves; None for a folder.
 
     See Also
     --------
@@ -163,7 +168,8 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         config = load_config(self.model, revision=self.revision)
         self.layers_ = resolve_layers(self.layer, config)
         self.n_features_out_ = len(self.layers_) * config.get_text_config().hidden_size
-        self.fingerprint_ = fingerprint(self.model, revision=self.revision)
+        checkpoint = find_checkpoint(self.model, revision=self.revision)
+        self.fingerprint_, self.commit_ = checkpoint.fingerprint, checkpoint.commit
         return self
 
     def transform(self, X):
@@ -187,7 +193,7 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         """
         check_is_fitted(self)
         queries = check_queries(X)
-        require_fingerprint(self.model, self.fingerprint_, revision=self.revision)
+        recognise(self)
         # Each distinct query once.
         keys = query_keys(queries)
         position = {key: row for row, key in enumerate(dict.fromkeys(keys))}
@@ -251,7 +257,12 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         if not queries:
             return
         language_model = load_language_model(
-            self.model, revision=self.revision, device=self.device, dtype=self.dtype
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            expected=self.fingerprint_,
+            commit=self.commit_,
         )
         token_ids, truncated = language_model.encode(
             queries, max_length=self.max_length, chat_template=self.chat_template
@@ -270,6 +281,7 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
         """All that a row depends on beside its query, as a dict."""
         return {
             "features": type(self).__name__,
+            "version": _VERSION,
             "model": self.fingerprint_,
             "layers": self.layers_,
             "pooling": self.pooling,

@@ -62,7 +62,10 @@ def kept_states(backbone, layers, *, stop=False):
 
     def keep(layer):
         def hook(module, args, kwargs):
-            states[layer] = args[0] if args else kwargs["hidden_states"]
+            state = args[0] if args else kwargs["hidden_states"]
+            if state.ndim == 4:  # Gemma 3n: several streams, of which one is predicted
+                state = state[backbone.config.altup_active_idx]
+            states[layer] = state
             if stop and layer == max(layers):
                 raise _HighestLayerReached
 

@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_adaalloc._checkpoints import (
-    fingerprint,
+    find_checkpoint,
     load_config,
-    require_fingerprint,
+    recognise,
 )
 from sklearn_adaalloc._language_model import load_language_model
 from sklearn_adaalloc._model_options import (
@@ -84,7 +84,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
         Precision of the language model; "auto" is bfloat16 on GPUs that have it and
         float32 elsewhere. Adapters and head learn in float32.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub.
+        Branch, tag or commit of a model on the hub, looked up in `fit`.
     verbose : bool, default=False
         Whether skorch prints its progress.
     random_state : int, RandomState instance or None, default=None
@@ -104,6 +104,9 @@ class LoRARewardRegressor(BaseRewardRegressor):
         Weight (hidden_size, n_outputs) and bias (n_outputs,) of the head.
     fingerprint_ : str
         Tells whether a later :meth:`predict` uses the same language model.
+    commit_ : str or None
+        Commit of a model on the hub, which is used from then on, wherever `revision`
+        moves; None for a folder.
     history_ : list of dict
         Loss on training and on held-out queries after each epoch.
 
@@ -192,7 +195,8 @@ class LoRARewardRegressor(BaseRewardRegressor):
 
         options = self._check_options()
         labels = self._target.labels(rewards)
-        self.fingerprint_ = fingerprint(self.model, revision=self.revision)
+        checkpoint = find_checkpoint(self.model, revision=self.revision)
+        self.fingerprint_, self.commit_ = checkpoint.fingerprint, checkpoint.commit
         self._reading = self._check_reading()
         self._adapter_options = {
             "r": self.r,
@@ -259,7 +263,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
 
         if hasattr(self, "_language_model"):
             return
-        require_fingerprint(self.model, self.fingerprint_, revision=self.revision)
+        recognise(self)
         language_model = self._load()
         restore_adapter(language_model, self.adapter_, **self._adapter_options)
         self._language_model = language_model
@@ -272,6 +276,8 @@ class LoRARewardRegressor(BaseRewardRegressor):
             device=self.device,
             dtype=self.dtype,
             shared=False,
+            expected=self.fingerprint_,
+            commit=self.commit_,
         )
 
     def _encode(self, queries):

@@ -231,7 +231,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         self._check_parameters()
         return {
             "sampler": type(self).__name__,
-            "model": fingerprint(self.model, revision=self.revision),
+            "model": fingerprint(self.model, revision=self.revision, generation=True),
             "temperature": float(self.temperature),
             "top_p": float(self.top_p),
             "max_new_tokens": int(self.max_new_tokens),

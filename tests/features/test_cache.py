@@ -164,3 +164,33 @@ def test_a_row_that_is_no_blob_counts_as_absent(filled):
         connection.execute("UPDATE features SET data = 7 WHERE rowid = 1")
     connection.close()
     np.testing.assert_array_equal(read(filled, QUERIES)[0], np.arange(1, 1200))
+
+
+class TestEarlierVersions:
+    @pytest.fixture
+    def earlier(self, filled):
+        """A file whose keys are those of an earlier version."""
+        connection = sqlite3.connect(filled / "features.sqlite")
+        connection.execute("PRAGMA user_version = 0")
+        connection.close()
+        return filled
+
+    def test_their_rows_are_named_once(self, earlier):
+        with pytest.warns(UserWarning, match="has 1200 rows of an earlier version"):
+            read(earlier, QUERIES[:1])
+        read(earlier, QUERIES[:1])
+
+    def test_new_rows_go_into_the_same_file(self, earlier):
+        with (
+            pytest.warns(UserWarning, match="Delete the file to free its space"),
+            FeatureStore(earlier, {"version": 2}, 8) as store,
+        ):
+            store.put(QUERIES[:3], FEATURES[:3], TRUNCATED[:3])
+        rows, features, _ = read(earlier, QUERIES[:3], {"version": 2})
+        np.testing.assert_array_equal(features, FEATURES[:3])
+        assert len(rows) == 3
+
+    def test_an_empty_file_says_nothing(self, tmp_path):
+        sqlite3.connect(tmp_path / "features.sqlite").close()
+        rows, _, _ = read(tmp_path, QUERIES[:1])
+        assert len(rows) == 0

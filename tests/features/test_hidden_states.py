@@ -251,6 +251,32 @@ class TestSharing:
         with pytest.raises(ValueError, match="is not the model used in fit"):
             featurizer.transform(["ab"])
 
+    def test_a_model_in_memory_is_used_whatever_happens_on_disk(
+        self, make_tiny_model, tmp_path
+    ):
+        folder = make_tiny_model("llama", tmp_path, seed=0)
+        featurizer = HiddenStateFeaturizer(folder, device="cpu")
+        features = featurizer.fit_transform(["ab"])
+        make_tiny_model("llama", tmp_path, seed=1)
+        np.testing.assert_array_equal(featurizer.transform(["ab"]), features)
+        _language_model._shared_language_model.cache_clear()  # as under many models
+        with pytest.raises(ValueError, match="is not the model used in fit"):
+            featurizer.transform(["ab"])
+        make_tiny_model("llama", tmp_path, seed=0)
+        np.testing.assert_array_equal(featurizer.transform(["ab"]), features)
+
+    def test_both_of_two_models_of_one_folder_can_be_used(
+        self, make_tiny_model, tmp_path
+    ):
+        fitted, features = [], []
+        for seed in (0, 1):
+            folder = make_tiny_model("llama", tmp_path, seed=seed)
+            fitted.append(HiddenStateFeaturizer(folder, device="cpu"))
+            features.append(fitted[-1].fit_transform(["ab"]))
+        assert not np.array_equal(*features)
+        for featurizer, rows in zip(fitted, features, strict=True):
+            np.testing.assert_array_equal(featurizer.transform(["ab"]), rows)
+
     def test_the_same_model_in_another_place(self, tiny_models, tmp_path):
         featurizer = HiddenStateFeaturizer(tiny_models["llama"], device="cpu")
         features = featurizer.fit_transform(["ab"])
@@ -314,6 +340,41 @@ class TestCache:
             )
             featurizer.fit_transform(["abc"])
         assert tokens_run == [3, 3]
+
+    @pytest.mark.parametrize(
+        "name", ["model", "snapshots/best", "snapshots/" + "a" * 40]
+    )
+    def test_a_model_trained_again_in_its_place(
+        self, make_tiny_model, tmp_path, tokens_run, name
+    ):
+        features = []
+        for seed in (0, 1):
+            folder = make_tiny_model("llama", tmp_path / name, seed=seed)
+            featurizer = HiddenStateFeaturizer(
+                folder, cache=tmp_path / "cache", device="cpu"
+            )
+            features.append(featurizer.fit_transform(["abc"]))
+        assert tokens_run == [4, 4]
+        assert not np.array_equal(*features)
+
+    def test_another_chat_template_finds_nothing(
+        self, tiny_models, tmp_path, tokens_run
+    ):
+        folder = shutil.copytree(tiny_models["qwen2"], tmp_path / "model")
+        for template in ("{{ messages[0]['content'] }}", "{{ bos_token }}ab"):
+            (folder / "chat_template.jinja").write_text(template)
+            HiddenStateFeaturizer(
+                folder, cache=tmp_path / "cache", chat_template=True, device="cpu"
+            ).fit_transform(["ab"])
+        assert tokens_run == [2, 3]
+
+    def test_a_moved_model_finds_its_rows(self, tiny_models, tmp_path, tokens_run):
+        moved = shutil.copytree(tiny_models["gpt2"], tmp_path / "moved")
+        for folder in (tiny_models["gpt2"], moved):
+            HiddenStateFeaturizer(
+                folder, cache=tmp_path / "cache", device="cpu"
+            ).fit_transform(["abc"])
+        assert tokens_run == [3]
 
     def test_rows_are_kept_when_a_later_batch_fails(
         self, tiny_models, tmp_path, monkeypatch, tokens_run

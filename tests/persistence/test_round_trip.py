@@ -201,6 +201,7 @@ class TestText:
             "estimator": "HiddenStateFeaturizer",
             "model": "embedded",
             "revision": None,
+            "commit": None,
             "layers": [3],
             "pooling": "last",
             "max_length": None,
