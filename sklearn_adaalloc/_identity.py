@@ -73,8 +73,8 @@ def function_identity(function):
     home = function
     while isinstance(home, functools.partial | types.MethodType):
         home = home.func if isinstance(home, functools.partial) else home.__func__
-    told_by_name = isinstance(home, type | types.BuiltinFunctionType)
-    if told_by_name or type(home).__module__ == "builtins" and not _is_function(home):
+    is_type = isinstance(home, type)
+    if is_type or (type(home).__module__ == "builtins" and not _is_function(home)):
         raise _UntoldError(f"a {type(home).__name__} has no source text")
     module = home.__module__ if _is_function(home) else type(home).__module__
     try:
@@ -242,9 +242,8 @@ def _brought(function):
     code = function.__code__
     parameters = code.co_varnames[: code.co_argcount]
     defaults = function.__defaults__ or ()
-    given = dict(
-        zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True)
-    )
+    n_given = len(parameters) - len(defaults)
+    given = dict(zip(parameters[n_given:], defaults, strict=True))
     given |= function.__kwdefaults__ or {}
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
     read = sorted(_globals_read(code) & function.__globals__.keys())
