@@ -266,8 +266,8 @@ class CheckedSampler:
         if rows is None or len(rows) != len(prompts):
             raise ValueError(
                 f"{self._name} returned {short_repr(answers)} to {len(prompts)} "
-                f"queries, the first of them {short_repr(prompts[0])}. Expected one "
-                "list of answers per query. Nothing of it is kept."
+                "queries. Expected one list of answers per query, the first of them to "
+                f"{short_repr(prompts[0])}. Nothing of it is kept."
             )
         checked = []
         for prompt, budget, given in zip(prompts, budgets, rows, strict=True):
