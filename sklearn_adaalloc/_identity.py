@@ -32,8 +32,10 @@ _SAID_BY_REPR = (
 )
 # What a class holds beside what its author wrote.
 _MADE_BY_PYTHON = {
-    *("__annotations__", "__dict__", "__doc__", "__firstlineno__", "__module__"),
-    *("__static_attributes__", "__weakref__"),
+    *("__annotations__", "__annotate_func__", "__annotations_cache__", "__dict__"),
+    *("__doc__", "__firstlineno__", "__module__", "__static_attributes__"),
+    *("__weakref__", "__orig_bases__", "__parameters__", "_abc_impl"),
+    *("__dataclass_fields__", "__dataclass_params__"),
 }
 
 
@@ -219,8 +221,7 @@ class _Describer:
         members = {
             name: self.describe(member)
             for name, member in sorted(vars(cls).items())
-            if name not in _MADE_BY_PYTHON
-            and not isinstance(member, types.MemberDescriptorType)
+            if name not in _MADE_BY_PYTHON and not _is_slot(member)
         }
         return [_name(cls), [self.describe(base) for base in cls.__bases__], members]
 
@@ -283,6 +284,12 @@ def _is_made_of_python(cls):
     own = {"__dict__", "__slots__"} & vars(cls).keys()
     makes = cls.__new__ is object.__new__ or _is_function(cls.__new__)
     return cls is object or (makes and (own or cls.__bases__ != (object,)))
+
+
+def _is_slot(member):
+    """Whether a member of a class stands for an attribute of its instances."""
+    made = type(member).__module__ in ("builtins", "collections")
+    return made and hasattr(member, "__set__") and not isinstance(member, property)
 
 
 def _is_function(value):
