@@ -288,7 +288,7 @@ def _is_made_of_python(cls):
 
 def _is_slot(member):
     """Whether a member of a class stands for an attribute of its instances."""
-    made = type(member).__module__ in ("builtins", "collections")
+    made = type(member).__module__ in ("builtins", "_collections")
     return made and hasattr(member, "__set__") and not isinstance(member, property)
 
 
