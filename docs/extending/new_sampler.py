@@ -1,13 +1,13 @@
 """A new sampler: any function of prompts and budgets that returns lists of str.
 
-It is enough for a table of graded answers, and for decoding with what is learnt from it:
+It is enough for a table of graded answers, and for decoding with what is learnt:
 
 >>> import numpy as np
 >>> from sklearn_adaalloc import DummyAllocator, collect_rewards
 >>> from sklearn_adaalloc.decoding import BestOfK
 >>> def reward(queries, answers):
 ...     return [np.array([answer == "75" for answer in row], float) for row in answers]
->>> queries = ["27+48=", "50+25=", "70+3="]
+>>> queries = ["27+48=", "50+25=", "70+1="]
 >>> rewards = collect_rewards(
 ...     queries, sample, reward, 4, store="rewards.sqlite", progress=False
 ... )
@@ -17,7 +17,7 @@ array([[1., 0., 0., 0.],
        [0., 0., 0., 0.]])
 >>> policy = DummyAllocator(budget=2).fit(queries, rewards)
 >>> BestOfK(policy, sample, reward).decode(queries).answers
-['75', '75', '73']
+['75', '75', '71']
 
 The second sampler says more, and is told more:
 

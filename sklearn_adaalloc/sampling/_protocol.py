@@ -212,7 +212,8 @@ class CheckedSampler:
         arrivals = []
         for row, (budget, first) in enumerate(zip(budgets, first_sample, strict=True)):
             # Prompt tokens stand at the first of the samples that share them.
-            prompt_tokens, cached = usage.prompt[row], usage.cached[row]
+            prompt_tokens, cached = float(usage.prompt[row]), float(usage.cached[row])
+            tokens = usage.answers[row].tolist()
             if not budget and prompt_tokens > 0:
                 arrivals.append(
                     SampledAnswer(row, 0, None, prompt_tokens, 0, None, cached)
@@ -224,7 +225,7 @@ class CheckedSampler:
                         first + j,
                         answer,
                         0.0 if j else prompt_tokens,
-                        usage.answers[row][j],
+                        tokens[j],
                         self._no_answer() if answer is None else None,
                         0.0 if j else cached,
                         None if usage.cut_off is None else bool(usage.cut_off[row][j]),
@@ -334,11 +335,6 @@ def warn_cut_off(n_cut_off, n_known, *, stacklevel):
         Answers of which that is known.
     stacklevel : int
         As for :func:`warnings.warn`, seen from the caller.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.sampling._protocol import warn_cut_off
-    >>> warn_cut_off(1, 200, stacklevel=1)
     """
     if n_cut_off and n_cut_off >= 0.01 * n_known:
         warnings.warn(
@@ -388,8 +384,13 @@ def _counts(values, n_values):
 
 def _listed(values):
     """A list of what a sequence holds; None for a text and what has no order."""
-    ordered = not isinstance(values, str | bytes | Mapping | Set)
-    return list(values) if ordered and hasattr(values, "__iter__") else None
+    if isinstance(values, str | bytes | Mapping | Set):
+        return None
+    try:
+        iterator = iter(values)
+    except TypeError:
+        return None
+    return list(iterator)  # errors of a generator are its own
 
 
 def _name(sampler):
