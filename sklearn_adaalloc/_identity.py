@@ -22,6 +22,7 @@ from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import PurePath
+from tokenize import TokenError
 
 import numpy as np
 
@@ -106,9 +107,10 @@ class _Describer:
             identity = {"function": name, "source": None, "code": None, "brings": {}}
             return self._bring(identity, {"object": function})
         code = function.__code__
+        # Several lambdas may stand on one line: only the code tells them apart. So it
+        # does where the file is no longer, or never was, what the function came from.
         source = _source(code)
-        # Several lambdas may stand on one line: only the code tells them apart.
-        told = source is not None and code.co_name != "<lambda>"
+        told = re.search(rf"\bdef\s+{re.escape(code.co_name)}\b", source or "")
         identity = {
             "function": _name(function),
             "source": None if source is None else _digest(source),
@@ -178,6 +180,8 @@ class _Describer:
             return [hashlib.sha256(value).hexdigest()]
         if isinstance(value, np.ndarray | np.generic):
             return self._array(np.asarray(value))
+        if hasattr(value, "reset_index"):  # a data frame or series of pandas
+            return [self.describe(value.reset_index().to_dict("list"))]
         if isinstance(value, dict):
             items = [[self.describe(k), self.describe(v)] for k, v in value.items()]
             factory = self.describe(getattr(value, "default_factory", None))
@@ -303,7 +307,7 @@ def _name(value):
 def _source(code):
     try:
         return inspect.getsource(code)
-    except (OSError, TypeError, IndexError):
+    except (OSError, TypeError, IndexError, SyntaxError, TokenError):
         return None
 
 

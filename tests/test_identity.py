@@ -279,6 +279,29 @@ def test_without_a_source_text_the_code_tells(tmp_path):
     assert one["code"] != other["code"]
 
 
+@pytest.mark.parametrize("text", ["# A title\n\nText: (\n", "x = 1\n" * 9])
+def test_a_file_that_the_function_did_not_come_from(text, tmp_path, monkeypatch):
+    (tmp_path / "page.md").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    identities = []
+    for value in (1.0, 2.0):
+        names = {}
+        lines = f"\n\ndef reward(queries, answers):\n    return {value}"
+        exec(compile(lines, "page.md", "exec"), names)
+        identities.append(written(names["reward"]))
+    assert identities[0] != identities[1]
+
+
+def test_frames_of_references():
+    pandas = pytest.importorskip("pandas")
+    frames = [pandas.DataFrame({"query": ["q"], "answer": [a]}) for a in "xyx"]
+    one, other, again = (written(closing_over(frame)) for frame in frames)
+    assert one == again != other
+    series = [frame.set_index("query")["answer"] for frame in frames]
+    one, other, again = (written(closing_over(each)) for each in series)
+    assert one == again != other
+
+
 def test_functions_of_other_modules_count_by_name(tmp_path):
     (tmp_path / "judges.py").write_text("def strict(answer):\n    return 1.0\n")
     location = importlib.util.spec_from_file_location("judges", tmp_path / "judges.py")
