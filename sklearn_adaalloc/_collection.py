@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
+from math import isnan
 from uuid import uuid4
 
 import numpy as np
@@ -80,6 +81,14 @@ class Collection:
             self.store.read(
                 "SELECT 1 FROM answers WHERE sampler = ? LIMIT 1", (self.sampler,)
             )
+        )
+
+    def cut_off(self):
+        """Whether each answer was cut off, (n_queries, n_samples); NaN if unknown."""
+        return self._table(
+            "SELECT query, sample, cut_off FROM answers WHERE sampler = ? "
+            "AND sample < ?",
+            (self.sampler, self.n_samples),
         )
 
     def answers(self, pairs):
@@ -166,17 +175,27 @@ class Collection:
 
         Parameters
         ----------
-        answers : list of (row, sample, answer, prompt_tokens, answer_tokens)
+        answers : list of SampledAnswer
         """
-        keys = [self._key(row, sample) for row, sample, *_ in answers]
-        texts = [answer[2].encode("utf-8", "surrogatepass") for answer in answers]
-        tokens = [(int(answer[3]), int(answer[4])) for answer in answers]
+        keys = [self._key(each.row, each.sample) for each in answers]
+        texts = [each.answer.encode("utf-8", "surrogatepass") for each in answers]
+        # SQLite reads NaN as NULL, which stands for what is not known.
+        counts = [
+            (
+                *map(float, (each.prompt_tokens, each.answer_tokens)),
+                float(each.cached_tokens),
+                None if each.cut_off is None else int(each.cut_off),
+            )
+            for each in answers
+        ]
         with self.store.transaction() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?)",
+                "INSERT OR IGNORE INTO answers (sampler, query, sample, answer, "
+                "prompt_tokens, answer_tokens, cached_tokens, cut_off) "
+                "VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?, ?, ?)",
                 [
                     (*key, text, *count)
-                    for key, text, count in zip(keys, texts, tokens, strict=True)
+                    for key, text, count in zip(keys, texts, counts, strict=True)
                 ],
             )
             connection.executemany(
@@ -185,7 +204,7 @@ class Collection:
             )
 
     def put_rewards(self, rewards):
-        """Store rewards and end their claims.
+        """Store rewards and end their claims; NaN, not gradable, is not kept.
 
         Parameters
         ----------
@@ -196,7 +215,11 @@ class Collection:
         with self.store.transaction() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?)",
-                [(*key, value) for key, value in zip(keys, values, strict=True)],
+                [
+                    (*key, value)
+                    for key, value in zip(keys, values, strict=True)
+                    if not isnan(value)
+                ],
             )
             connection.executemany(f"DELETE FROM claims WHERE {_SAME_KEY}", keys)
 

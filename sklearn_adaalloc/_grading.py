@@ -34,7 +34,8 @@ def check_graded(rewards, queries, answers):
     Raises
     ------
     RewardError
-        If there is not one finite number per answer. The message names the query.
+        If there is not one number per answer, finite or NaN, which says that the answer
+        cannot be graded. The message names the query.
 
     Examples
     --------
@@ -56,89 +57,17 @@ def check_graded(rewards, queries, answers):
     for query, row, given in zip(queries, answers, rewards, strict=True):
         try:
             values = real_array(given)
-            valid = values.shape == (len(row),) and np.isfinite(values).all()
+            valid = values.shape == (len(row),) and not np.isinf(values).any()
         except (TypeError, ValueError):
             valid = False
         if not valid:
             raise RewardError(
                 f"reward returned {short_repr(given)} for the {len(row)} answers to "
-                f"query {short_repr(query)}. Expected one finite number per answer."
+                f"query {short_repr(query)}. Expected one finite number per answer, or "
+                "NaN where it cannot be graded."
             )
         checked.append(values)
     return checked
-
-
-def check_sampled(sampler, returned, prompts, budgets):
-    """Check what a sampler returned.
-
-    Parameters
-    ----------
-    sampler : object
-        The sampler, for the message.
-    returned : tuple
-        Answers, a list of str per prompt, and their usage in tokens.
-    prompts : list of n_prompts str or lists of dict
-        What was asked.
-    budgets : sequence of n_prompts int
-        How many answers to each.
-
-    Returns
-    -------
-    answers : list of n_prompts lists of str
-    usage : object
-        As returned.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many answers as asked for, or one is no str, or tokens are
-        not counted for each. The message names the query.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc._grading import check_sampled
-    >>> from sklearn_adaalloc.sampling import TokenUsage
-    >>> usage = TokenUsage([5], [[2, 2]])
-    >>> check_sampled(None, ([["75", "65"]], usage), ["27+48="], [2])[0]
-    [['75', '65']]
-    """
-    name = f"sampler {type(sampler).__name__} returned"
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise ValueError(
-            f"{name} {short_repr(returned)}. Expected two things: lists of answers, "
-            "and a TokenUsage. Nothing of it is kept."
-        )
-    answers, usage = returned
-    if not isinstance(answers, list | tuple) or len(answers) != len(prompts):
-        raise ValueError(
-            f"{name} {short_repr(answers)} to {len(prompts)} queries. Expected one "
-            "list of answers per query. Nothing of it is kept."
-        )
-    for prompt, budget, row in zip(prompts, budgets, answers, strict=True):
-        valid = isinstance(row, list | tuple) and len(row) == budget
-        if not valid or not all(isinstance(answer, str) for answer in row):
-            raise ValueError(
-                f"{name} {short_repr(row)} to query {short_repr(prompt)}. Expected "
-                f"{budget} answers, each a str. Nothing of it is kept."
-            )
-    if not _counts_tokens(usage, budgets):
-        raise ValueError(
-            f"{name} usage={short_repr(usage)}. Expected a TokenUsage with the tokens "
-            "of each prompt and of each answer. Nothing of it is kept."
-        )
-    return [list(row) for row in answers], usage
-
-
-def _counts_tokens(usage, budgets):
-    """Whether usage holds a whole number for each prompt and for each answer."""
-    try:
-        counts = [real_array(usage.prompt), *map(real_array, usage.answers)]
-    except (AttributeError, TypeError, ValueError):
-        return False
-    shapes = [(len(budgets),), *((budget,) for budget in budgets)]
-    return [count.shape for count in counts] == shapes and all(
-        ((count >= 0) & (count < 2**63)).all() for count in counts
-    )
 
 
 class Grader:
@@ -198,7 +127,9 @@ class Grader:
             try:
                 if not self._leaving:
                     self._grade([item for item in batch if item is not _END])
-            except Exception as error:  # of the store: nothing can be kept
+            except BaseException as error:
+                # Of the store, or of a reward function that exits: it is for the
+                # caller's thread, and nothing more can be kept.
                 self._error, self._leaving = error, True
             for _ in batch:
                 self._waiting.task_done()

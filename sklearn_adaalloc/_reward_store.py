@@ -15,6 +15,9 @@ from sklearn_adaalloc._parameters import check_path
 # "adal", in the place where an SQLite file says whose it is.
 _APPLICATION = 0x6164616C
 _HEADER, _APPLICATION_AT = b"SQLite format 3\0", slice(68, 72)
+# 0: answers without what was added below.
+_VERSION = 1
+_ADDED = {"cached_tokens": "INTEGER", "cut_off": "INTEGER"}
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS settings (id INTEGER PRIMARY KEY, "
     "role TEXT, hash BLOB, content TEXT, UNIQUE (role, hash))",
@@ -32,7 +35,10 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, machine TEXT, "
     "pid INTEGER, heartbeat REAL)",
 )
-_COLUMNS = ["query", "sample", "answer", "reward", "prompt_tokens", "answer_tokens"]
+_COLUMNS = [
+    *("query", "sample", "answer", "reward", "prompt_tokens", "answer_tokens"),
+    *("cut_off", "cached_tokens"),
+]
 
 
 class RewardStore:
@@ -115,7 +121,7 @@ class RewardStore:
         position = {content: i for i, content in enumerate(contents)}
         n_samples = max((row[1] + 1 for row in rows), default=0)
         rewards = np.full((len(contents), n_samples), np.nan)
-        for content, sample, _, reward, _, _ in rows:
+        for content, sample, _, reward, *_ in rows:
             rewards[position[content], sample] = np.nan if reward is None else reward
         return [json.loads(content) for content in contents], rewards
 
@@ -131,9 +137,11 @@ class RewardStore:
         -------
         frame : DataFrame
             One row per answer, with the columns query (chats as JSON), sample, answer,
-            reward (NaN if it has none yet), prompt_tokens and answer_tokens. Prompt
-            tokens stand at the first of the samples that shared them, 0 at the others:
-            the sum is what was paid for.
+            reward (NaN if it has none yet), prompt_tokens, answer_tokens, cut_off
+            (whether the token limit cut the answer off, NA if unknown) and
+            cached_tokens (those of the prompt that a server read from its cache). Token
+            counts that are not known are NaN. Prompt tokens stand at the first of the
+            samples that shared them, 0 at the others: the sum is what was paid for.
         """
         pandas = import_optional("pandas", extra="datasets")
         rows = self._rows(settings, reward_settings)
@@ -142,7 +150,9 @@ class RewardStore:
             json.loads(content) if content.startswith('"') else content
             for content in frame["query"]
         ]
-        return frame.astype({"reward": "float64"})
+        numbers = ["reward", *(name for name in _COLUMNS if name.endswith("_tokens"))]
+        types = dict.fromkeys(numbers, "float64")
+        return frame.astype({**types, "cut_off": "boolean"})
 
     def to_parquet(self, path, *, settings=None, reward_settings=None):
         """Write the data frame of :meth:`to_frame` to a parquet file.
@@ -159,12 +169,13 @@ class RewardStore:
         frame.to_parquet(path, index=False)
 
     def _rows(self, settings, reward_settings):
-        """Read (query as JSON, sample, answer, reward, tokens, tokens) in order."""
+        """Read `_COLUMNS` in order of query, as JSON, and sample."""
         sampler = self._choose("sampler", settings)
         reward = self._choose("reward", reward_settings)
         return self.read(
-            "SELECT content, sample, answer, value, prompt_tokens, answer_tokens "
-            "FROM answers JOIN queries ON queries.id = query LEFT JOIN "
+            "SELECT content, sample, answer, value, prompt_tokens, answer_tokens, "
+            "cut_off, cached_tokens FROM answers "
+            "JOIN queries ON queries.id = query LEFT JOIN "
             "(SELECT * FROM rewards WHERE reward = ?) USING (sampler, query, sample) "
             "WHERE sampler = ? ORDER BY query, sample",
             (reward, sampler),
@@ -238,6 +249,32 @@ class RewardStore:
         """
         return self._ids("settings", [to_json(settings)], role=role)[0]
 
+    def less_telling_settings(self, role, settings):
+        """Find settings of the same that say less, as an earlier version wrote them.
+
+        Parameters
+        ----------
+        role : {"sampler", "reward"}
+            Whose they are.
+        settings : dict
+            All that answers, or rewards, depend on.
+
+        Returns
+        -------
+        bool
+            Whether there are such, and `settings` are new to the file.
+        """
+        stored = self.read("SELECT content FROM settings WHERE role = ?", (role,))
+        if not isinstance(settings, dict) or (to_json(settings),) in stored:
+            return False
+        named = [name for name in (role, "function") if name in settings]
+        return any(
+            isinstance(each, dict)
+            and each.keys() < settings.keys()
+            and any(each.get(name) == settings[name] for name in named)
+            for each in (json.loads(content) for (content,) in stored)
+        )
+
     def query_ids(self, contents):
         """Number queries; equal ones have the same number.
 
@@ -299,10 +336,17 @@ class RewardStore:
         connection = sqlite3.connect(address, uri=True, timeout=60)
         try:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
         finally:
             connection.close()
         if found != "ok":
             raise sqlite3.DatabaseError(found)
+        if version > _VERSION:
+            raise ValueError(
+                f"store={str(self.path)!r} was made by a newer version of "
+                f"sklearn-adaalloc: its format is {version}, and this version reads up "
+                f"to {_VERSION}. It is left as it is: upgrade, or choose another path."
+            )
 
     def _open(self):
         connection = sqlite3.connect(
@@ -313,12 +357,22 @@ class RewardStore:
         connection.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
             connection.execute(statement)
+        self._add_columns(connection)
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.execute("COMMIT")
         # Safe against kills; a power cut may cost the last transactions, never more.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
+
+    def _add_columns(self, connection):
+        """Bring a file of an earlier version up to date; what is new is unknown."""
+        columns = connection.execute("PRAGMA table_info(answers)").fetchall()
+        there = {column[1] for column in columns}
+        for name, kind in _ADDED.items():
+            if name not in there:
+                connection.execute(f"ALTER TABLE answers ADD COLUMN {name} {kind}")
 
     @contextmanager
     def _explaining(self):

@@ -29,6 +29,8 @@ FLOORS = {
     "_validation": 0.5,
     "_optional": 0,
     "_documentation": 0,
+    "_identity": 0,
+    "_policies": 0,
     "_queries": 0,
     "_checkpoints": 0,
     "_curves": 1,

@@ -6,11 +6,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._grading import check_sampled
 from sklearn_adaalloc._queries import check_queries
 from sklearn_adaalloc._validation import check_budgets
+from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._reading import read_policy
 from sklearn_adaalloc.sampling import TokenUsage
+from sklearn_adaalloc.sampling._protocol import as_sampler
 
 
 class RoutedAnswers(NamedTuple):
@@ -19,17 +20,20 @@ class RoutedAnswers(NamedTuple):
     Attributes
     ----------
     answers : list of n_queries str
-        Answer to each query.
+        Answer to each query; the default answer where it failed for good.
     budgets : ndarray of shape (n_queries,), int64
-        0 = the weak decoder answered, 1 = the strong one.
+        0 = the weak decoder was asked, 1 = the strong one.
     weak_usage, strong_usage : TokenUsage
         Tokens that each decoder was paid for.
+    errors : dict
+        Row of a query -> exception, the reason why it has no answer.
     """
 
     answers: list
     budgets: np.ndarray
     weak_usage: TokenUsage
     strong_usage: TokenUsage
+    errors: dict
 
 
 class Router(DocumentationLinkMixin, BaseEstimator):
@@ -39,12 +43,15 @@ class Router(DocumentationLinkMixin, BaseEstimator):
     ----------
     policy : estimator
         An allocator fitted on a routing table (n_queries, 2, n_samples), or a pipeline
-        from queries to one; its budget is the share that the strong decoder may get.
-    weak : object
-        Sampler with a method ``sample(prompts, budgets, *, return_usage)``, such as
-        those of :mod:`sklearn_adaalloc.sampling`.
-    strong : object
+        from queries to one, or a fitted search around either; its budget is the share
+        that the strong decoder may get.
+    weak : callable or object
+        Sampler as for :class:`BestOfK`: a function of prompts and budgets that returns
+        lists of str, or one of :mod:`sklearn_adaalloc.sampling`.
+    strong : callable or object
         Sampler of the strong decoder, alike.
+    default_answer : str, default="I don't know."
+        Answer to a query whose sample failed for good.
 
     See Also
     --------
@@ -53,7 +60,9 @@ class Router(DocumentationLinkMixin, BaseEstimator):
     Notes
     -----
     Where the policy reads the hidden states of the weak model, its own pass over the
-    prompt hands them out, as for :class:`BestOfK`.
+    prompt hands them out, as for :class:`BestOfK`. What is paid for is kept as there:
+    where a sampler raises, the exception has an attribute `partial`, the
+    `RoutedAnswers` so far.
 
     References
     ----------
@@ -82,10 +91,11 @@ class Router(DocumentationLinkMixin, BaseEstimator):
     1
     """
 
-    def __init__(self, policy, weak, strong):
+    def __init__(self, policy, weak, strong, *, default_answer="I don't know."):
         self.policy = policy
         self.weak = weak
         self.strong = strong
+        self.default_answer = default_answer
 
     def decode(self, queries):
         """Answer queries.
@@ -102,12 +112,29 @@ class Router(DocumentationLinkMixin, BaseEstimator):
 
         Raises
         ------
+        NotFittedError
+            If the policy is not fitted.
         ValueError
-            If a query is neither text nor chat, or the policy was not fitted on a
-            routing table.
+            If a query is neither text nor chat, the policy was not fitted on a routing
+            table, or a sampler does not return one answer where it is asked. If all
+            samples failed, the first of their errors.
+
+        Warns
+        -----
+        UserWarning
+            If samples failed, or one answer in a hundred or more of a decoder was cut
+            off at the token limit.
         """
         queries = check_queries(queries)
-        allocator, X, draw = read_policy(self.policy, self.weak, queries)
+        allocator, X, weak_sampler = read_policy(
+            self.policy,
+            self.weak,
+            queries,
+            n_axes=3,
+            instead="Give it to BestOfK, or fit it on a routing table, weak decoder "
+            "first.",
+        )
+        strong_sampler = as_sampler(self.strong)
         budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
         if budgets.max(initial=0) > 1:
             raise ValueError(
@@ -115,9 +142,26 @@ class Router(DocumentationLinkMixin, BaseEstimator):
                 "(strong): fit it on a routing table (n_queries, 2, n_samples), weak "
                 "decoder first."
             )
-        returned = draw(1 - budgets, return_usage=True)
-        weak, weak_usage = check_sampled(self.weak, returned, queries, 1 - budgets)
-        returned = self.strong.sample(queries, budgets, return_usage=True)
-        strong, strong_usage = check_sampled(self.strong, returned, queries, budgets)
-        answers = [a[0] if a else b[0] for a, b in zip(weak, strong, strict=True)]
-        return RoutedAnswers(answers, budgets, weak_usage, strong_usage)
+        weak, strong = Gathered(queries), Gathered(queries)
+        first_sample = np.zeros_like(budgets)
+        try:
+            weak.ask(weak_sampler, 1 - budgets, first_sample)
+            strong.ask(strong_sampler, budgets, first_sample)
+            raise_if_all_failed(weak, strong)
+        except BaseException as error:
+            error.partial = self._decoded(weak, strong, budgets)
+            raise
+        weak.warn(stacklevel=2)
+        strong.warn(stacklevel=2)
+        return self._decoded(weak, strong, budgets)
+
+    def _decoded(self, weak, strong, budgets):
+        """The answers that there are."""
+        rows = [a or b for a, b in zip(weak.rows, strong.rows, strict=True)]
+        return RoutedAnswers(
+            [row[0].answer if row else self.default_answer for row in rows],
+            budgets,
+            weak.usage,
+            strong.usage,
+            weak.errors | strong.errors,
+        )

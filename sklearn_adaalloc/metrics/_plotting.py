@@ -5,6 +5,7 @@ from inspect import signature
 import numpy as np
 
 from sklearn_adaalloc._optional import import_optional
+from sklearn_adaalloc._policies import unwrap
 from sklearn_adaalloc._validation import check_rewards, is_binary
 
 UNIFORM_STYLE = {"color": "0.45", "linestyle": "--", "linewidth": 1.2}
@@ -92,7 +93,8 @@ def predict_marginals(estimator, X, rewards, max_budget=None):
     Parameters
     ----------
     estimator : estimator
-        Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
+        Fitted estimator with ``predict_marginals``, or a pipeline or fitted search
+        around one.
     X : array-like of shape (n_queries, ...)
         Queries as the estimator takes them.
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
@@ -119,11 +121,9 @@ def predict_marginals(estimator, X, rewards, max_budget=None):
     [[0.9]]
     """
     # scikit-learn's pipelines hand on only the methods that scikit-learn knows.
-    steps = getattr(estimator, "steps", [])
-    if len(steps) > 1:
-        X = estimator[:-1].transform(X)
-    if steps:
-        estimator = estimator[-1]
+    before, estimator = unwrap(estimator)
+    for steps in before:
+        X = steps.transform(X)
     method = getattr(estimator, "predict_marginals", None)
     if method is None:
         raise ValueError(
@@ -139,7 +139,7 @@ def predict_marginals(estimator, X, rewards, max_budget=None):
 
 
 def policy_name(estimator):
-    """Name of an estimator's class, or of a pipeline's last step's.
+    """Name of an estimator's class, in a pipeline or search of the one inside.
 
     Parameters
     ----------
@@ -157,8 +157,7 @@ def policy_name(estimator):
     >>> policy_name(Ridge())
     'Ridge'
     """
-    steps = getattr(estimator, "steps", None)
-    return type(steps[-1][1] if steps else estimator).__name__
+    return type(unwrap(estimator)[1]).__name__
 
 
 def predict_first_step(estimator, X, rewards):
@@ -167,7 +166,8 @@ def predict_first_step(estimator, X, rewards):
     Parameters
     ----------
     estimator : estimator
-        Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
+        Fitted estimator with ``predict_marginals``, or a pipeline or fitted search
+        around one.
     X : array-like of shape (n_queries, ...)
         Queries as the estimator takes them.
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)

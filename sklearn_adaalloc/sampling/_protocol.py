@@ -1,8 +1,22 @@
-"""The sampler protocol: what a sampler takes, and what it hands out."""
+"""The sampler protocol: what a sampler takes, and what it hands out.
 
+A function of prompts and budgets that returns lists of str is a sampler. So is an
+object with such a method, ``sample``. All else is an extra, used where it is there: the
+parameters `first_sample` and `return_usage`, the method ``sample_each``, the attribute
+`settings`. :func:`as_sampler` makes one thing of them all.
+"""
+
+import warnings
+from collections.abc import Mapping, Set
+from contextlib import closing, nullcontext
+from functools import partial
+from inspect import Parameter, isawaitable, signature
+from reprlib import repr as short_repr
 from typing import NamedTuple
 
 import numpy as np
+
+from sklearn_adaalloc._numbers import real_array
 
 
 class TokenUsage(NamedTuple):
@@ -52,7 +66,7 @@ class SampledAnswer(NamedTuple):
     sample : int
         Index of the sample among those of the prompt.
     answer : str or None
-        None if it failed for good.
+        None if it failed for good; without an error, too, only the prompt was run.
     prompt_tokens : float
         Prompt tokens paid for; 0 if another sample of the same request has them, NaN if
         unknown.
@@ -74,3 +88,313 @@ class SampledAnswer(NamedTuple):
     error: Exception | None = None
     cached_tokens: float = np.nan
     cut_off: bool | None = None
+
+
+def as_sampler(sampler, name=None):
+    """Ask any sampler in one way.
+
+    Parameters
+    ----------
+    sampler : callable or object
+        Function of prompts and budgets, or an object with a method ``sample`` or
+        ``sample_each``.
+    name : str, default=None
+        What messages call it; None for the name of the function or class.
+
+    Returns
+    -------
+    sampler : CheckedSampler
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._protocol import as_sampler
+    >>> def echo(prompts, budgets):
+    ...     return [[prompt] * n for prompt, n in zip(prompts, budgets)]
+    >>> ((arrival,),) = as_sampler(echo).arrivals(["a"], [1], [0])
+    >>> arrival.answer, arrival.answer_tokens
+    ('a', nan)
+    """
+    has_method = hasattr(sampler, "sample_each") or hasattr(sampler, "sample")
+    if isinstance(sampler, type) or not (has_method or callable(sampler)):
+        kind = (
+            "a class: give an instance of it" if isinstance(sampler, type) else "none"
+        )
+        raise ValueError(
+            f"sampler={short_repr(sampler)} is {kind}. Expected a function of prompts "
+            "and budgets that returns a list of str per prompt, or an object with such "
+            "a method, sample."
+        )
+    return CheckedSampler(sampler, name or _name(sampler))
+
+
+class CheckedSampler:
+    """Any sampler, asked in one way, its answers checked: see :func:`as_sampler`.
+
+    Parameters
+    ----------
+    sampler : callable or object
+        Function, or object with a method ``sample`` or ``sample_each``.
+    name : str
+        What messages call it.
+    """
+
+    def __init__(self, sampler, name):
+        self._name = f"sampler {name}"
+        self._each = getattr(sampler, "sample_each", None)
+        is_function = not hasattr(sampler, "sample")
+        self._sample = sampler if is_function else sampler.sample
+        # A function is told what it names, and asked only for what it has to answer.
+        self._options = _options(self._sample, spread=not is_function)
+        self._skips_idle = is_function
+
+    def arrivals(self, prompts, budgets, first_sample):
+        """Yield answers as soon as the sampler hands them out, or refuse them.
+
+        Parameters
+        ----------
+        prompts : list of n_prompts str or lists of dict
+            Checked prompts.
+        budgets : list of n_prompts int
+            Number of samples of each.
+        first_sample : list of n_prompts int
+            Index of the first of them.
+
+        Yields
+        ------
+        arrivals : list of SampledAnswer
+            Together one for each sample, and one for a prompt that was only run.
+        """
+        if self._each is not None:
+            yield from self._one_by_one(prompts, budgets, first_sample)
+            return
+        rows = [
+            row for row, budget in enumerate(budgets) if budget or not self._skips_idle
+        ]
+        if rows:
+            asked = [
+                [values[row] for row in rows]
+                for values in (prompts, budgets, first_sample)
+            ]
+            answered = self._all_at_once(*asked)
+            yield [each._replace(row=rows[each.row]) for each in answered]
+
+    def _one_by_one(self, prompts, budgets, first_sample):
+        missing = {
+            (row, sample)
+            for row, (budget, first) in enumerate(
+                zip(budgets, first_sample, strict=True)
+            )
+            for sample in range(first, first + budget)
+        }
+        if not missing:
+            return
+        each = self._each(prompts, budgets, first_sample=first_sample)
+        self._check_synchronous(each)
+        with closing(each) if hasattr(each, "close") else nullcontext():
+            for arrival in each:
+                arrival = self._check_arrival(arrival, missing, prompts)
+                missing.remove(arrival[:2])
+                yield [arrival]
+        yield [
+            SampledAnswer(*pair, None, 0, 0, self._no_answer())
+            for pair in sorted(missing)
+        ]
+
+    def _all_at_once(self, prompts, budgets, first_sample):
+        options = {"first_sample": first_sample, "return_usage": True}
+        options = {name: options[name] for name in self._options}
+        returned = self._sample(prompts, budgets, **options)
+        answers, usage = self._read(returned, prompts, budgets)
+        arrivals = []
+        for row, (budget, first) in enumerate(zip(budgets, first_sample, strict=True)):
+            # Prompt tokens stand at the first of the samples that share them.
+            prompt_tokens, cached = float(usage.prompt[row]), float(usage.cached[row])
+            tokens = usage.answers[row].tolist()
+            if not budget and prompt_tokens > 0:
+                arrivals.append(
+                    SampledAnswer(row, 0, None, prompt_tokens, 0, None, cached)
+                )
+            for j, answer in enumerate(answers[row]):
+                arrivals.append(
+                    SampledAnswer(
+                        row,
+                        first + j,
+                        answer,
+                        0.0 if j else prompt_tokens,
+                        tokens[j],
+                        self._no_answer() if answer is None else None,
+                        0.0 if j else cached,
+                        None if usage.cut_off is None else bool(usage.cut_off[row][j]),
+                    )
+                )
+        return arrivals
+
+    # What it handed out
+
+    def _read(self, returned, prompts, budgets):
+        """Answers and usage of all prompts, checked; what is not known is NaN."""
+        self._check_synchronous(returned)
+        pair = isinstance(returned, tuple) and len(returned) == 2
+        if "return_usage" in self._options and not pair:
+            raise ValueError(
+                f"{self._name} returned {short_repr(returned)}. Expected two things: "
+                "lists of answers, and a TokenUsage. Nothing of it is kept."
+            )
+        if "return_usage" in self._options or (pair and hasattr(returned[1], "prompt")):
+            answers = self._check_answers(returned[0], prompts, budgets)
+            return answers, self._check_usage(returned[1], budgets)
+        answers = self._check_answers(returned, prompts, budgets)
+        unknown = np.full(len(budgets), np.nan)
+        tokens = [np.full(budget, np.nan) for budget in budgets]
+        return answers, TokenUsage(unknown, tokens, unknown)
+
+    def _check_synchronous(self, returned):
+        if isawaitable(returned) or hasattr(returned, "__aiter__"):
+            if hasattr(returned, "close"):
+                returned.close()
+            raise ValueError(
+                f"{self._name} is asynchronous. Expected a function that returns when "
+                "the answers are there: wrap it, as in lambda prompts, budgets: "
+                "asyncio.run(sample(prompts, budgets))."
+            )
+
+    def _check_answers(self, answers, prompts, budgets):
+        rows = _listed(answers)
+        if rows is None or len(rows) != len(prompts):
+            raise ValueError(
+                f"{self._name} returned {short_repr(answers)} to {len(prompts)} "
+                "queries. Expected one list of answers per query, the first of them to "
+                f"{short_repr(prompts[0])}. Nothing of it is kept."
+            )
+        checked = []
+        for prompt, budget, given in zip(prompts, budgets, rows, strict=True):
+            row = _listed(given)
+            if (
+                row is None
+                or len(row) != budget
+                or not all(answer is None or isinstance(answer, str) for answer in row)
+            ):
+                raise ValueError(
+                    f"{self._name} returned {short_repr(given)} to query "
+                    f"{short_repr(prompt)}. Expected {budget} answers, each a str, or "
+                    "None where there is none to be had. Nothing of it is kept."
+                )
+            checked.append([None if each is None else str(each) for each in row])
+        return checked
+
+    def _check_usage(self, usage, budgets):
+        try:
+            return _read_usage(usage, budgets)
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(
+                f"{self._name} returned usage={short_repr(usage)}. Expected a "
+                "TokenUsage with the tokens of each prompt and of each answer, NaN "
+                "where they are not known. Nothing of it is kept."
+            ) from None
+
+    def _check_arrival(self, arrival, missing, prompts):
+        try:
+            arrival = SampledAnswer(*arrival)
+            expected = arrival[:2] in missing
+            numbers = real_array([*arrival[3:5], arrival.cached_tokens])
+        except (TypeError, ValueError):
+            expected = False
+        answered = expected and isinstance(arrival.answer, str)
+        if not answered and not (expected and arrival.answer is None):
+            raise ValueError(
+                f"{self._name} handed out {short_repr(arrival)} for prompts that begin "
+                f"with {short_repr(prompts[0])}. Expected one SampledAnswer for each "
+                "sample asked for, with a str, or None and an error."
+            )
+        prompt_tokens, answer_tokens, cached = map(float, numbers)
+        failed = isinstance(arrival.error, Exception)
+        return arrival._replace(
+            answer=str(arrival.answer) if answered else None,
+            prompt_tokens=prompt_tokens,
+            answer_tokens=answer_tokens,
+            error=None if answered else arrival.error if failed else self._no_answer(),
+            cached_tokens=cached,
+        )
+
+    def _no_answer(self):
+        return ValueError(f"{self._name} returned no answer.")
+
+
+def warn_cut_off(n_cut_off, n_known, *, stacklevel):
+    """Warn where one answer in a hundred, or more, was cut off.
+
+    Parameters
+    ----------
+    n_cut_off : int
+        Answers that the token limit cut off.
+    n_known : int
+        Answers of which that is known.
+    stacklevel : int
+        As for :func:`warnings.warn`, seen from the caller.
+    """
+    if n_cut_off and n_cut_off >= 0.01 * n_known:
+        warnings.warn(
+            f"{n_cut_off} of {n_known} answers ({n_cut_off / n_known:.0%}) were cut "
+            "off at the token limit. Such answers usually count as wrong: raise the "
+            "sampler's max_new_tokens.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _options(sample, *, spread):
+    """Which extras a function takes; with `spread`, by ``**`` too."""
+    try:
+        parameters = signature(sample).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions have none
+        return []
+    named = {each.name for each in parameters if each.kind is not Parameter.VAR_KEYWORD}
+    takes_all = spread and any(
+        each.kind is Parameter.VAR_KEYWORD for each in parameters
+    )
+    extras = ("first_sample", "return_usage")
+    return [extra for extra in extras if takes_all or extra in named]
+
+
+def _read_usage(usage, budgets):
+    """Usage as floats of the right shapes, or an error."""
+    prompt = _counts(usage.prompt, len(budgets))
+    answers = [
+        _counts(given, budget)
+        for given, budget in zip(usage.answers, budgets, strict=True)
+    ]
+    cached, cut_off = (getattr(usage, name, None) for name in ("cached", "cut_off"))
+    cached = np.full(len(budgets), np.nan) if cached is None else cached
+    if cut_off is not None:
+        flags = zip(cut_off, budgets, strict=True)
+        cut_off = [_counts(given, budget) == 1 for given, budget in flags]
+    return TokenUsage(prompt, answers, _counts(cached, len(budgets)), cut_off)
+
+
+def _counts(values, n_values):
+    counts = real_array(values).astype(np.float64)
+    if counts.shape != (n_values,) or (counts < 0).any() or np.isinf(counts).any():
+        raise ValueError("no counts")
+    return counts
+
+
+def _listed(values):
+    """A list of what a sequence holds; None for a text and what has no order."""
+    if isinstance(values, str | bytes | Mapping | Set):
+        return None
+    try:
+        iterator = iter(values)
+    except TypeError:
+        return None
+    return list(iterator)  # errors of a generator are its own
+
+
+def _name(sampler):
+    while isinstance(sampler, partial):
+        sampler = sampler.func
+    return getattr(sampler, "__name__", type(sampler).__name__)

@@ -131,6 +131,8 @@ def test_any_text_is_kept_as_it_is(store, answer):
 
 # Settings
 
+ONES = iter([1.0])
+
 
 def test_other_sampler_settings_are_another_table(store):
     collect("a", Sampler(), Reward(), 3, store)
@@ -174,23 +176,28 @@ def test_an_edited_function_grades_anew(tmp_path, store):
         np.testing.assert_array_equal(rewards, [[value, value]])
 
 
-def test_a_sampler_without_settings(store):
+def test_a_sampler_that_cannot_be_told_from_another(store):
     sampler = Sampler()
-    sampler.settings = None
-    with pytest.raises(ValueError, match=r"sampler Sampler has no settings.*settings="):
+    sampler.settings, sampler.line = None, threading.Lock()
+    with pytest.raises(
+        ValueError, match=r"(?s)sampler Sampler has no .*give settings="
+    ):
         collect("a", sampler, Reward(), 1, store)
     assert collect("a", sampler, Reward(), 1, store, settings={"m": 1}).shape == (1, 1)
 
 
-@pytest.mark.parametrize("kind", ["closure", "object", "builtin"])
+@pytest.mark.parametrize("kind", ["closure", "global", "object", "builtin", "class"])
 def test_a_reward_function_that_cannot_be_told_from_another(store, kind):
-    offset = 1.0
+    lock = iter([1.0])
     reward = {
-        "closure": lambda queries, answers: [[offset] for _ in queries],
-        "object": Reward().__call__,
-        "builtin": map,
+        "closure": lambda queries, answers: [[next(lock)] for _ in queries],
+        "global": lambda queries, answers: [[next(ONES)] for _ in queries],
+        "object": threading.Thread(),
+        "builtin": max,
+        "class": map,
     }[kind]
-    with pytest.raises(ValueError, match=r"has no settings.*give reward_settings="):
+    match = r"(not accepted|has no settings.*give reward_settings=)"
+    with pytest.raises(ValueError, match=match):
         collect("a", Sampler(), reward, 1, store)
 
 
@@ -226,7 +233,7 @@ WRONG = {
     "an array of none": (lambda *_: np.array(1.0), "for 1 queries, .* 'c'"),
     "nothing": (lambda *_: None, "returned None for 1 queries, .* 'c'"),
     "texts": (lambda *_: [["yes"] * 3], r"returned \['yes', .* to query 'c'"),
-    "nan": (lambda *_: [[np.nan] * 3], r"returned \[nan, .* to query 'c'"),
+    "infinity": (lambda *_: [[np.inf] * 3], r"returned \[inf, .* to query 'c'"),
 }
 
 

@@ -16,6 +16,7 @@ from samplers import Reward, Sampler, collect, expected
 from sklearn_adaalloc import _collection
 from sklearn_adaalloc.collect import RewardStore
 from sklearn_adaalloc.sampling import OpenAISampler
+from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 PROGRAM = Path(collecting.__file__)
 
@@ -215,8 +216,8 @@ def test_a_late_answer_does_not_replace_another(store):
         _collection.Collection(file, {}, {}, contents, 1) as one,
         _collection.Collection(file, {}, {}, contents, 1) as other,
     ):
-        one.put_answers([(0, 0, "first", 1, 1)])
-        other.put_answers([(0, 0, "second", 1, 1)])
+        one.put_answers([SampledAnswer(0, 0, "first", 1, 1)])
+        other.put_answers([SampledAnswer(0, 0, "second", 1, 1)])
         assert other.answers([(0, 0)]) == ["first"]
         one.put_rewards([(0, 0, 1.0)])
         other.put_rewards([(0, 0, 2.0)])
@@ -231,7 +232,7 @@ def test_of_two_one_gets_the_claim(store):
     ):
         assert one.claim_missing([(0, 0), (0, 1)]) == [(0, 0), (0, 1)]
         assert other.claim_missing([(0, 0), (0, 1), (0, 2)]) == [(0, 2)]
-        one.put_answers([(0, 0, "x", 1, 1)])
+        one.put_answers([SampledAnswer(0, 0, "x", 1, 1)])
         assert other.claim_missing([(0, 0)]) == []  # it is there
         assert other.claim_ungraded([(0, 0)]) == []  # and grading goes with it
         one.release()

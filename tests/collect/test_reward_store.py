@@ -1,3 +1,4 @@
+import hashlib
 import os
 import sqlite3
 from contextlib import closing
@@ -13,7 +14,9 @@ from samplers import (
     range_of_texts,
 )
 
+from sklearn_adaalloc._reward_store import to_json
 from sklearn_adaalloc.collect import RewardStore
+from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 # The file
 
@@ -83,6 +86,13 @@ def test_folders_are_made_and_an_empty_file_is_filled(tmp_path):
 # Export
 
 
+class AnyNan:
+    """Equal to NaN."""
+
+    def __eq__(self, other):
+        return other != other
+
+
 def test_export(store, tmp_path):
     pandas = pytest.importorskip("pandas")
     collect("ba", EachSampler(), Reward(), 2, store)
@@ -102,6 +112,8 @@ def test_export(store, tmp_path):
         "reward": [0, 1, 2, 0, 1],
         "prompt_tokens": [5, 5, 5, 5, 5],
         "answer_tokens": [3, 3, 3, 3, 3],
+        "cut_off": [None] * 5,
+        "cached_tokens": [AnyNan()] * 5,
     }
     pandas.testing.assert_frame_equal(
         pandas.read_parquet(tmp_path / "table.parquet"), frame
@@ -141,3 +153,140 @@ def test_export_of_one_of_several(store):
 def test_what_is_no_path(path):
     with pytest.raises(ValueError, match=r"store=.*Expected a str or path"):
         RewardStore(path)
+
+
+def test_what_is_known_of_tokens_is_exported(store, tmp_path):
+    pandas = pytest.importorskip("pandas")
+
+    class Counting(Sampler):
+        def sample_each(self, prompts, budgets, *, first_sample):
+            yield SampledAnswer(0, 0, "a:0", 5, 3, None, 4, True)
+            yield SampledAnswer(0, 1, "a:1", 2.5, np.nan, None, np.nan, False)
+            yield SampledAnswer(0, 2, "a:2", np.nan, 7)
+
+    with pytest.warns(UserWarning, match=r"1 of 2 answers \(50%\).*max_new_tokens"):
+        collect("a", Counting(), Reward(), 3, store)
+    with RewardStore(store) as table:
+        frame = table.to_frame()
+        pytest.importorskip("pyarrow")
+        table.to_parquet(tmp_path / "table.parquet")
+    assert list(frame.columns[-2:]) == ["cut_off", "cached_tokens"]
+    np.testing.assert_array_equal(frame["prompt_tokens"], [5, 2.5, np.nan])
+    np.testing.assert_array_equal(frame["answer_tokens"], [3, np.nan, 7])
+    np.testing.assert_array_equal(frame["cached_tokens"], [4, np.nan, np.nan])
+    assert frame["cut_off"].tolist() == [True, False, pandas.NA]
+    pandas.testing.assert_frame_equal(
+        pandas.read_parquet(tmp_path / "table.parquet"), frame
+    )
+
+
+# Other versions
+
+FIRST_FORMAT = """
+PRAGMA application_id = 1633968492;
+CREATE TABLE answers (sampler INTEGER, query INTEGER, sample INTEGER, answer TEXT,
+    prompt_tokens INTEGER, answer_tokens INTEGER,
+    PRIMARY KEY (sampler, query, sample)) WITHOUT ROWID;
+CREATE TABLE claims (work INTEGER, sampler INTEGER, query INTEGER, sample INTEGER,
+    owner TEXT, PRIMARY KEY (work, sampler, query, sample)) WITHOUT ROWID;
+CREATE TABLE owners (owner TEXT PRIMARY KEY, machine TEXT, pid INTEGER,
+    heartbeat REAL);
+CREATE TABLE queries (id INTEGER PRIMARY KEY, hash BLOB UNIQUE, content TEXT);
+CREATE TABLE rewards (reward INTEGER, sampler INTEGER, query INTEGER, sample INTEGER,
+    value REAL, PRIMARY KEY (reward, sampler, query, sample)) WITHOUT ROWID;
+CREATE TABLE settings (id INTEGER PRIMARY KEY, role TEXT, hash BLOB, content TEXT,
+    UNIQUE (role, hash));
+INSERT INTO answers VALUES (1,1,0,'a:0',5,3), (1,1,1,'a:1',0,3);
+INSERT INTO rewards VALUES (2,1,1,0,7.0), (2,1,1,1,8.0);
+"""
+
+
+def first_format(path, sampler_settings, reward_settings):
+    """Make a file as the first version left it, in WAL mode."""
+    contents = {
+        "queries": [(1, None, '"a"')],
+        "settings": [(1, "sampler", sampler_settings), (2, "reward", reward_settings)],
+    }
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(FIRST_FORMAT)
+        for table, rows in contents.items():
+            for number, role, content in rows:
+                digest = hashlib.sha256(content.encode()).digest()
+                row = [number, role, digest, content]
+                row = [value for value in row if value is not None]
+                marks = ", ".join("?" * len(row))
+                connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def test_a_file_of_the_first_format_is_brought_up_to_date(store):
+    pandas = pytest.importorskip("pandas")
+    first_format(store, '{"sampler": "Sampler"}', '{"offset": 0.0, "reward": "Reward"}')
+    sampler, reward = Sampler(), Reward()
+    table = collect("ab", sampler, reward, 2, store)
+    np.testing.assert_array_equal(table, [[7, 8], [0, 1]])  # as they were stored
+    assert sampler.asked == [("b", 0), ("b", 1)]
+    with RewardStore(store) as file:
+        frame = file.to_frame()
+        assert file.read("PRAGMA user_version") == [(1,)]
+    assert frame["cut_off"].tolist() == [pandas.NA] * 4
+    assert frame["prompt_tokens"].tolist() == [5, 0, 5, 0]
+
+
+def test_a_file_of_the_first_format_that_is_only_read(store):
+    pytest.importorskip("pandas")
+    first_format(store, '{"sampler": "Sampler"}', '{"offset": 0.0, "reward": "Reward"}')
+    for _ in range(2):
+        with RewardStore(store) as file:
+            assert file.to_frame()["answer"].tolist() == ["a:0", "a:1"]
+
+
+def test_a_file_of_a_newer_format_is_refused_and_left_as_it_is(store):
+    collect("a", Sampler(), Reward(), 1, store)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("PRAGMA user_version = 2")
+    before = store.read_bytes()
+    with pytest.raises(ValueError, match=r"newer version.*format is 2.*upgrade"):
+        collect("a", Sampler(), Reward(), 1, store)
+    with pytest.raises(ValueError, match="newer version"):
+        RewardStore(store)
+    assert store.read_bytes() == before
+
+
+def seven(queries, answers):
+    return [[7.0] * len(row) for row in answers]
+
+
+LESS_TELLING = {
+    "function": ({"function": f"{__name__}.seven", "source": "0"}, seven),
+    "verifier": ({"reward": "Reward"}, Reward()),
+}
+
+
+@pytest.mark.parametrize(("old", "reward"), LESS_TELLING.values(), ids=LESS_TELLING)
+def test_grades_of_an_earlier_version_are_not_used_and_it_says_so_once(
+    store, old, reward
+):
+    first_format(store, '{"sampler": "Sampler"}', to_json(old))
+    sampler = Sampler()
+    name = old.get("reward", old.get("function"))
+    with pytest.warns(UserWarning, match=f"grades of {name}.*earlier version.*anew"):
+        table = collect("a", sampler, reward, 2, store)
+    assert table.tolist() == [[7, 7] if reward is seven else [0, 1]]
+    assert sampler.asked == []  # the answers are used
+    collect("a", sampler, reward, 2, store)  # no warning: they are graded
+
+
+def test_answers_of_an_earlier_version(store):
+    first_format(store, '{"sampler": "Sampler"}', '{"offset": 0.0, "reward": "Reward"}')
+    sampler = Sampler()
+    sampler.settings = {"sampler": "Sampler", "weights": "abc"}
+    with pytest.warns(UserWarning, match="answers of Sampler.*asked for anew"):
+        collect("a", sampler, Reward(), 2, store)
+    assert len(sampler.asked) == 2
+
+
+@pytest.mark.parametrize("other", [{"reward": "Other"}, {"offset": 1.0}, {}, []])
+def test_settings_of_another_are_no_reason_to_warn(store, other):
+    first_format(store, '{"sampler": "Sampler"}', to_json(other))
+    collect("a", Sampler(), Reward(), 2, store)

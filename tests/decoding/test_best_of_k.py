@@ -193,7 +193,7 @@ class TestBadInput:
                 r"for the 2 answers to query 'd'.*one finite number per answer",
             ),
             (
-                lambda queries, answers: [[np.nan], [1.0, 0.0]],
+                lambda queries, answers: [[np.inf], [1.0, 0.0]],
                 r"for the 1 answers to query 'b'",
             ),
             (lambda queries, answers: [["1"], [1.0, 0.0]], r"to query 'b'"),

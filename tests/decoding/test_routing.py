@@ -74,11 +74,14 @@ RIGHT = TokenUsage(np.ones(2), [np.ones(1), np.ones(0)])
         (("xy", RIGHT), r"returned 'xy' to 2 queries"),
         (([["x", "y"], []], RIGHT), r"to query 'a'. Expected 1 answers"),
         (([["x"], ["y"]], RIGHT), r"to query 'b'. Expected 0 answers"),
-        (([[None], []], RIGHT), r"returned \[None\] to query 'a'"),
+        (([[75], []], RIGHT), r"returned \[75\] to query 'a'"),
         (([["x"], []], None), r"usage=None. Expected a TokenUsage"),
         (([["x"], []], TokenUsage([1], [[1], []])), "usage=TokenUsage"),
         (([["x"], []], TokenUsage([1, 1], [[1, 1], []])), "usage=TokenUsage"),
-        (([["x"], []], TokenUsage([1, np.nan], [[1], []])), "usage=TokenUsage"),
+        (([["x"], []], TokenUsage([1, np.inf], [[1], []])), "usage=TokenUsage"),
+        (([["x"], []], TokenUsage([1, 1], [[-1], []])), "usage=TokenUsage"),
+        (([["x"], []], TokenUsage([1, 1], [[1], []], [1])), "usage=TokenUsage"),
+        (([["x"], []], TokenUsage([1, 1], [[1], []], None, [[]])), "usage=TokenUsage"),
     ],
 )
 def test_a_sampler_that_does_not_give_what_was_asked_for(returned, message, given):

@@ -118,7 +118,7 @@ def best_of_k(asked, budgets, reply, grades, default):
     decoded = attempt(decoder.decode, asked)
     if decoded is not REFUSED:
         assert len(decoded.answers) == len(decoded.rewards) == len(asked)
-        assert (np.isnan(decoded.rewards) == (decoded.budgets == 0)).all()
+        assert np.isnan(decoded.rewards[decoded.budgets == 0]).all()
         sampled = decoded.budgets > 0
         assert all(isinstance(decoded.answers[i], str) for i in np.flatnonzero(sampled))
         assert len(decoded.usage.prompt) == len(decoded.usage.answers) == len(asked)

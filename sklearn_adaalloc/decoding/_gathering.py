@@ -1,0 +1,117 @@
+"""What one call of a decoder has got so far: answers, tokens, and what was refused."""
+
+import warnings
+from reprlib import repr as short_repr
+
+import numpy as np
+
+from sklearn_adaalloc.sampling._protocol import TokenUsage, warn_cut_off
+
+
+class Gathered:
+    """Answers of one sampler to a batch of queries, as they come in.
+
+    Parameters
+    ----------
+    queries : list of n_queries str or lists of dict
+        Checked queries.
+
+    Attributes
+    ----------
+    rows : list of n_queries lists of SampledAnswer
+        Those that hold an answer, in the order of their rounds.
+    errors : dict
+        Row -> why it lacks an answer that it was to get, the first reason.
+    """
+
+    def __init__(self, queries):
+        self._queries = queries
+        self._idle = []  # prompts that were run and not asked for an answer
+        self._n_failed = 0
+        self.rows = [[] for _ in queries]
+        self.errors = {}
+
+    def ask(self, sampler, budgets, first_sample):
+        """Sample one round; what came in before an error stays.
+
+        Parameters
+        ----------
+        sampler : CheckedSampler
+            Whom to ask.
+        budgets, first_sample : ndarrays of shape (n_queries,), int
+            How many samples of each query, and the index of the first.
+
+        Returns
+        -------
+        texts : list of n_queries lists of str
+            New answers, in the order of their indices.
+        """
+        had = [len(row) for row in self.rows]
+        budgets, first_sample = budgets.tolist(), first_sample.tolist()
+        for arrivals in sampler.arrivals(self._queries, budgets, first_sample):
+            for each in arrivals:
+                self._take(each)
+        new = []
+        for row, start in zip(self.rows, had, strict=True):
+            row[start:] = sorted(row[start:], key=lambda each: each.sample)
+            new.append([each.answer for each in row[start:]])
+        return new
+
+    def _take(self, arrival):
+        if arrival.answer is not None:
+            self.rows[arrival.row].append(arrival)
+        elif arrival.error is not None:
+            self._n_failed += 1
+            self.errors.setdefault(arrival.row, arrival.error)
+        else:
+            self._idle.append(arrival)
+
+    @property
+    def n_answers(self):
+        """Answers to each query, ndarray of shape (n_queries,)."""
+        return np.array([len(row) for row in self.rows], dtype=np.int64)
+
+    @property
+    def usage(self):
+        """Tokens so far, a TokenUsage."""
+        prompt, cached = np.zeros(len(self.rows)), np.zeros(len(self.rows))
+        everything = [each for row in self.rows for each in row] + self._idle
+        for each in everything:
+            prompt[each.row] += each.prompt_tokens
+            cached[each.row] += each.cached_tokens
+        cut_off = [[each.cut_off for each in row] for row in self.rows]
+        known = any(flag is not None for row in cut_off for flag in row)
+        return TokenUsage(
+            prompt,
+            [np.array([each.answer_tokens for each in row]) for row in self.rows],
+            None if np.isnan(cached).all() else cached,
+            [np.array(row, dtype=bool) for row in cut_off] if known else None,
+        )
+
+    def warn(self, *, stacklevel):
+        """Warn of what was refused and of what was cut off."""
+        if self._n_failed:
+            row, error = next(iter(self.errors.items()))
+            warnings.warn(
+                f"{self._n_failed} samples of {len(self.errors)} queries failed for "
+                f"good, the first of them of query {short_repr(self._queries[row])}: "
+                f"{error} A query without any answer gets the default answer.",
+                UserWarning,
+                stacklevel=stacklevel + 1,
+            )
+        flags = [each.cut_off for row in self.rows for each in row]
+        known = [flag for flag in flags if flag is not None]
+        warn_cut_off(sum(known), len(known), stacklevel=stacklevel + 1)
+
+
+def raise_if_all_failed(*gathered):
+    """Raise the first reason where all was refused: then nothing was paid for.
+
+    Parameters
+    ----------
+    *gathered : Gathered
+        What each sampler has given.
+    """
+    errors = [error for each in gathered for error in each.errors.values()]
+    if errors and not any(each.n_answers.any() for each in gathered):
+        raise errors[0]
