@@ -26,6 +26,7 @@ from sklearn_adaalloc._curves import (
     rate_marginals,
     success_rates,
 )
+from sklearn_adaalloc._improvement import normal_maxima
 from sklearn_adaalloc._parameters import check_choice
 from sklearn_adaalloc._validation import (
     check_rates,
@@ -179,6 +180,66 @@ def mixture_weights(likelihood, n_iterations=200):
     return weights
 
 
+def extended_marginals(rewards, max_budget, *, empty_reward=0.0):
+    """Marginal rewards of each further sample, also beyond the samples of a short row.
+
+    As far as a row has samples, they tell its marginals without bias. That it has no
+    more says nothing of what more would bring, so that its curve goes on as they
+    suggest: for 0/1 rewards under the posterior over its success rate, given all rows;
+    for others as the best of normal rewards of its own spread.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+        Reward table; routing has one step.
+    max_budget : int
+        Largest budget of one query.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+
+    Returns
+    -------
+    marginals : ndarray of shape (n_queries, max_budget)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._targets import extended_marginals
+    >>> rewards = np.array([[0.0, 2.0, np.nan], [0.0, 1.0, 2.0]])
+    >>> extended_marginals(rewards, 3).round(2)
+    array([[1.  , 0.5 , 0.25],
+           [1.  , 0.67, 0.33]])
+    """
+    marginals = marginal_rewards(rewards, max_budget, empty_reward=empty_reward)
+    if rewards.ndim == 3:
+        return marginals
+    n_samples = np.isfinite(rewards).sum(axis=1)
+    beyond = np.arange(max_budget) >= n_samples[:, None]
+    short = beyond.any(axis=1)
+    if not short.any():
+        return marginals
+    if is_binary(rewards):
+        posterior = RateDistribution().values(rewards)[short]
+        tails = mixture_marginals(posterior, RateDistribution.rates, max_budget)
+    else:
+        maxima = normal_maxima(max_budget)
+        spreads = _own_spreads(marginals, n_samples, maxima)[short]
+        tails = spreads[:, None] * np.diff(maxima, prepend=0.0)
+    marginals[beyond] = tails[beyond[short]]
+    return marginals
+
+
+def _own_spreads(marginals, n_samples, maxima):
+    """Spread of normal rewards whose curve is nearest to each row's, (n_queries,)."""
+    inside = np.arange(1, marginals.shape[1]) < n_samples[:, None]
+    grown = np.where(inside, np.cumsum(marginals[:, 1:], axis=1), 0.0)
+    squares = inside @ maxima[1:] ** 2
+    known = squares > 0
+    spreads = np.divide(grown @ maxima[1:], squares, out=squares * 0, where=known)
+    # One sample has no spread: it takes the mean of the others, if there are any.
+    return np.where(known, spreads, spreads.sum() / max(np.count_nonzero(known), 1))
+
+
 class MarginalRewards:
     """The marginal reward Δ_b of each step, learnt by squared error (Eq. 6).
 
@@ -207,22 +268,12 @@ class MarginalRewards:
         return (values - self.center_) / self.scale_
 
     def values(self, rewards):
-        """Marginal rewards, (n_queries, max_budget).
-
-        A row that has fewer than `max_budget` samples is drawn with replacement
-        throughout, so that its curve has no seam to be learnt.
-        """
-        max_budget = self.max_budget or rewards.shape[1]
-        enough = np.isfinite(rewards).sum(axis=1) >= max_budget
-        values = np.empty((len(rewards), max_budget))
-        for rows, replacement in ((enough, False), (~enough, True)):
-            values[rows] = marginal_rewards(
-                rewards[rows],
-                max_budget,
-                empty_reward=self.empty_reward,
-                replacement=replacement,
-            )
-        return values
+        """Marginal rewards, extended where rows are short, (n_queries, max_budget)."""
+        return extended_marginals(
+            rewards,
+            self.max_budget or rewards.shape[1],
+            empty_reward=self.empty_reward,
+        )
 
     def initial_outputs(self, labels):
         """Outputs of the average predictor, (max_budget,)."""

@@ -38,7 +38,7 @@ FLOORS = {
     "_improvement": 2,
     "_sequential": 2.5,
     "_beliefs": 2.75,
-    "_targets": 2,
+    "_targets": 2.25,
     "_model_options": 1,
     "_language_model": 2,
     "metrics": 3,
