@@ -16,18 +16,23 @@ A new target is one more class with these methods, entered in `TARGETS`.
 """
 
 import numpy as np
-from scipy.special import expit, logit, softmax, xlog1py, xlogy
+from scipy.special import expit, logit, softmax
 
 from sklearn_adaalloc._curves import (
     concave_repair,
-    marginal_rewards,
     mixture_marginals,
     preferences,
     rate_marginals,
     success_rates,
 )
-from sklearn_adaalloc._improvement import normal_maxima
 from sklearn_adaalloc._parameters import check_choice
+from sklearn_adaalloc._rate_grid import (
+    RATES,
+    log_likelihoods,
+    mixture_weights,
+    posterior_weights,
+)
+from sklearn_adaalloc._short_rows import extended_marginals
 from sklearn_adaalloc._validation import (
     check_rates,
     check_rewards,
@@ -104,7 +109,7 @@ class RateDistribution:
     name = "rate_distribution"
     loss = "mixture_likelihood"
     binary = True
-    rates = np.concatenate([[0.0], expit(np.linspace(-5, 5, 31)), [1.0]])
+    rates = RATES
 
     def __init__(self, *, empty_reward=0.0, max_budget=None):
         self.empty_reward = empty_reward
@@ -112,19 +117,11 @@ class RateDistribution:
 
     def labels(self, rewards):
         """Log likelihood of each rate, 0 at its largest, (n_queries, n_rates)."""
-        successes = np.nansum(rewards, axis=1)[:, None]
-        failures = np.isfinite(rewards).sum(axis=1)[:, None] - successes
-        log_likelihood = xlogy(successes, self.rates) + xlog1py(failures, -self.rates)
-        log_likelihood -= log_likelihood.max(axis=1, keepdims=True)
-        return np.maximum(
-            log_likelihood, -1e4
-        )  # finite, and e^-10000 is 0 all the same
+        return log_likelihoods(rewards)
 
     def values(self, rewards):
         """Posterior weights under the weights of all queries, (n_queries, n_rates)."""
-        likelihood = np.exp(self.labels(rewards))
-        joint = likelihood * mixture_weights(likelihood)
-        return joint / joint.sum(axis=1, keepdims=True)
+        return posterior_weights(rewards)
 
     def initial_outputs(self, labels):
         """Outputs of the average predictor, (n_rates,)."""
@@ -150,94 +147,6 @@ class RateDistribution:
         marginals = mixture_marginals(prediction, self.rates, max_budget)
         marginals[:, 0] -= self.empty_reward
         return concave_repair(marginals, min_budget=min_budget)
-
-
-def mixture_weights(likelihood, n_iterations=200):
-    """Weights of the mixture that all queries share, by expectation-maximisation.
-
-    Parameters
-    ----------
-    likelihood : ndarray of shape (n_queries, n_rates)
-        Likelihood of each rate, up to a factor per query.
-    n_iterations : int, default=200
-        Steps; the likelihood rises at each.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_rates,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc._targets import mixture_weights
-    >>> mixture_weights(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])).round(2)
-    array([0.33, 0.67])
-    """
-    weights = np.full(likelihood.shape[1], 1 / likelihood.shape[1])
-    for _ in range(n_iterations):
-        evidence = likelihood @ weights
-        weights = weights * (likelihood.T @ (1 / evidence)) / len(likelihood)
-    return weights
-
-
-def extended_marginals(rewards, max_budget, *, empty_reward=0.0):
-    """Marginal rewards of each further sample, also beyond the samples of a short row.
-
-    As far as a row has samples, they tell its marginals without bias. That it has no
-    more says nothing of what more would bring, so that its curve goes on as they
-    suggest: for 0/1 rewards under the posterior over its success rate, given all rows;
-    for others as the best of normal rewards of its own spread.
-
-    Parameters
-    ----------
-    rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table; routing has one step.
-    max_budget : int
-        Largest budget of one query.
-    empty_reward : float, default=0.0
-        Reward of a query that gets no sample.
-
-    Returns
-    -------
-    marginals : ndarray of shape (n_queries, max_budget)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc._targets import extended_marginals
-    >>> rewards = np.array([[0.0, 2.0, np.nan], [0.0, 1.0, 2.0]])
-    >>> extended_marginals(rewards, 3).round(2)
-    array([[1.  , 0.5 , 0.25],
-           [1.  , 0.67, 0.33]])
-    """
-    marginals = marginal_rewards(rewards, max_budget, empty_reward=empty_reward)
-    if rewards.ndim == 3:
-        return marginals
-    n_samples = np.isfinite(rewards).sum(axis=1)
-    beyond = np.arange(max_budget) >= n_samples[:, None]
-    short = beyond.any(axis=1)
-    if not short.any():
-        return marginals
-    if is_binary(rewards):
-        posterior = RateDistribution().values(rewards)[short]
-        tails = mixture_marginals(posterior, RateDistribution.rates, max_budget)
-    else:
-        maxima = normal_maxima(max_budget)
-        spreads = _own_spreads(marginals, n_samples, maxima)[short]
-        tails = spreads[:, None] * np.diff(maxima, prepend=0.0)
-    marginals[beyond] = tails[beyond[short]]
-    return marginals
-
-
-def _own_spreads(marginals, n_samples, maxima):
-    """Spread of normal rewards whose curve is nearest to each row's, (n_queries,)."""
-    inside = np.arange(1, marginals.shape[1]) < n_samples[:, None]
-    grown = np.where(inside, np.cumsum(marginals[:, 1:], axis=1), 0.0)
-    squares = inside @ maxima[1:] ** 2
-    known = squares > 0
-    spreads = np.divide(grown @ maxima[1:], squares, out=squares * 0, where=known)
-    # One sample has no spread: it takes the mean of the others, if there are any.
-    return np.where(known, spreads, spreads.sum() / max(np.count_nonzero(known), 1))
 
 
 class MarginalRewards:

@@ -16,6 +16,7 @@ from sklearn_adaalloc._validation import (
 )
 from sklearn_adaalloc.metrics import expected_reward_score
 from sklearn_adaalloc.metrics._expected_reward import (
+    EXTENDED,
     check_empty_reward,
     warn_beyond_samples,
 )
@@ -71,7 +72,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                 "query goes to the weak decoder (0) or to the strong one (1)."
             )
         if self.max_budget is not None:
-            warn_beyond_samples(rewards, max_budget, name="max_budget")
+            warn_beyond_samples(rewards, max_budget, name="max_budget", beyond=EXTENDED)
         self._n_axes = rewards.ndim
         self.n_queries_ = len(rewards)
         self._fit(X, rewards)
@@ -209,8 +210,8 @@ class RegressorAllocator(BaseAllocator):
         if rewards.ndim == 2:  # in routing neither plays a part
             self._share_parameters(regressor)
         self.regressor_ = regressor.fit(X, rewards)
-        _, _, max_budget = self._check_budget()
-        if getattr(self.regressor_, "n_steps_", max_budget) < max_budget:
+        most = self.max_budget
+        if most is not None and getattr(self.regressor_, "n_steps_", most) < most:
             self._predict_marginals(X)  # raises where it knows too few steps
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)  # of an earlier fit

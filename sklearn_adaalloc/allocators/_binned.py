@@ -5,8 +5,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._curves import concave_repair
 from sklearn_adaalloc._parameters import check_choice, check_whole
+from sklearn_adaalloc._short_rows import extended_marginals
 from sklearn_adaalloc._solvers import allocate_bins, count_steps
-from sklearn_adaalloc._targets import extended_marginals
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
 

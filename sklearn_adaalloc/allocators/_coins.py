@@ -169,7 +169,9 @@ def _codes_of_entries(X):
     """The same of a sparse array."""
     X = X.tocsr().astype(np.float64)
     X.sum_duplicates()
-    entries = _scramble((X.data + 0.0).view(np.uint64)) * _factors(X.shape[1])[X.indices]
+    entries = (
+        _scramble((X.data + 0.0).view(np.uint64)) * _factors(X.shape[1])[X.indices]
+    )
     codes = np.zeros(X.shape[0], dtype=np.uint64)
     np.add.at(codes, np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), entries)
     return codes

@@ -7,8 +7,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._curves import concave_repair
 from sklearn_adaalloc._parameters import check_choice
+from sklearn_adaalloc._short_rows import extended_marginals
 from sklearn_adaalloc._solvers import count_steps
-from sklearn_adaalloc._targets import extended_marginals
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
 

@@ -16,6 +16,7 @@ from sklearn_adaalloc._targets import resolve_target
 from sklearn_adaalloc._validation import all_or_nothing, has_one_value_per_query
 from sklearn_adaalloc.metrics import prediction_report
 from sklearn_adaalloc.metrics._expected_reward import (
+    EXTENDED,
     check_empty_reward,
     warn_beyond_samples,
 )
@@ -87,7 +88,12 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         self.n_steps_ = 1 if rewards.ndim == 3 else self.max_budget or rewards.shape[1]
         self._one_column = has_one_value_per_query(y)
         if self.target_ == "marginal_rewards" and self.max_budget is not None:
-            warn_beyond_samples(rewards, self.max_budget, name="max_budget")
+            warn_beyond_samples(
+                rewards,
+                self.max_budget,
+                name="max_budget",
+                beyond=EXTENDED,
+            )
         self._fit(X, rewards)
         return self
 
