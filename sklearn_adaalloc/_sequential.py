@@ -299,7 +299,7 @@ def group_curves(chances):
 
 
 def _parts(values, n_parts, *, leap):
-    """Number consecutive parts: equally many values each, cut besides where they leap."""
+    """Number consecutive parts of equally many values, cut also where those leap."""
     equal = np.arange(len(values)) * n_parts // len(values)
     cuts = (np.diff(equal) > 0) | (np.abs(np.diff(values)) > leap)
     return np.concatenate([[0], np.cumsum(cuts)])
