@@ -81,9 +81,9 @@ class BinnedAllocator(CalibratedAllocator):
     Queries that the rule cannot tell apart, but the budget does not pay for all alike,
     are told apart by a coin: a number that the content of each and `random_state`
     determine, so that the mean budget is kept and the same query gets the same budget
-    in any batch. Only where all such queries of calibration are one and the same, as
-    without any features, does the place in the batch decide; a batch of one is then the
-    first each time.
+    in any batch. Only where more than a quarter of such queries of calibration are one
+    and the same, as without any features, does the place in the batch tell equal ones
+    apart; a batch of one is then the first each time.
 
     The first marginal reward orders queries well where rewards are 0 or 1. With
     real-valued rewards and ``min_budget=1`` it is the mean reward, which may say little

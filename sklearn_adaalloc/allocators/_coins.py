@@ -91,8 +91,8 @@ def share_out(n_tied, coins, n_left):
         With it, :func:`tied_budgets` gives out `n_left` steps, or fewer where coins are
         equal.
     by_place : bool
-        Whether all tied queries are one and the same, so that only their place can tell
-        them apart.
+        Whether so many tied queries are one and the same, more than a quarter, that
+        their place has to tell them apart.
 
     Examples
     --------
@@ -107,7 +107,8 @@ def share_out(n_tied, coins, n_left):
         return 0.0, False
     tied = np.flatnonzero(n_tied)
     n_tied, coins = n_tied[tied], coins[tied]
-    by_place = len(tied) > 1 and bool((coins == coins[0]).all())
+    most_alike = int(np.unique(coins, return_counts=True)[1].max())
+    by_place = most_alike > max(len(tied) / 4, 1)
     if by_place:
         coins = spread_coins(coins)
     # The k-th step of a query is given out once share * n_tied + coin reaches k.
