@@ -103,7 +103,10 @@ class CalibratedAllocator(RegressorAllocator):
         training, calibration = self._split(len(rewards))
         super()._fit(_safe_indexing(X, training), rewards[training])
         queries = _safe_indexing(X, calibration)
-        self._coin_seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        # Without a seed coins are the same each time: nothing is drawn for them.
+        seeded = self.random_state is not None
+        draw = check_random_state(self.random_state).randint
+        self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
         self._calibration_coins = query_coins(queries, self._coin_seed)
         self._calibrate(self._predict_marginals(queries), rewards[calibration])
         self._solved = None

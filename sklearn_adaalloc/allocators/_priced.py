@@ -41,7 +41,8 @@ class PricedAllocator(CalibratedAllocator):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split of the queries, the default regressor and coins.
+        Seeds the split of the queries, the default regressor and coins, which are the
+        same each time with None.
 
     Attributes
     ----------
