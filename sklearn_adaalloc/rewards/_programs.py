@@ -231,7 +231,7 @@ def write_tests(entry):
         cases = list(
             zip(map(_text, entry["inputs"]), map(_text, entry["outputs"]), strict=True)
         )
-    modules, names = _outer_names(source)
+    modules, names, more = _outer_names(source)
     tests = {
         "setup": setup,
         "source": source,
@@ -239,19 +239,64 @@ def write_tests(entry):
         "required": required,
         "names": names,
         "cases": cases,
+        **more,
     }
     return tests, "inputs" in entry and "fn_name" not in entry
 
 
 def _outer_names(source):
-    """Modules of Python that a source uses, and other names that are not Python's."""
-    nodes = list(ast.walk(ast.parse(source)))
+    """Modules of Python that a source uses, other names, and what else to prepare."""
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     names -= set(dir(builtins))
     owners = {node.value for node in nodes if isinstance(node, ast.Attribute)}
     owners = {owner.id for owner in owners if isinstance(owner, ast.Name)}
     modules = names & owners & sys.stdlib_module_names
-    return sorted(modules), sorted(names - modules)
+    imported = _imported(nodes)
+    more = {
+        # Functions in the form of pytest, which nobody calls.
+        "functions": [
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef)
+            and node.name.startswith("test")
+            and node.name not in names
+            and not (node.args.args or node.args.kwonlyargs)
+        ],
+        "ends_loops": bool(names & {"StopIteration", "StopAsyncIteration"})
+        or "StopIteration" in source,
+        # Modules in which the tests may replace something.
+        "patched": sorted(imported | modules) if _patches(source, nodes) else [],
+        "unittest": "unittest" in imported | modules,
+        "seeds": "random" in imported | modules and "seed" in source,
+    }
+    return sorted(modules), sorted(names - modules), more
+
+
+def _imported(nodes):
+    """Modules of Python's library that the nodes of a tree import or name in a text."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value.rpartition(".")[0])  # patch("time.sleep")
+    return {name for name in found if name.partition(".")[0] in sys.stdlib_module_names}
+
+
+def _patches(source, nodes):
+    """Whether tests may replace what a module of Python holds."""
+    return (
+        "patch" in source
+        or "setattr" in source
+        or any(
+            isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+            for node in nodes
+        )
+    )
 
 
 def _unwrapped(outputs):

@@ -54,7 +54,11 @@ from pathlib import Path
 from threading import Timer
 
 SANDBOXES = ("bubblewrap", "unsafe-none")
-DRIVER = Path(__file__).with_name("_sandbox_driver.py")
+FOLDER = Path(__file__).parent
+DRIVER = FOLDER / "_sandbox_driver.py"
+# Modules of this folder that run in the sandbox, each after those that it imports.
+MODULES = ("_wire", "_peer", "_contest", "_program_side", "_tests_side")
+PACKAGES = "/packages"  # where further packages are in the sandbox
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 # Imported before tests and program part, where the program mentions them: faster.
 _PRELOADED = {"collections", "functools", "heapq", "itertools", "math", "re", "typing"}
@@ -100,7 +104,17 @@ _CLONE, _CLONE3 = (56, 220), 435
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
-def run_tests(program, tests, *, timeout, memory_mb, sandbox, reads_input=False):
+def run_tests(
+    program,
+    tests,
+    *,
+    timeout,
+    memory_mb,
+    sandbox,
+    reads_input=False,
+    preamble="",
+    packages=(),
+):
     """Run a program against tests and say whether it passes them all.
 
     Parameters
@@ -123,7 +137,8 @@ def run_tests(program, tests, *, timeout, memory_mb, sandbox, reads_input=False)
 
     Returns
     -------
-    bool
+    passes : bool or str
+        Whether it passes; the reason, as text, if that cannot be known.
 
     Raises
     ------
@@ -135,6 +150,10 @@ def run_tests(program, tests, *, timeout, memory_mb, sandbox, reads_input=False)
         "program": program,
         "reads_input": reads_input,
         "timeout": timeout,
+        "preamble": preamble,
+        "modules": compiled_modules(),
+        "sides": [f"{__package__}._program_side", f"{__package__}._tests_side"],
+        "path": [PACKAGES] if packages else [],
         "preload": sorted(_PRELOADED & set(re.findall(r"\w+", program))),
         "filter": system_call_filter() if boxed else b"",
         "limits": {
@@ -153,7 +172,24 @@ def run_tests(program, tests, *, timeout, memory_mb, sandbox, reads_input=False)
         _message(tests | {"code_word": code_word}),
         timeout * n_runs,
     )
+    if verdict.startswith(code_word) and len(verdict) > len(code_word):
+        return verdict[len(code_word) :].decode(errors="replace")
     return verdict == code_word
+
+
+@functools.cache
+def compiled_modules():
+    """Code of the modules that run in the sandbox, by their full names."""
+    modules = {name: compile("", name, "exec") for name in _parents(__package__)}
+    for name in MODULES:
+        source = (FOLDER / f"{name}.py").read_text()
+        modules[f"{__package__}.{name}"] = compile(source, name, "exec")
+    return modules
+
+
+def _parents(package):
+    parts = package.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _message(content):
