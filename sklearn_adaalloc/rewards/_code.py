@@ -133,7 +133,8 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
             passed = pool.map(
                 lambda job: self._passes(job[1], *tests[job[0]]), distinct
             )
-            return spread(dict(zip(distinct, passed, strict=True)), jobs)
+            grades = dict(zip(distinct, passed, strict=True))
+        return spread({job: _grade(passed) for job, passed in grades.items()}, jobs)
 
     @property
     def settings(self):
@@ -157,3 +158,8 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
             sandbox=self.sandbox,
             reads_input=reads_input,
         )
+
+
+def _grade(passed):
+    """Grade of a verdict: NaN for the reason why there is none."""
+    return float("nan") if isinstance(passed, str) else float(passed)
