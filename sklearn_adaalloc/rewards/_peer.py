@@ -34,7 +34,7 @@ SPECIALS = (
             "call len bool str repr format bytes hash iter next reversed contains "
             "getitem setitem delitem int float complex index abs neg pos invert round "
             "trunc floor ceil enter exit await aiter anext aenter aexit fspath "
-            "length_hint"
+            "length_hint missing"
         ).split()
     ),
 )
@@ -73,6 +73,10 @@ class RemoteType(type):
         peer = type.__getattribute__(cls, "_peer_")
         if peer.reading or _is_inner(name):
             raise AttributeError(name)
+        if name == "__dataclass_fields__" and peer.guarded:
+            peer.give_up(
+                f"the tests take apart the program's dataclass {cls.__name__!r}"
+            )
         return peer.ask("getattr", cls, name)
 
     def __setattr__(cls, name, value):
@@ -186,7 +190,10 @@ class Peer:
                 self.send(self.perform(value))
         iterates = operation == "special" and arguments[1] == "__next__"
         if isinstance(value, (StopIteration, StopAsyncIteration)) and not (
-            iterates or self.ends_loops or not self.guarded
+            iterates
+            or self.ends_loops
+            or not self.guarded
+            or (operation == "await" and isinstance(value, StopAsyncIteration))
         ):
             # It would end a loop of the tests, which would pass over the failure.
             raise RuntimeError("the program raised StopIteration")
@@ -391,7 +398,10 @@ class Peer:
     def sweep(self):
         """Forget the values that only this table still knows."""
         for number, entry in list(self.shared.items()):
-            if sys.getrefcount(entry[0]) == _UNUSED:
+            # One that was changed before it was let go is told of first.
+            if sys.getrefcount(entry[0]) == _UNUSED and wire.same_contents(
+                entry[2], wire.contents_of(entry[0], entry[1])
+            ):
                 del self.shared[number], self.shared_numbers[id(entry[0])]
                 self.forgotten.append(number)
 
@@ -554,7 +564,10 @@ class _Writer:
                 parts = "", (), (), None
             else:
                 variables = tuple(vars(value).items())
-                parts = str(value), value.args, variables, value.__cause__
+                args = value.args
+                if hasattr(value, "exceptions"):  # a group, which is made of them
+                    args = value.args[:1] + (tuple(value.exceptions),)
+                parts = str(value), args, variables, value.__cause__
             return ["error", number, cls, *map(self.item, parts)]
         if tag in wire.CHANGING:
             head = ["twin", number, cls, tag]
