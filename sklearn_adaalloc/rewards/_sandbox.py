@@ -313,8 +313,11 @@ def _linked(folders):
 
 def _with_packages(command, folders):
     """The command of the sandbox with packages in it, read-only."""
-    mounts = [part for name, path in folders for part in ("--ro-bind", path, name)]
-    mounts[2::3] = [f"{PACKAGES}/{name}" for name in mounts[2::3]]
+    if not folders:
+        return command
+    mounts = []
+    for name, path in folders:
+        mounts += ["--ro-bind", path, f"{PACKAGES}/{name}"]
     at = command.index("--remount-ro")
     return [*command[:at], *mounts, *command[at:]]
 
