@@ -22,6 +22,7 @@ CALIBRATION = 0.2  # of the training queries, where a set has no validation quer
 VAS_QUERIES, VAS_SAMPLES, VAS_TOP_K = 8000, 4, 10
 # Chosen on training queries: benchmarks/results/quality/value_augmented.csv.
 VAS_BETA = 8.0
+VALUE_MODEL = "value-model"  # folder that it is kept in, beside the samples
 
 
 def joined(train, validation, test, rewards, **more):
@@ -39,16 +40,20 @@ def joined(train, validation, test, rewards, **more):
 
 def embedded(setting, folder, limit=None):
     """The embedded tables; that of value-augmented sampling is collected live."""
-    options = {"model": embedded_model_path("weak"), "model_options": {"device": "cpu"}}
     if setting.task == "vas":
-        return embedded_vas(folder, limit, options)
+        return embedded_vas(folder, limit)
     table = load_arithmetic(setting.task)
     train, test = table.queries_train[:limit], table.queries_test[:limit]
     rewards = np.concatenate([table.rewards_train[:limit], table.rewards_test[:limit]])
-    return joined(len(train), 0, len(test), rewards, queries=[*train, *test], **options)
+    return joined(len(train), 0, len(test), rewards, queries=[*train, *test], **weak())
 
 
-def embedded_vas(folder, limit, options):
+def weak():
+    """The model that embedded predictors read queries with."""
+    return {"model": embedded_model_path("weak"), "model_options": {"device": "cpu"}}
+
+
+def embedded_vas(folder, limit=None, n_samples=VAS_SAMPLES):
     """Ordinary and value-augmented answers of the embedded LM, scored by its judge.
 
     The table has 2,000 training queries, the paper 8,000. These are drawn afresh, none
@@ -67,7 +72,7 @@ def embedded_vas(folder, limit, options):
     train = [query for query in dict.fromkeys(drawn) if query not in seen]
     train = train[:VAS_QUERIES][:limit]
     test = table.queries_test[:limit]
-    value_model = folder / "value-model"
+    value_model = folder / VALUE_MODEL
     if not (value_model / "config.json").exists():
         import torch
 
@@ -87,8 +92,8 @@ def embedded_vas(folder, limit, options):
     )
     queries = [*train, *test]
     judge = RewardModel(table.reward_model, device="cpu")
-    rewards = collected(queries, samplers, judge, VAS_SAMPLES, folder)
-    return joined(len(train), 0, len(test), rewards, queries=queries, **options)
+    rewards = collected(queries, samplers, judge, n_samples, folder)
+    return joined(len(train), 0, len(test), rewards, queries=queries, **weak())
 
 
 def collected(queries, samplers, reward, n_samples, folder):
