@@ -7,8 +7,16 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --constraint const
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 INSTALLED := $(VENV)/installed
 DOCS_INSTALLED := $(VENV)/docs-installed
+LOWEST := .venv-lowest
+LOWEST_INSTALLED := $(LOWEST)/installed
+OTHER_PYTHONS := 3.10 3.13
+# What runs without torch: curves, solvers, beliefs, metrics, checks of input.
+WITHOUT_TORCH := tests/metrics $(addprefix tests/test_,$(addsuffix .py, \
+	beliefs correction curves improvement numbers optional parameters rate_solver \
+	sequential solvers solvers_costs validation))
 
-.PHONY: demo test test-fast test-wheel coverage docs lint format clean
+.PHONY: demo test test-fast test-lowest test-pythons test-wheel coverage docs lint
+.PHONY: format clean
 
 demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 	$(RUN) -m sklearn_adaalloc
@@ -18,6 +26,26 @@ test: $(INSTALLED)  ## The whole suite, slow tests included
 
 test-fast: $(INSTALLED)  ## All but the slow tests
 	$(RUN) $(PYTEST) -m "not slow"
+
+test-lowest: $(LOWEST_INSTALLED)  ## Fast tests on the lowest versions declared
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python $(PYTEST) -m "not slow" -W default tests
+
+test-pythons:  ## What needs no torch, on other Pythons, those that are here
+	@for version in $(OTHER_PYTHONS); do \
+		if ! python$$version --version >/dev/null 2>&1; then \
+			echo "python$$version is not here: not tested"; \
+			continue; \
+		fi; \
+		$(MAKE) --no-print-directory test-python PYTHON_VERSION=$$version || exit 1; \
+	done
+
+test-python: OTHER := .venv-$(PYTHON_VERSION)
+test-python:
+	python$(PYTHON_VERSION) -m venv $(OTHER)
+	$(OTHER)/bin/python $(QUIETLY) --no-deps --editable .
+	$(OTHER)/bin/python $(QUIETLY) numpy scipy scikit-learn joblib safetensors tqdm \
+		matplotlib pandas pytest pytest-xdist hypothesis
+	OMP_NUM_THREADS=1 $(OTHER)/bin/python $(PYTEST) $(WITHOUT_TORCH)
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered
