@@ -82,8 +82,8 @@ def posterior_weights(rewards):
     >>> import numpy as np
     >>> from sklearn_adaalloc._rate_grid import posterior_weights
     >>> posterior_weights(np.array([[1.0, 1.0], [0.0, 0.0]]))[:, [0, -1]].round(2)
-    array([[0., 1.],
-           [1., 0.]])
+    array([[0.  , 0.91],
+           [0.91, 0.  ]])
     """
     likelihood = np.exp(log_likelihoods(rewards))
     joint = likelihood * mixture_weights(likelihood)

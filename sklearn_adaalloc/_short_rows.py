@@ -38,7 +38,7 @@ def extended_marginals(rewards, max_budget, *, empty_reward=0.0):
     >>> from sklearn_adaalloc._short_rows import extended_marginals
     >>> rewards = np.array([[0.0, 2.0, np.nan], [0.0, 1.0, 2.0]])
     >>> extended_marginals(rewards, 3).round(2)
-    array([[1.  , 0.5 , 0.25],
+    array([[1.  , 1.  , 0.5 ],
            [1.  , 0.67, 0.33]])
     """
     marginals = marginal_rewards(rewards, max_budget, empty_reward=empty_reward)

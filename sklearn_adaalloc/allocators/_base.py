@@ -190,11 +190,15 @@ class RegressorAllocator(BaseAllocator):
             If `X` is not what the regressor takes, or a parameter that was changed
             after `fit` lies outside its bounds.
         """
-        return self._allocate(self.predict_marginals(X), X)
+        return self._decide(X)
+
+    def _decide(self, X):
+        """Budgets of queries (n_queries,)."""
+        return self._allocate(self.predict_marginals(X))
 
     @abstractmethod
-    def _allocate(self, marginals, X):
-        """Turn marginals (n_queries, max_budget) of X into budgets (n_queries,)."""
+    def _allocate(self, marginals):
+        """Turn marginals (n_queries, max_budget) into budgets (n_queries,)."""
 
     def _predict_marginals(self, X, *, least=0):
         """Marginal rewards, unrepaired in the first `min_budget` or `least` steps."""

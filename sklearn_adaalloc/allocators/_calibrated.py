@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._numbers import check_numbers
 from sklearn_adaalloc._parameters import check_in_interval
@@ -71,10 +71,10 @@ class CalibratedAllocator(RegressorAllocator):
             )
         if scores is None:
             scores = self._check_scores(self.predict_marginals(X))
-            budgets = self._allocate(scores, X)
-        else:  # without the queries, only their number says what ties will cost
+            budgets = self._follow(scores, self._coins(X))
+        else:
             scores = self._check_scores(scores)
-            budgets = self._follow(scores, spread_coins(np.zeros(len(scores))))
+            budgets = self._allocate(scores)
         return compare_with_calibration(
             calibration_scores=self.calibration_scores_[:, 0],
             scores=scores[:, 0],
@@ -93,10 +93,17 @@ class CalibratedAllocator(RegressorAllocator):
     def _calibration_budgets(self):
         return self._follow(self.calibration_scores_, self._calibration_coins)
 
-    def _allocate(self, scores, X):
+    def _decide(self, X):
+        return self._follow(self.predict_marginals(X), self._coins(X))
+
+    def _allocate(self, scores):
+        # Without the queries, only their number says what ties will cost.
+        return self._follow(scores, spread_coins(np.zeros(len(scores))))
+
+    def _coins(self, X):
+        """Coins of queries, where any are needed, (n_queries,)."""
         tied = self._rule()["share"] > 0
-        coins = query_coins(X, self._coin_seed) if tied else np.zeros(len(scores))
-        return self._follow(scores, coins)
+        return query_coins(X, self._coin_seed) if tied else np.zeros(_num_samples(X))
 
     def _fit(self, X, rewards):
         X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
