@@ -117,7 +117,7 @@ _odd_containers = st.sampled_from(
         np.empty((0, 3)),
         np.empty((3, 0)),
         np.empty((2, 0, 3)),
-        np.matrix([[1, 0], [0, 1]]),
+        np.eye(2).view(np.matrix),
         np.ma.masked_array([[1.0, 0.0]], [[True, True]]),
         np.ma.masked_array([[1.0, 0.0], [0.0, 1.0]], [[True, False], [False, False]]),
         sparse.csr_matrix(np.eye(2)),
