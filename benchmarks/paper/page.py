@@ -49,6 +49,9 @@ def write(folder, scale):
         shown = SHOWN.get(described["kind"], ROUTING_SHOWN)
         rows = read(folder / name, "curves")
         parts.append(table([curve_cells(r) for r in rows if r["budget"] in shown]))
+        if (folder / name / "predictors.csv").exists():
+            compared = read(folder / name, "predictors")
+            parts.append(table([predictor_cells(row) for row in compared]))
     body = "\n".join(parts)
     html = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -75,6 +78,21 @@ def table1_cells(row):
         cells[name] = number(row[name])
         cells[f"paper: {name}"] = number(row[f"paper_{name}"], 2)
     return cells
+
+
+def predictor_cells(row):
+    """Cells of one predictor, of those that are compared for a setting."""
+    return {
+        "predictor": row["predictor"],
+        "training queries": f"{row['n_queries']:g}",
+        "samples": f"{row['n_samples']:g}",
+        "batch size": f"{row['batch_size']:g}",
+        "share": number(row["share"], 2),
+        "not noise": number(row["cap"], 2),
+        "gain at half the calls (95 %)": interval(
+            row["gain"], row["gain_low"], row["gain_high"]
+        ),
+    }
 
 
 def curve_cells(row):

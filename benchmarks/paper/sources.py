@@ -22,6 +22,7 @@ CALIBRATION = 0.2  # of the training queries, where a set has no validation quer
 VAS_QUERIES, VAS_SAMPLES, VAS_TOP_K = 8000, 4, 10
 # Chosen on training queries: benchmarks/results/quality/value_augmented.csv.
 VAS_BETA = 8.0
+VALUE_MODEL = "value-model"  # folder that it is kept in, beside the samples
 
 
 def joined(train, validation, test, rewards, **more):
@@ -39,35 +40,44 @@ def joined(train, validation, test, rewards, **more):
 
 def embedded(setting, folder, limit=None):
     """The embedded tables; that of value-augmented sampling is collected live."""
-    options = {"model": embedded_model_path("weak"), "model_options": {"device": "cpu"}}
     if setting.task == "vas":
-        return embedded_vas(folder, limit, options)
+        return embedded_vas(folder, limit)
     table = load_arithmetic(setting.task)
     train, test = table.queries_train[:limit], table.queries_test[:limit]
     rewards = np.concatenate([table.rewards_train[:limit], table.rewards_test[:limit]])
-    return joined(len(train), 0, len(test), rewards, queries=[*train, *test], **options)
+    return joined(len(train), 0, len(test), rewards, queries=[*train, *test], **weak())
 
 
-def embedded_vas(folder, limit, options):
+def weak():
+    """The model that embedded predictors read queries with."""
+    return {"model": embedded_model_path("weak"), "model_options": {"device": "cpu"}}
+
+
+def embedded_vas(folder, limit=None):
     """Ordinary and value-augmented answers of the embedded LM, scored by its judge.
 
     The table has 2,000 training queries, the paper 8,000. These are drawn afresh, none
     of them in the table or seen by the value model.
     """
     # Imports torch, as the other sources need not.
-    from benchmarks.quality.value_augmented import (
-        N_VALUE_QUERIES,
-        fresh_queries,
-        train_value_model,
-    )
+    from benchmarks.quality.value_augmented import N_VALUE_QUERIES, fresh_queries
 
-    table = load_arithmetic("chat")
     drawn = fresh_queries(N_VALUE_QUERIES + 2 * VAS_QUERIES)
     seen = set(drawn[:N_VALUE_QUERIES])
     train = [query for query in dict.fromkeys(drawn) if query not in seen]
     train = train[:VAS_QUERIES][:limit]
-    test = table.queries_test[:limit]
-    value_model = folder / "value-model"
+    test = load_arithmetic("chat").queries_test[:limit]
+    queries = [*train, *test]
+    rewards = collected_vas(queries, VAS_SAMPLES, folder)
+    return joined(len(train), 0, len(test), rewards, queries=queries, **weak())
+
+
+def collected_vas(queries, n_samples, folder):
+    """Reward table of both decoders; the value model is trained if there is none."""
+    from benchmarks.quality.value_augmented import train_value_model
+
+    table = load_arithmetic("chat")
+    value_model = folder / VALUE_MODEL
     if not (value_model / "config.json").exists():
         import torch
 
@@ -85,10 +95,8 @@ def embedded_vas(folder, limit, options):
             **sampling,
         ),
     )
-    queries = [*train, *test]
     judge = RewardModel(table.reward_model, device="cpu")
-    rewards = collected(queries, samplers, judge, VAS_SAMPLES, folder)
-    return joined(len(train), 0, len(test), rewards, queries=queries, **options)
+    return collected(queries, samplers, judge, n_samples, folder)
 
 
 def collected(queries, samplers, reward, n_samples, folder):

@@ -140,9 +140,8 @@ def train_value_model(data, folder):
         rows, tokens, mask = batches[order[step % len(batches)]]
         columns = torch.arange(tokens.shape[1])
         counted = mask & (columns >= starts[rows][:, None] - 1)  # (n_rows, length)
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = model.base_model(tokens).last_hidden_state
-            values = model.score(hidden)[..., 0].float()  # (n_rows, length)
+        hidden = model.base_model(tokens).last_hidden_state
+        values = model.score(hidden)[..., 0]  # (n_rows, length)
         loss = (values - targets[rows][:, None])[counted].square().mean()
         optimizer.zero_grad()
         loss.backward()

@@ -79,7 +79,7 @@ class AdaptiveAllocator(RegressorAllocator):
         self.empty_reward = empty_reward
         self.random_state = random_state
 
-    def _allocate(self, marginals):
+    def _allocate(self, marginals, X):
         budget, min_budget, _ = self._check_budget()
         budgets, _ = allocate(marginals, budget, min_budget=min_budget)
         return budgets

@@ -4,13 +4,19 @@ from abc import abstractmethod
 from inspect import signature
 
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._validation import check_budget, check_rewards
+from sklearn_adaalloc._validation import (
+    all_or_nothing,
+    check_budget,
+    check_rewards,
+)
 from sklearn_adaalloc.metrics import expected_reward_score
 from sklearn_adaalloc.metrics._expected_reward import (
+    EXTENDED,
     check_empty_reward,
     warn_beyond_samples,
 )
@@ -43,8 +49,14 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the table is not one, or a parameter lies outside its bounds.
+            If the table is not one, a parameter lies outside its bounds, or the
+            regressor was given other values of `empty_reward` or `max_budget`. An
+            allocator that was fitted before is then as it was.
         """
+        with all_or_nothing(self):
+            return self._checked_fit(X, y)
+
+    def _checked_fit(self, X, y):
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
@@ -60,7 +72,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                 "query goes to the weak decoder (0) or to the strong one (1)."
             )
         if self.max_budget is not None:
-            warn_beyond_samples(rewards, max_budget, name="max_budget")
+            warn_beyond_samples(rewards, max_budget, name="max_budget", beyond=EXTENDED)
         self._n_axes = rewards.ndim
         self.n_queries_ = len(rewards)
         self._fit(X, rewards)
@@ -178,11 +190,11 @@ class RegressorAllocator(BaseAllocator):
             If `X` is not what the regressor takes, or a parameter that was changed
             after `fit` lies outside its bounds.
         """
-        return self._allocate(self.predict_marginals(X))
+        return self._allocate(self.predict_marginals(X), X)
 
     @abstractmethod
-    def _allocate(self, marginals):
-        """Turn marginals (n_queries, max_budget) into budgets (n_queries,)."""
+    def _allocate(self, marginals, X):
+        """Turn marginals (n_queries, max_budget) of X into budgets (n_queries,)."""
 
     def _predict_marginals(self, X, *, least=0):
         """Marginal rewards, unrepaired in the first `min_budget` or `least` steps."""
@@ -194,10 +206,37 @@ class RegressorAllocator(BaseAllocator):
         return predict(X, max_budget, **options)
 
     def _fit(self, X, rewards):
-        self.regressor_ = self._new_regressor().fit(X, rewards)
+        regressor = self._new_regressor()
+        if rewards.ndim == 2:  # in routing neither plays a part
+            self._share_parameters(regressor)
+        self.regressor_ = regressor.fit(X, rewards)
+        most = self.max_budget
+        if most is not None and getattr(self.regressor_, "n_steps_", most) < most:
+            self._predict_marginals(X)  # raises where it knows too few steps
         for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)  # of an earlier fit
             if hasattr(self.regressor_, name):
                 setattr(self, name, getattr(self.regressor_, name))
+
+    def _share_parameters(self, regressor):
+        """Hand on `empty_reward` and `max_budget`, or say that they contradict."""
+        frozen = isinstance(regressor, FrozenEstimator)
+        inner = regressor.estimator if frozen else regressor
+        known = inner.get_params(deep=False) if hasattr(inner, "get_params") else {}
+        if known.get("max_budget", 0) is None and not frozen:
+            regressor.set_params(max_budget=self.max_budget)
+        theirs = known.get("empty_reward", self.empty_reward)
+        if theirs == self.empty_reward:
+            return
+        default = signature(type(inner)).parameters["empty_reward"].default
+        if frozen or theirs != default:
+            raise ValueError(
+                f"empty_reward={self.empty_reward!r} contradicts that of the "
+                f"{'frozen ' if frozen else ''}regressor, {theirs!r}. Expected one "
+                "value for both. Give the allocator the regressor's, or fit the "
+                "regressor with the allocator's."
+            )
+        regressor.set_params(empty_reward=self.empty_reward)
 
     def _new_regressor(self):
         """An unfitted regressor, or a frozen one as it is."""

@@ -3,10 +3,12 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._curves import concave_repair, marginal_rewards
+from sklearn_adaalloc._curves import concave_repair
 from sklearn_adaalloc._parameters import check_choice, check_whole
-from sklearn_adaalloc._solvers import allocate_bins
+from sklearn_adaalloc._short_rows import extended_marginals
+from sklearn_adaalloc._solvers import allocate_bins, count_steps
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
+from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
 
 
 class BinnedAllocator(CalibratedAllocator):
@@ -15,8 +17,9 @@ class BinnedAllocator(CalibratedAllocator):
     `fit` trains the regressor on one part of the queries and cuts the other into bins
     by predicted first marginal reward. The *observed* reward curves of each bin are
     averaged, leaning on the predicted ones where queries are few, and the budget
-    problem is solved with one budget per bin. So each query is decided alone and the
-    budget is kept on average over queries like those of `fit`.
+    problem is solved with one budget per bin; what does not pay for a whole bin goes to
+    some of its queries. So each query is decided alone and the budget is kept on
+    average over queries like those of `fit`.
 
     Parameters
     ----------
@@ -40,7 +43,8 @@ class BinnedAllocator(CalibratedAllocator):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split of the queries and the default regressor.
+        Seeds the split of the queries, the default regressor and coins, which are the
+        same each time with None.
 
     Attributes
     ----------
@@ -54,7 +58,7 @@ class BinnedAllocator(CalibratedAllocator):
         Mean marginal rewards of each bin, repaired to be non-increasing beyond
         `min_budget`.
     bin_budgets_ : ndarray of shape (n_bins,)
-        Budget of each bin at the current `budget`.
+        Least budget of a query in each bin, at the current `budget`.
     calibration_scores_ : ndarray of shape (n_calibration, 1)
         Predicted first marginal rewards of the calibration queries.
     realised_budget_ : float
@@ -75,6 +79,13 @@ class BinnedAllocator(CalibratedAllocator):
 
     Notes
     -----
+    Queries that the rule cannot tell apart, but the budget does not pay for all alike,
+    are told apart by a coin: a number that the content of each and `random_state`
+    determine, so that the mean budget is kept and the same query gets the same budget
+    in any batch. Only where more than a quarter of such queries of calibration are one
+    and the same, as without any features, does the place in the batch tell equal ones
+    apart; a batch of one is then the first each time.
+
     The first marginal reward orders queries well where rewards are 0 or 1. With
     real-valued rewards and ``min_budget=1`` it is the mean reward, which may say little
     of what more samples bring: compare with `PricedAllocator` there.
@@ -124,15 +135,9 @@ class BinnedAllocator(CalibratedAllocator):
 
     @property
     def bin_budgets_(self):
-        """Budget of each bin at the current `budget`."""
+        """Least budget of a query in each bin, at the current `budget`."""
         check_is_fitted(self)
-        budget, min_budget, _ = self._check_budget()
-        max_budget = self._checked_max_budget(self.bin_marginals_.shape[1])
-        # Less may be mandatory now than in `fit`, and more is then to be repaired.
-        marginals = concave_repair(
-            self.bin_marginals_[:, :max_budget], min_budget=min_budget
-        )
-        return allocate_bins(marginals, self.bin_sizes_, budget, min_budget=min_budget)
+        return self._rule()["budgets"].copy()
 
     def _calibrate(self, predicted, rewards):
         """Cut calibration queries into bins and keep the mean curve of each."""
@@ -140,15 +145,45 @@ class BinnedAllocator(CalibratedAllocator):
         self.bin_edges_ = _bin_edges(predicted[:, 0], self.n_bins, self.strategy)
         bins = np.digitize(predicted[:, 0], self.bin_edges_)
         self.bin_sizes_ = np.bincount(bins)
-        observed = marginal_rewards(
+        observed = extended_marginals(
             rewards, predicted.shape[1], empty_reward=self.empty_reward
         )
         self.bin_marginals_ = concave_repair(
             bin_means(observed, predicted, bins), min_budget=self.min_budget
         )
 
-    def _allocate(self, scores):
-        return self.bin_budgets_[np.digitize(scores[:, 0], self.bin_edges_)]
+    def _solve(self, budget, min_budget, max_budget):
+        self._check_steps(max_budget, self.bin_marginals_.shape[1])
+        # Less may be mandatory now than in `fit`, and more is then to be repaired.
+        marginals = concave_repair(
+            self.bin_marginals_[:, :max_budget], min_budget=min_budget
+        )
+        sizes = self.bin_sizes_
+        budgets = allocate_bins(marginals, sizes, budget, min_budget=min_budget)
+        # What is left pays for a step of none of the bins: some of one get it.
+        n_left = count_steps(budget, sizes.sum(), 0) - sizes @ budgets
+        following = np.column_stack([marginals, np.zeros(len(sizes))])
+        following = following[np.arange(len(sizes)), budgets]
+        split = int(following.argmax())
+        tied = self._in_bin(self.calibration_scores_, split)
+        n_left = n_left if following[split] > 0 else 0
+        share, by_place = share_out(tied, self._calibration_coins, n_left)
+        return {
+            "budgets": budgets,
+            "split": split,
+            "share": share,
+            "by_place": by_place,
+        }
+
+    def _follow(self, scores, coins):
+        rule = self._rule()
+        budgets = rule["budgets"][np.digitize(scores[:, 0], self.bin_edges_)]
+        tied = self._in_bin(scores, rule["split"])
+        return budgets + tied_budgets(tied, coins, rule["share"], rule["by_place"])
+
+    def _in_bin(self, scores, bin_):
+        """1 for each query in the bin, else 0."""
+        return (np.digitize(scores[:, 0], self.bin_edges_) == bin_).astype(np.int64)
 
 
 def bin_means(observed, predicted, bins):

@@ -13,6 +13,7 @@ from sklearn_adaalloc._numbers import check_numbers
 from sklearn_adaalloc._parameters import check_in_interval
 from sklearn_adaalloc._validation import check_marginals
 from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.allocators._coins import query_coins, spread_coins
 from sklearn_adaalloc.allocators._drift import compare_with_calibration
 
 
@@ -20,9 +21,10 @@ class CalibratedAllocator(RegressorAllocator):
     """Base class of allocators with a rule that is calibrated on held-out queries.
 
     A subclass has the parameter `holdout` besides those of `RegressorAllocator`, the
-    methods ``_calibrate(predicted, rewards)``, which sets the rule and
-    `calibration_scores_`, and ``_allocate(scores)``, which follows it. Scores are the
-    leading columns of the predicted marginals that the rule looks at.
+    methods ``_calibrate(predicted, rewards)``, which keeps what rules are made of and
+    `calibration_scores_`, ``_solve(budget, min_budget, max_budget)``, which makes one,
+    a dict with a `share` of what is tied, and ``_follow(scores, coins)``. Scores are
+    the leading columns of the predicted marginals that the rule looks at.
     """
 
     def drift_report(self, X=None, *, scores=None, alpha=0.01):
@@ -67,13 +69,17 @@ class CalibratedAllocator(RegressorAllocator):
                 f"X and scores: {given} given. Expected one of them: queries, or the "
                 "marginal rewards that were predicted for them."
             )
-        scores = self.predict_marginals(X) if scores is None else scores
-        scores = self._check_scores(scores)
+        if scores is None:
+            scores = self._check_scores(self.predict_marginals(X))
+            budgets = self._allocate(scores, X)
+        else:  # without the queries, only their number says what ties will cost
+            scores = self._check_scores(scores)
+            budgets = self._follow(scores, spread_coins(np.zeros(len(scores))))
         return compare_with_calibration(
             calibration_scores=self.calibration_scores_[:, 0],
             scores=scores[:, 0],
-            calibration_budgets=self._allocate(self.calibration_scores_),
-            budgets=self._allocate(scores),
+            calibration_budgets=self._calibration_budgets(),
+            budgets=budgets,
             budget=float(self.budget),
             alpha=alpha,
         )
@@ -82,18 +88,48 @@ class CalibratedAllocator(RegressorAllocator):
     def realised_budget_(self):
         """Mean budget of the calibration queries."""
         check_is_fitted(self)
-        return float(self._allocate(self.calibration_scores_).mean())
+        return float(self._calibration_budgets().mean())
+
+    def _calibration_budgets(self):
+        return self._follow(self.calibration_scores_, self._calibration_coins)
+
+    def _allocate(self, scores, X):
+        tied = self._rule()["share"] > 0
+        coins = query_coins(X, self._coin_seed) if tied else np.zeros(len(scores))
+        return self._follow(scores, coins)
 
     def _fit(self, X, rewards):
         X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
         training, calibration = self._split(len(rewards))
         super()._fit(_safe_indexing(X, training), rewards[training])
-        predicted = self._predict_marginals(_safe_indexing(X, calibration))
-        self._calibrate(predicted, rewards[calibration])
+        queries = _safe_indexing(X, calibration)
+        # Without a seed coins are the same each time: nothing is drawn for them.
+        seeded = self.random_state is not None
+        draw = check_random_state(self.random_state).randint
+        self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
+        self._calibration_coins = query_coins(queries, self._coin_seed)
+        self._calibrate(self._predict_marginals(queries), rewards[calibration])
+        self._solved = None
+        self._rule()
+
+    def _rule(self):
+        """The rule at the current parameters, solved anew when one has changed."""
+        parameters = self._check_budget()
+        if self._solved is None or self._solved[0] != parameters:
+            self._solved = parameters, self._solve(*parameters)
+        return self._solved[1]
 
     @abstractmethod
     def _calibrate(self, predicted, rewards):
-        """Set the rule from predicted marginals (n_queries, max_budget) and rewards."""
+        """Keep what rules need of marginals (n_queries, max_budget) and rewards."""
+
+    @abstractmethod
+    def _solve(self, budget, min_budget, max_budget):
+        """The rule that spends a budget on the calibration queries, a dict."""
+
+    @abstractmethod
+    def _follow(self, scores, coins):
+        """Budgets by the current rule (n_queries,)."""
 
     def _split(self, n_queries):
         """Rows for the regressor and for the rule; all for both if it is frozen."""
@@ -118,13 +154,11 @@ class CalibratedAllocator(RegressorAllocator):
             )
         return scores
 
-    def _checked_max_budget(self, n_steps):
-        """`max_budget`, which may be lowered after `fit` but not raised."""
-        _, _, max_budget = self._check_budget()
+    def _check_steps(self, max_budget, n_steps):
+        """Refuse a `max_budget` that was raised after `fit`; it may be lowered."""
         if max_budget > n_steps:
             raise ValueError(
                 f"max_budget={max_budget!r} is above the {n_steps} steps that this "
                 f"{type(self).__name__} was calibrated for. Fit again with that "
                 "max_budget."
             )
-        return max_budget

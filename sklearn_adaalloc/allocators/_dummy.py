@@ -5,8 +5,9 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._curves import concave_repair, marginal_rewards
+from sklearn_adaalloc._curves import concave_repair
 from sklearn_adaalloc._parameters import check_choice
+from sklearn_adaalloc._short_rows import extended_marginals
 from sklearn_adaalloc._solvers import count_steps
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
@@ -136,7 +137,7 @@ class DummyAllocator(BaseAllocator):
     def _fit(self, X, rewards):
         check_choice(self.strategy, "strategy", ["uniform", "random", "shuffled"])
         _, _, max_budget = self._check_budget()
-        marginals = marginal_rewards(
+        marginals = extended_marginals(
             rewards, max_budget, empty_reward=self.empty_reward
         )
         self.mean_marginals_ = concave_repair(marginals.mean(axis=0, keepdims=True))[0]

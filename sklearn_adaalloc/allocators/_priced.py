@@ -3,8 +3,12 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_adaalloc._curves import concave_repair
 from sklearn_adaalloc._solvers import count_steps
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
+from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
+
+_TIE = 1e-9  # relative: marginals no further apart are equal, but for rounding
 
 
 class PricedAllocator(CalibratedAllocator):
@@ -37,7 +41,8 @@ class PricedAllocator(CalibratedAllocator):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split of the queries and the default regressor.
+        Seeds the split of the queries, the default regressor and coins, which are the
+        same each time with None.
 
     Attributes
     ----------
@@ -62,6 +67,15 @@ class PricedAllocator(CalibratedAllocator):
     --------
     BinnedAllocator : One budget for each bin of predicted first marginal reward.
     AdaptiveAllocator : Joint over a batch, never over budget.
+
+    Notes
+    -----
+    Queries that the rule cannot tell apart, but the budget does not pay for all alike,
+    are told apart by a coin: a number that the content of each and `random_state`
+    determine, so that the mean budget is kept and the same query gets the same budget
+    in any batch. Only where more than a quarter of such queries of calibration are one
+    and the same, as without any features, does the place in the batch tell equal ones
+    apart; a batch of one is then the first each time.
 
     Examples
     --------
@@ -96,22 +110,41 @@ class PricedAllocator(CalibratedAllocator):
     def price_(self):
         """Marginal reward above which a sample is bought, at the current `budget`."""
         check_is_fitted(self)
-        budget, min_budget, _ = self._check_budget()
-        return price_of_budget(
-            self._scores(self.calibration_scores_), budget, min_budget=min_budget
-        )
+        return self._rule()["price"]
 
     def _calibrate(self, predicted, rewards):
         self.calibration_scores_ = predicted
 
-    def _allocate(self, marginals):
-        _, min_budget, _ = self._check_budget()
-        offered = self._scores(marginals)[:, min_budget:]
-        return min_budget + (offered > np.float64(self.price_)).sum(axis=1)
+    def _solve(self, budget, min_budget, max_budget):
+        self._check_steps(max_budget, self.calibration_scores_.shape[1])
+        # Less may be mandatory now than in `fit`, and more is then to be repaired.
+        marginals = concave_repair(
+            self.calibration_scores_[:, :max_budget], min_budget=min_budget
+        )
+        price = price_of_budget(marginals, budget, min_budget=min_budget)
+        floor = tie_below(marginals[:, min_budget:], price)
+        bought, tied = _count_steps(marginals[:, min_budget:], price, floor)
+        n_left = count_steps(budget, len(marginals), min_budget) - bought.sum()
+        n_left = n_left if n_left < tied.sum() else 0  # all that is worth it is bought
+        share, by_place = share_out(tied, self._calibration_coins, n_left)
+        return {"price": price, "floor": floor, "share": share, "by_place": by_place}
 
-    def _scores(self, marginals):
-        n_steps = self.calibration_scores_.shape[1]
-        return marginals[:, : self._checked_max_budget(n_steps)]
+    def _follow(self, scores, coins):
+        rule = self._rule()
+        _, min_budget, max_budget = self._check_budget()
+        # Those of calibration may date from a larger min_budget.
+        scores = concave_repair(scores[:, :max_budget], min_budget=min_budget)
+        bought, tied = _count_steps(
+            scores[:, min_budget:], rule["price"], rule["floor"]
+        )
+        extra = tied_budgets(tied, coins, rule["share"], rule["by_place"])
+        return min_budget + bought + extra
+
+
+def _count_steps(offered, price, floor):
+    """Steps of each query above the price, and those at it."""
+    bought = (offered > np.float64(price)).sum(axis=1)
+    return bought, (offered > np.float64(floor)).sum(axis=1) - bought
 
 
 def price_of_budget(marginals, budget, *, min_budget=0):
@@ -130,8 +163,9 @@ def price_of_budget(marginals, budget, *, min_budget=0):
     -------
     price : float
         Steps with a marginal above it are bought. It lies halfway between the last
-        marginal bought and the first not: on a marginal itself, the rounding of a
-        prediction would decide. Infinite if nothing can be bought, 0 if everything.
+        marginal bought and the first not, or just above that if nothing is: on a
+        marginal itself, the rounding of a prediction would decide. Infinite if the
+        budget buys nothing, 0 if everything.
 
     Raises
     ------
@@ -155,5 +189,36 @@ def price_of_budget(marginals, budget, *, min_budget=0):
         return 0.0
     first_not = offered.size - n_steps - 1
     unbought = np.partition(offered, first_not)[first_not]
-    bought = offered[offered > unbought]  # fewer than n_steps where marginals are tied
-    return float((unbought + bought.min()) / 2 if bought.size else unbought)
+    above = unbought * (1 + _TIE)
+    bought = offered[offered > above]  # fewer than n_steps where marginals are tied
+    return float((unbought + bought.min()) / 2 if bought.size else above)
+
+
+def tie_below(offered, price):
+    """Level down to which marginals are equal to the largest that is not bought.
+
+    Parameters
+    ----------
+    offered : ndarray of shape (n_queries, n_steps)
+        Marginal rewards.
+    price : float
+        Price as of :func:`price_of_budget`.
+
+    Returns
+    -------
+    floor : float
+        Halfway to the next smaller one; the price itself if all above 0 is bought.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._priced import tie_below
+    >>> round(tie_below(np.array([[0.9, 0.3], [0.3, 0.1]]), price=0.6), 3)
+    0.2
+    """
+    unbought = offered[(offered > 0) & (offered <= np.float64(price))]
+    if unbought.size == 0:
+        return price
+    level = float(unbought.max())
+    lower = unbought[unbought < level * (1 - _TIE)]
+    return (level + float(lower.max(initial=0.0))) / 2

@@ -181,7 +181,7 @@ class SequentialAllocator(RegressorAllocator):
             belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
         )
 
-    def _allocate(self, marginals):
+    def _allocate(self, marginals, X):
         budget, min_budget, _ = self._check_budget()
         budgets, _ = allocate(marginals, budget, min_budget=min_budget)
         return budgets

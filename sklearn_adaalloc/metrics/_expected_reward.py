@@ -204,7 +204,20 @@ def check_empty_reward(empty_reward):
     return check_in_interval(empty_reward, "empty_reward", -LARGEST, LARGEST)
 
 
-def warn_beyond_samples(rewards, budgets, *, name, stacklevel=4):
+_WITH_REPLACEMENT = (
+    "expected reward comes from the with-replacement estimator, which is biased "
+    "downwards"
+)
+EXTENDED = (
+    "reward curves are extended as the samples of a row suggest, by a posterior rate "
+    "or a normal spread (scores take the with-replacement estimator)"
+)
+"""What fitting does beyond the samples of a row, for :func:`warn_beyond_samples`."""
+
+
+def warn_beyond_samples(
+    rewards, budgets, *, name, beyond=_WITH_REPLACEMENT, stacklevel=4
+):
     """Warn if budgets exceed what a reward table supports without replacement.
 
     Parameters
@@ -215,6 +228,8 @@ def warn_beyond_samples(rewards, budgets, *, name, stacklevel=4):
         Budget of each query, or the largest one for all.
     name : str
         Name of the parameter that holds them, for the message.
+    beyond : str
+        What happens there, for the message.
     stacklevel : int, default=4
         Frame to blame; the default is the caller of a public function that reaches
         this one through one helper.
@@ -234,14 +249,13 @@ def warn_beyond_samples(rewards, budgets, *, name, stacklevel=4):
         return
     n_samples = np.isfinite(rewards).sum(axis=1)
     budgets = np.broadcast_to(budgets, n_samples.shape)
-    beyond = np.flatnonzero(budgets > n_samples)
-    if beyond.size:
-        row = beyond[0]
+    rows = np.flatnonzero(budgets > n_samples)
+    if rows.size:
+        row = rows[0]
         warnings.warn(
-            f"{name} exceeds the graded samples of {beyond.size} of {len(rewards)} "
-            f"queries (row {row}: {budgets[row]} > {n_samples[row]}). There the "
-            "expected reward comes from the with-replacement estimator, which is "
-            f"biased downwards. Grade more samples or lower {name}.",
+            f"{name} exceeds the graded samples of {rows.size} of {len(rewards)} "
+            f"queries (row {row}: {budgets[row]} > {n_samples[row]}). There {beyond}. "
+            f"Grade more samples or lower {name}.",
             UserWarning,
             stacklevel=stacklevel,
         )

@@ -13,9 +13,10 @@ from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._numbers import check_sizes
 from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._targets import resolve_target
-from sklearn_adaalloc._validation import has_one_value_per_query
+from sklearn_adaalloc._validation import all_or_nothing, has_one_value_per_query
 from sklearn_adaalloc.metrics import prediction_report
 from sklearn_adaalloc.metrics._expected_reward import (
+    EXTENDED,
     check_empty_reward,
     warn_beyond_samples,
 )
@@ -58,8 +59,13 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         Raises
         ------
         ValueError
-            If the table is not one or does not fit the target.
+            If the table is not one or does not fit the target. A regressor that was
+            fitted before is then as it was.
         """
+        with all_or_nothing(self):
+            return self._checked_fit(X, y)
+
+    def _checked_fit(self, X, y):
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but "
@@ -82,7 +88,12 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         self.n_steps_ = 1 if rewards.ndim == 3 else self.max_budget or rewards.shape[1]
         self._one_column = has_one_value_per_query(y)
         if self.target_ == "marginal_rewards" and self.max_budget is not None:
-            warn_beyond_samples(rewards, self.max_budget, name="max_budget")
+            warn_beyond_samples(
+                rewards,
+                self.max_budget,
+                name="max_budget",
+                beyond=EXTENDED,
+            )
         self._fit(X, rewards)
         return self
 

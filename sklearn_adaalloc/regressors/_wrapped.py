@@ -4,7 +4,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
+from sklearn.utils.validation import _num_samples, validate_data
 
+from sklearn_adaalloc._numbers import check_sizes
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
 
@@ -14,6 +16,9 @@ class RewardRegressor(BaseRewardRegressor):
     The regressor is fitted by its own loss, usually squared error, to what the target
     observes in each query's samples: its success rate, its marginal rewards, the
     posterior over its success rate, or its preference.
+
+    A data frame reaches the regressor as it is, with its names and types, so that it
+    may choose columns by them. What it cannot take it refuses itself.
 
     Parameters
     ----------
@@ -67,6 +72,23 @@ class RewardRegressor(BaseRewardRegressor):
         self.target = target
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+
+    def _check_queries(self, X, *, reset):
+        """Check features; of a frame only what does not depend on the regressor."""
+        if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+            return super()._check_queries(X, reset=reset)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        least = 2 if reset else 1
+        if _num_samples(X) < least or len(X.columns) == 0:
+            raise ValueError(
+                f"X has shape {X.shape}. Expected at least {least} queries and one "
+                "column; a minimum of 1 is required of either to predict."
+            )
+        for name in X.columns:
+            column = np.asarray(X[name])
+            if column.dtype.kind == "f":
+                check_sizes(column[~np.isnan(column)], "X")
+        return X
 
     def _fit(self, X, rewards):
         values = self._target.values(rewards)

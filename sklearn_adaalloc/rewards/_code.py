@@ -1,6 +1,13 @@
 """Rewards for answers that are programs: whether they pass the tests."""
 
+import hashlib
+import inspect
+import json
+import warnings
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from sys import version_info
 
 from joblib import effective_n_jobs
@@ -13,9 +20,17 @@ from sklearn_adaalloc.rewards._answers import look_up, spread
 from sklearn_adaalloc.rewards._programs import (
     check_entry,
     complete_program,
+    contest_preamble,
     write_tests,
 )
-from sklearn_adaalloc.rewards._sandbox import SANDBOXES, bubblewrap_command, run_tests
+from sklearn_adaalloc.rewards._sandbox import (
+    SANDBOXES,
+    bubblewrap_command,
+    package_folders,
+    run_tests,
+)
+
+RULES = 2  # version of the rules by which programs are found, run and compared
 
 
 class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
@@ -23,14 +38,18 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
 
     Each distinct answer to a query is run once, in a bubblewrap sandbox without
     network, home or environment, by a fresh interpreter that has the standard library
-    only. The program cannot fake success: tests and program are separate processes, and
-    the program's never holds the expected values (the module
+    and `packages`. The program cannot fake success: tests and program are separate
+    processes, and the program's never holds the expected values (the module
     ``sklearn_adaalloc.rewards._sandbox`` says what is guarded against, and what not).
     Where there is no sandbox, nothing is run.
 
-    The program is the fenced block of the answer that defines the entry point,
-    otherwise the longest block; without a block, the whole answer. Where the tests have
-    a prompt, an answer that does not define the entry point continues the prompt's
+    Values, functions, objects, errors and output cross between the two processes. Where
+    tests do what cannot be done across them, the grade is NaN, not known, and one
+    warning says why and how often; :doc:`/verifier` has the details.
+
+    The program is the last fenced block of the answer that defines the entry point,
+    with the helpers before it that it needs; thoughts in ``<think>`` are left out.
+    Without a block, it is the whole answer. Where the tests have a prompt, an answer that does not define the entry point continues the prompt's
     text, so completions of HumanEval prompts are graded as they are; end them with stop
     strings of the sampler.
 
@@ -50,9 +69,10 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
           (``sum``). The list alone will do;
         - ``{"inputs": [...], "outputs": [...]}``, as in APPS and TACO: texts for
           standard input and what must be printed, up to white space and 1e-6 in
-          decimals; with ``"fn_name"``, lists of arguments and what the function, or
-          method of a class ``Solution``, must return. The JSON text of such a dict will
-          do.
+          decimals; with ``"fn_name"``, lists of arguments, or texts with the JSON of
+          one argument a line, and what the function, or method of a class
+          ``Solution``, must return: up to 1e-6 in floats, tuples for lists, and the
+          keys that JSON makes texts of. The JSON text of such a dict will do.
     timeout : float, default=10.0
         Seconds for an answer; of programs that read standard input, for each input.
     memory_mb : int, default=1024
@@ -62,6 +82,14 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
     sandbox : {"bubblewrap", "unsafe-none"}, default="bubblewrap"
         Where programs run. "unsafe-none" runs them as yourself, with time and resource
         limits but without protection: only for code that you would run anyway.
+    preamble : {"auto", "contest"}, str or None, default="auto"
+        Source that is run before each program. "contest" imports the names that public
+        harnesses of contest problems give every program (``List``, ``deque``, ``inf``,
+        ``math``, ...); "auto" does so where the tests have a ``"fn_name"``. None for
+        nothing, other text for source of your own.
+    packages : sequence of str, default=()
+        Packages of this environment, such as ``("numpy",)``, that programs and tests
+        may import. They and what they depend on are there read-only.
 
     See Also
     --------
@@ -87,12 +115,16 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
         memory_mb=1024,
         n_jobs=-1,
         sandbox="bubblewrap",
+        preamble="auto",
+        packages=(),
     ):
         self.tests = tests
         self.timeout = timeout
         self.memory_mb = memory_mb
         self.n_jobs = n_jobs
         self.sandbox = sandbox
+        self.preamble = preamble
+        self.packages = packages
 
     def __call__(self, queries, answers):
         """Grade answers.
@@ -107,7 +139,12 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
         Returns
         -------
         rewards : list of n_queries ndarrays of shape (n_answers,)
-            1.0 if all tests pass, 0.0 otherwise.
+            1.0 if all tests pass, 0.0 if not, NaN where that cannot be known.
+
+        Warns
+        -----
+        UserWarning
+            If some grades are NaN: how many, and why.
 
         Raises
         ------
@@ -121,32 +158,54 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
         check_whole(self.memory_mb, "memory_mb", least=64)
         if check_choice(self.sandbox, "sandbox", SANDBOXES) == "bubblewrap":
             bubblewrap_command()
+        packages = _check_packages(self.packages)
+        _check_preamble(self.preamble)
         entries = look_up(queries, self.tests, "tests")
-        entries = [check_entry(*pair) for pair in zip(entries, queries, strict=True)]
+        entries = [
+            check_entry(entry, query, packages=packages)
+            for entry, query in zip(entries, queries, strict=True)
+        ]
         jobs = [
             [(row, complete_program(answer, entry)) for answer in answers[row]]
             for row, entry in enumerate(entries)
         ]
         tests = [write_tests(entry) for entry in entries]
         distinct = list(dict.fromkeys(job for row in jobs for job in row))
+
+        def verdict(job):
+            row, program = job
+            preamble = self._preamble(program, entries[row])
+            return self._passes(program, *tests[row], preamble, packages)
+
         with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-            passed = pool.map(
-                lambda job: self._passes(job[1], *tests[job[0]]), distinct
-            )
-            return spread(dict(zip(distinct, passed, strict=True)), jobs)
+            verdicts = dict(zip(distinct, pool.map(verdict, distinct), strict=True))
+        _warn_of_unknown(verdicts.values())
+        return spread({job: _grade(verdict) for job, verdict in verdicts.items()}, jobs)
 
     @property
     def settings(self):
-        """All that a grade depends on beside query, tests and answer; a dict."""
+        """All that a grade depends on beside query and answer; a dict."""
         return {
             "reward": type(self).__name__,
+            "rules": RULES,
+            "tests": _tests_digest(self.tests),
             "timeout": self.timeout,
             "memory_mb": self.memory_mb,
             "sandbox": self.sandbox,
+            "preamble": self.preamble,
+            "packages": [f"{n}=={_version(n)}" for n in _check_packages(self.packages)],
             "python": f"{version_info.major}.{version_info.minor}",
         }
 
-    def _passes(self, program, tests, reads_input):
+    def _preamble(self, program, entry):
+        """Source to run before a program."""
+        if self.preamble == "contest" or (
+            self.preamble == "auto" and "fn_name" in entry
+        ):
+            return contest_preamble(program)
+        return "" if self.preamble in (None, "auto") else self.preamble
+
+    def _passes(self, program, tests, reads_input, preamble, packages):
         if not program.strip():
             return False
         return run_tests(
@@ -156,4 +215,84 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
             memory_mb=self.memory_mb,
             sandbox=self.sandbox,
             reads_input=reads_input,
+            preamble=preamble,
+            packages=packages,
         )
+
+
+def _grade(verdict):
+    """Grade of a verdict: NaN for the reason why there is none."""
+    return float("nan") if isinstance(verdict, str) else float(verdict)
+
+
+def _warn_of_unknown(verdicts):
+    """Say how many verdicts are not known, and why."""
+    verdicts = list(verdicts)
+    reasons = Counter(verdict for verdict in verdicts if isinstance(verdict, str))
+    if reasons:
+        listed = "; ".join(f"{n} because {why}" for why, n in reasons.most_common(5))
+        warnings.warn(
+            f"{reasons.total()} of {len(verdicts)} programs have no grade (NaN): "
+            f"{listed}. Rewrite these tests, so that they compare values of Python's "
+            "own types.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _check_preamble(preamble):
+    if preamble in (None, "auto", "contest"):
+        return
+    try:
+        if not isinstance(preamble, str) or preamble.isidentifier():
+            raise SyntaxError("no source text")
+        compile(preamble, "<preamble>", "exec")
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"preamble={preamble!r} is not accepted ({error}). Expected 'auto', "
+            "'contest', None, or Python source."
+        ) from None
+
+
+def _check_packages(packages):
+    """Check that packages are installed; a tuple of str."""
+    if isinstance(packages, str) or not all(isinstance(p, str) for p in packages):
+        raise ValueError(
+            f"packages={packages!r} is not accepted. Expected a sequence of names of "
+            "packages, such as ('numpy',)."
+        )
+    packages = tuple(packages)
+    package_folders(packages)
+    return packages
+
+
+def _version(package):
+    """Version of an installed package."""
+    return metadata.version(metadata.packages_distributions()[package][0])
+
+
+def _tests_digest(tests):
+    """What tells tests from others: a digest of a mapping, or of a function's source."""
+    if isinstance(tests, Mapping):
+        entries = {str(query): entry for query, entry in tests.items()}
+        content = json.dumps(entries, sort_keys=True, default=_plain)
+    else:
+        function = inspect.unwrap(getattr(tests, "func", tests))
+        closure = [
+            repr(c.cell_contents) for c in getattr(function, "__closure__", 0) or ()
+        ]
+        code = getattr(function, "__code__", None)
+        try:
+            source = inspect.getsource(function)
+        except (OSError, TypeError):
+            source = type(tests).__qualname__
+        constants = [c for c in code.co_consts if not inspect.iscode(c)] if code else []
+        parts = [source, code and code.co_code.hex(), repr(constants)]
+        parts += [repr(getattr(function, "__defaults__", None)), *closure]
+        content = json.dumps(parts)
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+
+
+def _plain(value):
+    """Mappings and the like as JSON has them."""
+    return dict(value) if isinstance(value, Mapping) else repr(value)

@@ -14,8 +14,13 @@ import sys
 from collections.abc import Mapping
 from reprlib import repr as short_repr
 
-_FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.S | re.M)
-_PYTHON = ("", "python", "python3", "py")
+_FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*([^\s`{]*)(.*)")
+_THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.S)
+_PYTHON = ("", "python", "python3", "py", "python2", "py3", "{.python")
+_CODE_LINE = re.compile(
+    r"(@\w|(async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[:(]"
+    r"|import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import[ \t])"
+)
 # Keys that an entry of each form has; those marked True it must have.
 _FORMS = (
     {"test": True, "entry_point": True, "prompt": False},
@@ -33,9 +38,12 @@ _ACCEPTED = (
 def extract_code(answer, *, entry_point=None):
     r"""Find the program in an answer.
 
-    Of the blocks fenced by three backticks and not labelled as another language, the
-    first that defines `entry_point`, otherwise the longest; one that is not closed ends
-    with the answer. Without such a block, the whole answer.
+    Thoughts between ``<think>`` and ``</think>`` are no part of it. Of the blocks
+    fenced by backticks or tildes and not labelled as another language, the last that
+    defines `entry_point`, with those before it whose definitions it uses and lacks;
+    where none does, or there is no entry point, the last that is more than an example
+    of use. A block that is not closed ends with the answer. Without a block, the whole
+    answer, or the part of it that defines the entry point.
 
     Parameters
     ----------
@@ -55,12 +63,115 @@ def extract_code(answer, *, entry_point=None):
     >>> extract_code("Sure:\n```python\ndef f(): pass\n```\nThis works.")
     'def f(): pass\n'
     """
-    matches = _FENCE.findall(answer)
-    blocks = [code for label, code in matches if label.lower() in _PYTHON]
+    answer = _without_thoughts(answer.removeprefix("\ufeff").replace("\r\n", "\n"))
+    blocks = list(_fenced(answer))
+    labelled = any(label in _PYTHON[1:] for label, _ in blocks)
+    blocks = [code for label, code in blocks if label in _PYTHON]
     if not blocks:
+        return _program_in_prose(answer, entry_point)
+    defining = [i for i, code in enumerate(blocks) if _defines(code, entry_point)]
+    if defining:
+        last = defining[-1]
+        return _with_helpers(blocks[:last], blocks[last])
+    if entry_point is None or labelled or len(blocks) > 1:
+        programs = [i for i, code in enumerate(blocks) if _is_program(code)]
+        if programs:
+            return _with_helpers(blocks[: programs[-1]], blocks[programs[-1]])
+    return max(blocks, key=len)
+
+
+def _without_thoughts(answer):
+    """An answer without the thoughts before it; all of it if nothing else is left."""
+    if "</think>" in answer and "<think>" not in answer:  # opened by the prompt
+        return answer.rpartition("</think>")[2]
+    rest = _THOUGHTS.sub("", answer)
+    return rest if rest.strip() else answer
+
+
+def _fenced(answer):
+    """Labels and texts of the fenced blocks of an answer."""
+    lines, block, fence = answer.split("\n"), None, None
+    for line in lines:
+        match = _FENCE.match(line.removeprefix("> "))
+        if block is None:
+            # A fence in backticks has none of them after it on its line.
+            if match and not (match[2][0] == "`" and "`" in match[4]):
+                fence, label, block = match, match[3].lower(), []
+        elif (
+            match
+            and match[2].startswith(fence[2])
+            and not (match[3] + match[4]).strip()
+        ):
+            yield label, _dedented(block, fence[1])
+            block = None
+        else:
+            block.append(line)
+    if block is not None and any(line.strip() for line in block):
+        yield label, _dedented(block, fence[1])
+
+
+def _dedented(lines, indent):
+    """Text of a block, without the indent that its fence has."""
+    if indent and all(line.startswith(indent) or not line.strip() for line in lines):
+        lines = [line[len(indent) :] for line in lines]
+    text = "\n".join(lines)
+    return text if not lines or text.endswith("\n") else text + "\n"
+
+
+def _with_helpers(earlier, program):
+    """A program, after those of the blocks before it whose definitions it lacks."""
+    used = []
+    for code in reversed(earlier):
+        names = set(re.findall(r"^(?:def|class)[ \t]+(\w+)", code, re.M))
+        needed = [name for name in names if re.search(rf"\b{name}\b", program)]
+        if needed and not any(_defines(program, name) for name in names):
+            used.insert(0, code)
+            program = f"{code}\n{program}"
+    return program
+
+
+def _is_program(code):
+    """Whether a block is more than a shell session, an output or a call as example."""
+    if code.lstrip().startswith((">>>", "$ ")):
+        return False
+    if re.search(r"^(async[ \t]+def|def|class)[ \t]", code, re.M):
+        return True
+    if re.search(r"\b(input|sys\.stdin|open)\b", code):
+        return True
+    lines = [line for line in code.splitlines() if line.strip()]
+    return any(
+        re.match(r"\s*(for|while|if|import|from|with)\b", line) for line in lines
+    )
+
+
+def _program_in_prose(answer, name):
+    """The whole of an answer without fences, or its part that defines the entry point.
+
+    Prose before the first line of code, and after the last, is left out where the
+    answer itself is no Python.
+    """
+    if not _defines(answer, name):
         return answer
-    defining = [block for block in blocks if _defines(block, entry_point)]
-    return defining[0] if defining else max(blocks, key=len)
+    lines = answer.split("\n")
+    starts = [i for i, line in enumerate(lines) if _CODE_LINE.match(line)]
+    start, end = starts[0], len(lines)
+    for i in range(starts[-1] + 1, len(lines)):
+        if lines[i][:1] not in (
+            "",
+            " ",
+            "\t",
+            "#",
+            ")",
+            "]",
+            "}",
+            "@",
+        ) and not re.match(
+            r"(if|for|while|try|else|elif|except|with|return|print)\b|[\w.\[\]]+ *[=(]",
+            lines[i],
+        ):
+            end = i
+            break
+    return "\n".join(lines[start:end]) if start or end < len(lines) else answer
 
 
 def complete_program(answer, entry):
@@ -85,11 +196,22 @@ def complete_program(answer, entry):
     if not code.strip() or not prompt:
         return code
     if not _defines(code, name):
-        return prompt + code
+        return prompt + _as_body(code, prompt)
     return f"{prompt}\n\n{code}" if _compiles(prompt) else code
 
 
-def check_entry(entry, query):
+def _as_body(code, prompt):
+    """Indent a body that continues a function but was written without its indent."""
+    inside = prompt.rstrip().endswith(('"""', "'''", ":"))
+    first = next(line for line in code.split("\n") if line.strip())
+    if not inside or first[:1] in (" ", "\t") or not prompt.endswith("\n"):
+        return code
+    return "\n".join(
+        f"    {line}" if line.strip() else line for line in code.split("\n")
+    )
+
+
+def check_entry(entry, query, *, packages=()):
     """Check what `tests` has for a query.
 
     Parameters
@@ -98,11 +220,13 @@ def check_entry(entry, query):
         In one of the accepted forms.
     query : str or list of dict
         Query that it belongs to, for the message.
+    packages : sequence of str, default=()
+        Packages that tests may import beside Python's library.
 
     Returns
     -------
     entry : dict
-        The same as a dict.
+        The same as a dict; inputs of functions are lists of arguments.
 
     Raises
     ------
@@ -135,10 +259,38 @@ def check_entry(entry, query):
             "outputs. Give one output per input."
         )
     for key in ("test", "test_setup_code", "test_list"):
-        _check_source(entry.get(key, ""), key, start)
+        _check_source(entry.get(key, ""), key, start, packages)
     if _compiles(entry.get("prompt", "")):
-        _check_source(entry.get("prompt", ""), "prompt", start)
-    return {key: value for key, value in entry.items() if value is not None}
+        _check_source(entry.get("prompt", ""), "prompt", start, packages)
+    entry = {key: value for key, value in entry.items() if value is not None}
+    return _read_calls(entry, start) if "fn_name" in entry else entry
+
+
+def _read_calls(entry, start):
+    """Inputs and outputs of a function, which some sets give as texts of JSON."""
+    inputs, outputs = list(entry["inputs"]), list(entry["outputs"])
+    if all(isinstance(given, str) for given in inputs):
+        try:
+            inputs = [
+                [json.loads(line) for line in g.splitlines() if line.strip()]
+                for g in inputs
+            ]
+            outputs = [json.loads(o) if isinstance(o, str) else o for o in outputs]
+        except ValueError as error:
+            raise ValueError(
+                f"{start}its inputs are texts that are not one JSON value a line, or its "
+                f"outputs are no JSON: {error}. With fn_name, give each input as a list "
+                "of arguments, or as text with the JSON of one argument a line."
+            ) from None
+        return {**entry, "inputs": inputs, "outputs": outputs, "exact": True}
+    for given in inputs:
+        if not isinstance(given, (list, tuple)):
+            raise ValueError(
+                f"{start}an input is {short_repr(given)}. With fn_name, give each input "
+                "as a list of arguments, or all of them as texts with the JSON of one "
+                "argument a line."
+            )
+    return {**entry, "inputs": inputs, "outputs": outputs}
 
 
 def _is_plain(value):
@@ -151,8 +303,8 @@ def _is_plain(value):
     return True
 
 
-def _check_source(source, key, start):
-    """Check that tests are Python and need no more than its standard library."""
+def _check_source(source, key, start, packages):
+    """Check that tests are Python and need no more than what they may import."""
     try:
         tree = ast.parse(source if isinstance(source, str) else "\n".join(source))
     except (SyntaxError, ValueError) as error:
@@ -168,10 +320,12 @@ def _check_source(source, key, start):
         node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)
     }
     foreign = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names
+    foreign -= set(packages)
     if foreign:
         raise ValueError(
             f"{start}{key} imports {min(foreign)!r}. Programs and their tests have "
-            "Python's standard library only; rewrite these tests without it."
+            "Python's standard library only; rewrite these tests without it, or name it "
+            "in packages."
         )
 
 
@@ -222,16 +376,17 @@ def write_tests(entry):
     elif "fn_name" in entry:
         required = [entry["fn_name"]]
         source = (
-            "for given, right in cases:\n"
-            f"    assert same_value({required[0]}(*given), right)"
+            "for given, rights in cases:\n"
+            f"    value = {required[0]}(*given)\n"
+            "    assert any(same_value(value, right) for right in rights)"
         )
-        cases = list(zip(entry["inputs"], _unwrapped(entry["outputs"]), strict=True))
+        cases = list(zip(entry["inputs"], _accepted(entry), strict=True))
     else:
         source = "for given, right in cases: assert same_text(run(given), right)"
         cases = list(
             zip(map(_text, entry["inputs"]), map(_text, entry["outputs"]), strict=True)
         )
-    modules, names = _outer_names(source)
+    modules, names, more = _outer_names(source)
     tests = {
         "setup": setup,
         "source": source,
@@ -239,25 +394,81 @@ def write_tests(entry):
         "required": required,
         "names": names,
         "cases": cases,
+        **more,
     }
     return tests, "inputs" in entry and "fn_name" not in entry
 
 
 def _outer_names(source):
-    """Modules of Python that a source uses, and other names that are not Python's."""
-    nodes = list(ast.walk(ast.parse(source)))
+    """Modules of Python that a source uses, other names, and what else to prepare."""
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     names -= set(dir(builtins))
     owners = {node.value for node in nodes if isinstance(node, ast.Attribute)}
     owners = {owner.id for owner in owners if isinstance(owner, ast.Name)}
     modules = names & owners & sys.stdlib_module_names
-    return sorted(modules), sorted(names - modules)
+    imported = _imported(nodes)
+    more = {
+        # Functions in the form of pytest, which nobody calls.
+        "functions": [
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef)
+            and node.name.startswith("test")
+            and node.name not in names
+            and not (node.args.args or node.args.kwonlyargs)
+        ],
+        "ends_loops": bool(names & {"StopIteration", "StopAsyncIteration"})
+        or "StopIteration" in source,
+        # Modules in which the tests may replace something.
+        "patched": sorted(imported | modules) if _patches(source, nodes) else [],
+        "unittest": "unittest" in imported | modules,
+        "seeds": "random" in imported | modules and "seed" in source,
+    }
+    return sorted(modules), sorted(names - modules), more
 
 
-def _unwrapped(outputs):
-    """Outputs, out of the lists of one that APPS puts each of them into."""
-    wrapped = all(isinstance(o, (list, tuple)) and len(o) == 1 for o in outputs)
-    return [output[0] for output in outputs] if wrapped else list(outputs)
+def _imported(nodes):
+    """Modules of Python's library that the nodes of a tree import or name in a text."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value.rpartition(".")[0])  # patch("time.sleep")
+    return {name for name in found if name.partition(".")[0] in sys.stdlib_module_names}
+
+
+def _patches(source, nodes):
+    """Whether tests may replace what a module of Python holds."""
+    return (
+        "patch" in source
+        or "setattr" in source
+        or any(
+            isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+            for node in nodes
+        )
+    )
+
+
+def _accepted(entry):
+    """For each output, the values that it may stand for.
+
+    APPS puts each output into a list of one; what is a list itself may be meant so or
+    be the answer. The harnesses accept both.
+    """
+    outputs = entry["outputs"]
+    if entry.get("exact"):
+        return [[output] for output in outputs]
+    return [
+        [output, output[0]]
+        if isinstance(output, (list, tuple)) and len(output) == 1
+        else [output]
+        for output in outputs
+    ]
 
 
 def _text(value):
@@ -278,3 +489,68 @@ def _compiles(source):
     except SyntaxError:
         return False
     return True
+
+
+# What public harnesses give every program of a contest, by module.
+_CONTEST_MODULES = (
+    *("bisect", "collections", "copy", "datetime", "functools", "heapq", "io"),
+    *("itertools", "json", "math", "operator", "os", "random", "re", "statistics"),
+    *("string", "sys", "time", "typing"),
+)
+_CONTEST_NAMES = {
+    "typing": (
+        "Any Callable DefaultDict Deque Dict FrozenSet Generator Generic Iterable "
+        "Iterator List Literal Mapping NamedTuple Optional Sequence Set Tuple Type "
+        "TypeVar Union"
+    ),
+    "collections": "Counter OrderedDict defaultdict deque namedtuple ChainMap",
+    "heapq": "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest",
+    "bisect": "bisect bisect_left bisect_right insort insort_left insort_right",
+    "functools": "cache cmp_to_key lru_cache partial reduce total_ordering",
+    "itertools": (
+        "accumulate chain combinations combinations_with_replacement compress count "
+        "cycle dropwhile groupby islice pairwise permutations product repeat starmap "
+        "takewhile tee zip_longest"
+    ),
+    "math": (
+        "acos asin atan atan2 ceil comb cos degrees dist e exp fabs factorial floor "
+        "fmod gcd hypot inf isclose isnan isqrt lcm log log10 log2 nan perm pi prod "
+        "radians sin sqrt tan tau trunc"
+    ),
+    "operator": "add itemgetter attrgetter mul sub xor",
+    "string": "ascii_letters ascii_lowercase ascii_uppercase digits punctuation",
+    "random": "choice randint randrange sample shuffle",
+    "datetime": "date timedelta",
+    "copy": "deepcopy",
+    "io": "BytesIO StringIO",
+}
+
+
+def contest_preamble(program):
+    """Write imports of the names that contest harnesses give every program.
+
+    Only those that the program mentions, which loads faster.
+
+    Parameters
+    ----------
+    program : str
+        Source of the program.
+
+    Returns
+    -------
+    preamble : str
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.rewards._programs import contest_preamble
+    >>> contest_preamble("def f(x: List[int]): return inf")
+    'from typing import List\nfrom math import inf\n'
+    """
+    words = set(re.findall(r"\w+", program))
+    lines = []
+    for module, names in _CONTEST_NAMES.items():
+        used = [name for name in names.split() if name in words]
+        if used:
+            lines.append(f"from {module} import {', '.join(used)}")
+    lines += [f"import {name}" for name in _CONTEST_MODULES if name in words]
+    return "".join(f"{line}\n" for line in lines)

@@ -115,6 +115,7 @@ class PrefilledPrompts:
             ]
         )
         pairs, pair_of = np.unique(wanted, axis=0, return_inverse=True)
+        pair_of = pair_of.ravel()  # NumPy 2.0 gives it the axis back
         to_run = np.arange(len(self._token_ids)) if features else np.unique(pairs[:, 0])
         tokens = [None] * len(pairs)
         with tqdm(

@@ -69,7 +69,7 @@ TRUTH = np.repeat([[0.0, 0, 0, 1], [0.0, 1, 1, 0]], 20, axis=0)
     [
         (0.0, [0, 0], 0.0),
         (0.5, [1, 0], 0.5),
-        (0.75, [1, 0], 0.5),  # ten samples do not pay for a step of twenty queries
+        (0.75, [1, 0], 0.75),  # ten of the twenty hard queries get a second sample
         (1.0, [2, 0], 1.0),
         (2.0, [2, 2], 2.0),
         (3.0, [2, 4], 3.0),
@@ -86,9 +86,8 @@ def test_what_was_observed_decides(budget, bin_budgets, realised):
     )
     assert_array_equal(allocator.bin_budgets_, bin_budgets)
     assert allocator.realised_budget_ == pytest.approx(realised)
-    assert_array_equal(
-        allocator.predict([[0.2], [0.6], [0.0]]), np.array(bin_budgets)[[0, 1, 0]]
-    )
+    extra = allocator.predict([[0.2], [0.6], [0.0]]) - np.array(bin_budgets)[[0, 1, 0]]
+    assert set(extra) <= ({0, 1} if budget == 0.75 else {0})
 
 
 def test_bins_of_equally_many_queries():
@@ -133,8 +132,11 @@ def test_equal_predictions_are_one_bin(strategy):
 def test_one_bin_is_uniform():
     X, rewards = table()
     allocator = BinnedAllocator(RewardRegressor(Ridge()), budget=2.5, n_bins=1)
-    assert_array_equal(allocator.fit(X, rewards).predict(X), [2] * 100)
-    assert allocator.realised_budget_ == 2
+    allocator.set_params(random_state=0)
+    budgets = allocator.fit(X, rewards).predict(X)
+    assert set(budgets) == {2, 3}  # as equal as a mean of 2.5 can be
+    assert allocator.realised_budget_ == 2.5
+    assert budgets.mean() == pytest.approx(2.5, abs=0.3)
 
 
 @given(

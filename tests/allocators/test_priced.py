@@ -51,7 +51,7 @@ def fitted(budget, curves=CURVES, **params):
         (0.25, 0.65, [1, 0, 0, 0]),
         (0.5, 0.45, [1, 1, 0, 0]),
         (1.0, 0.25, [1, 3, 0, 0]),
-        (1.5, 0.25, [1, 3, 0, 0]),  # two of three equal steps: none, or over budget
+        (1.5, 0.25, [1, 3, 2, 0]),  # two of three equal steps
         (1.75, 0.15, [1, 3, 3, 0]),
         (2.0, 0.0, [2, 3, 3, 0]),  # nothing above zero is left
         (3.0, 0.0, [2, 3, 3, 0]),
@@ -72,9 +72,11 @@ def test_mandatory_samples_count_as_spent():
     assert_array_equal(allocator.predict(CURVES), [1, 3, 1, 1])
 
 
-def test_equal_queries_that_the_budget_cannot_treat_equally_get_nothing():
+def test_equal_queries_that_the_budget_cannot_treat_equally_share_it_out():
     allocator = fitted(0.5, [[0.4]] * 4)
-    assert_array_equal(allocator.predict([[0.4], [0.5]]), [0, 1])
+    assert allocator.realised_budget_ == 0.5
+    assert allocator.predict([[0.4]] * 4).sum() == 2
+    assert_array_equal(allocator.predict([[0.3], [0.5]]), [0, 1])
 
 
 @given(

@@ -1,18 +1,32 @@
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import (
+    ColumnTransformer,
+    make_column_selector,
+    make_column_transformer,
+)
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_score
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 
-from sklearn_adaalloc import RewardRegressor
+from sklearn_adaalloc import (
+    AdaptiveAllocator,
+    BinnedAllocator,
+    DummyAllocator,
+    PricedAllocator,
+    RewardRegressor,
+    SequentialAllocator,
+)
 from sklearn_adaalloc._targets import RateDistribution
 from sklearn_adaalloc.datasets import make_reward_table
 
@@ -221,3 +235,139 @@ def test_min_budget_of_marginals_lies_within_the_steps(min_budget):
     regressor = RewardRegressor(Ridge()).fit([[0.0], [1.0]], [[1, 0, 1], [0, 0, 1]])
     with pytest.raises(ValueError, match=r"min_budget=.* is not accepted"):
         regressor.predict_marginals([[0.0]], min_budget=min_budget)
+
+
+# Data frames
+
+
+def mixed_frame(n_queries=120):
+    """A number and a category, of which the category alone says anything."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "length": rng.normal(size=n_queries),
+            "kind": pd.Categorical(rng.choice(["easy", "hard"], n_queries)),
+        }
+    )
+    rates = np.where(frame["kind"] == "easy", 0.8, 0.2)
+    return frame, (rng.random((n_queries, 4)) < rates[:, None]) * 1.0
+
+
+BY_NAME = make_pipeline(
+    ColumnTransformer([("kind", OneHotEncoder(), ["kind"])], remainder="passthrough"),
+    Ridge(),
+)
+BY_TYPE = make_pipeline(
+    make_column_transformer(
+        (OneHotEncoder(), make_column_selector(dtype_exclude="number")),
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+    ),
+    Ridge(),
+)
+BOOSTED = HistGradientBoostingRegressor(
+    categorical_features="from_dtype", max_iter=20, min_samples_leaf=5
+)
+CHOOSING = {"by name": BY_NAME, "by type": BY_TYPE, "boosted": BOOSTED}
+
+
+@pytest.mark.parametrize("target", ["marginal_rewards", "success_rate", "auto"])
+@pytest.mark.parametrize("regressor", CHOOSING.values(), ids=CHOOSING)
+def test_frames_reach_a_regressor_that_chooses_columns(regressor, target):
+    X, rewards = mixed_frame()
+    model = RewardRegressor(regressor, target).fit(X, rewards)
+    marginals = model.predict_marginals(X)
+    easy = X["kind"] == "easy"
+    assert marginals[easy, 0].min() > 0.5 > marginals[~easy, 0].max()
+    assert model.n_features_in_ == 2
+    assert model.feature_names_in_.tolist() == ["length", "kind"]
+    assert_array_equal(model.predict_marginals(X[:1]), marginals[:1])
+    assert model.score(X, rewards) > 0.2
+
+
+@pytest.mark.parametrize(
+    "allocator",
+    [
+        AdaptiveAllocator,
+        BinnedAllocator,
+        PricedAllocator,
+        SequentialAllocator,
+        lambda model, **options: DummyAllocator(
+            "shuffled", allocator=AdaptiveAllocator(model), **options
+        ),
+    ],
+)
+@pytest.mark.parametrize("regressor", CHOOSING.values(), ids=CHOOSING)
+def test_frames_pass_through_every_allocator(regressor, allocator):
+    X, rewards = mixed_frame()
+    policy = allocator(RewardRegressor(regressor), budget=1, random_state=0)
+    budgets = policy.fit(X, rewards).predict(X)
+    assert 0 < budgets.mean() <= 1.2
+    assert policy.score(X, rewards) > 0
+
+
+def test_frames_made_inside_a_pipeline():
+    X, rewards = mixed_frame()
+    encode = make_column_transformer(
+        (StandardScaler(), ["length"]),
+        ("passthrough", ["kind"]),
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+    policy = make_pipeline(encode, AdaptiveAllocator(RewardRegressor(BY_NAME)))
+    assert policy.fit(X, rewards).predict(X).sum() <= len(X)
+    scores = cross_val_score(policy, X, rewards, cv=3)
+    assert np.isfinite(scores).all()
+
+
+def test_polars_frames():
+    pl = pytest.importorskip("polars")
+    X, rewards = mixed_frame()
+    frame = pl.DataFrame(
+        {"length": X["length"].to_numpy(), "kind": X["kind"].astype(str).tolist()}
+    )
+    model = RewardRegressor(BY_NAME).fit(frame, rewards)
+    expected = RewardRegressor(BY_NAME).fit(X, rewards).predict_marginals(X)
+    assert_allclose(model.predict_marginals(frame), expected)
+    for allocator in (AdaptiveAllocator, BinnedAllocator, PricedAllocator):
+        policy = allocator(RewardRegressor(BY_NAME), random_state=0)
+        assert policy.fit(frame, rewards).predict(frame).mean() <= 1.2
+
+
+def test_frames_of_numbers_equal_arrays():
+    X, rewards = table()
+    frame = pd.DataFrame(X, columns=[f"f{i}" for i in range(X.shape[1])])
+    by_frame = RewardRegressor(Ridge()).fit(frame, rewards)
+    by_array = RewardRegressor(Ridge()).fit(X, rewards)
+    assert_allclose(by_frame.predict(frame), by_array.predict(X))  # another layout
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda X: X[["kind", "length"]], "feature names should match"),
+        (lambda X: X.rename(columns={"kind": "sort"}), "feature names should match"),
+        (lambda X: X[["length"]], "feature names should match"),
+        (lambda X: X[:0], "at least 1 queries"),
+        (lambda X: X.assign(length=np.inf), "values from inf"),
+        (lambda X: X.assign(length=-1e31), r"values from -1e\+31"),
+    ],
+)
+def test_frames_that_are_refused(change, match):
+    X, rewards = mixed_frame()
+    model = RewardRegressor(BY_NAME).fit(X, rewards)
+    with pytest.raises(ValueError, match=match):
+        model.predict(change(X))
+    if "names" not in match:
+        with pytest.raises(ValueError, match="X"):
+            RewardRegressor(BY_NAME).fit(change(X), rewards[: len(change(X))])
+
+
+def test_what_a_regressor_refuses_stays_refused():
+    X, rewards = mixed_frame()
+    with pytest.raises(ValueError, match="convert string to float"):
+        RewardRegressor(Ridge()).fit(X, rewards)
+    with pytest.raises(ValueError, match="NaN"):
+        RewardRegressor(BY_NAME).fit(X.assign(length=np.nan), rewards)
+    with pytest.raises(ValueError, match="at least 2 queries"):
+        RewardRegressor(BY_NAME).fit(X[:1], rewards[:1])
+    with pytest.raises(ValueError, match="column"):
+        RewardRegressor(Ridge()).fit(X[[]], rewards)

@@ -256,9 +256,163 @@ def test_copies_grade_the_same(copy):
 
 def test_settings_hold_what_a_grade_depends_on():
     settings = CodeVerifier({}, timeout=3, n_jobs=2).settings
-    assert settings.keys() == {"reward", "timeout", "memory_mb", "sandbox", "python"}
+    assert settings.keys() == {
+        *("reward", "rules", "tests", "timeout", "memory_mb", "sandbox", "python"),
+        *("preamble", "packages"),
+    }
     assert settings["reward"] == "CodeVerifier"
     assert settings["timeout"] == 3
+    json.dumps(settings)
+
+
+def doubled(query):
+    return [f"assert f() == {query}"]
+
+
+@pytest.mark.parametrize(
+    ("tests", "others"),
+    [
+        ({"q": ["f() == 1"]}, {"q": ["f() == 2"]}),
+        ({"q": ["f()"]}, {"r": ["f()"]}),
+        ({"q": {"inputs": ["1"], "outputs": ["1"]}}, {"q": READS_INPUT}),
+        (doubled, lambda query: ["f()"]),
+        (lambda query: ["f() == 1"], lambda query: ["f() == 2"]),
+        ({"q": [str(i) for i in range(99)]}, {"q": [str(i) for i in range(98)]}),
+    ],
+)
+def test_other_tests_have_other_settings(tests, others):
+    settings = CodeVerifier(tests).settings
+    assert settings != CodeVerifier(others).settings
+    assert settings == CodeVerifier(tests, n_jobs=3).settings
+
+
+def test_equal_tests_in_another_order_have_equal_settings():
+    tests = {"a": {"inputs": ["1"], "outputs": ["2"]}, "b": ("f()",)}
+    again = {"b": ["f()"], "a": {"outputs": ["2"], "inputs": ["1"]}}
+    assert CodeVerifier(tests).settings == CodeVerifier(again).settings
+
+
+# Contests
+
+
+@pytest.mark.parametrize(
+    ("outputs", "result", "reward"),
+    [
+        ([0.3], "0.1 + 0.2", 1),
+        ([0.3], "0.31", 0),
+        ([1.0], "1", 1),
+        ([[1, 2.5]], "(1, 2.5000000001)", 1),
+        ([[7]], "[7]", 1),
+        ([[7]], "7", 1),  # APPS: in a list of one
+        ([{"1": 2}], "{1: 2}", 1),
+        ([{"1": [0.3]}], "{1: (0.1 + 0.2,)}", 1),
+        ([{"1": 2}], "{1: 3}", 0),
+        ([{"true": 1}], "{True: 1}", 1),
+        (["1"], "1", 0),
+        ([10**20], "10**20 + 1", 0),
+        ([[[1], []]], "[[1], ()]", 1),
+        ([True], "True", 1),
+        ([None], "None", 1),
+    ],
+)
+def test_values_of_functions_compare_as_in_public_harnesses(outputs, result, reward):
+    entry = {"inputs": [[]], "outputs": outputs, "fn_name": "f"}
+    verifier = CodeVerifier({"q": entry}, sandbox="unsafe-none")
+    assert verifier(["q"], [[f"def f(): return {result}"]])[0].tolist() == [reward]
+
+
+def test_inputs_of_functions_may_be_texts(grade):
+    entry = {
+        "fn_name": "f",
+        "inputs": ['[1, 2]\n"a"', '[]\n"b"'],
+        "outputs": ["2", "0"],
+    }
+    assert grade(entry, "def f(x, y): return len(x)", "def f(x, y): return 2") == [1, 0]
+    lists = {"fn_name": "f", "inputs": ["[1]"], "outputs": ["[1]"]}
+    assert grade(lists, "def f(x): return x", "def f(x): return 1") == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"inputs": ["1 2"], "outputs": ["3"]}, "not one JSON value a line"),
+        ({"inputs": ["x"], "outputs": [3]}, "not one JSON value a line"),
+        ({"inputs": ["1"], "outputs": ["x"]}, "outputs are no JSON"),
+        ({"inputs": [[1], "2"], "outputs": [1, 2]}, "an input is '2'. With fn_name"),
+        ({"inputs": [5], "outputs": [5]}, "an input is 5. With fn_name, give each"),
+    ],
+)
+def test_inputs_that_are_no_arguments_are_named(entry, message):
+    with pytest.raises(ValueError, match=message):
+        check_entry({**entry, "fn_name": "f"}, "q")
+
+
+NAMES = "def f(x: Optional[List[int]]): return Counter(deque(x))[1], inf, gcd(4, 6)"
+
+
+@pytest.mark.parametrize(
+    ("preamble", "form", "reward"),
+    [
+        ("auto", "contest", 1),
+        ("contest", "contest", 1),
+        (None, "contest", 0),
+        ("auto", "asserts", 0),
+        ("contest", "asserts", 1),
+        (
+            "from typing import *\nfrom collections import *\nfrom math import *\n",
+            "asserts",
+            1,
+        ),
+    ],
+)
+def test_names_that_contests_give(preamble, form, reward):
+    tests = {
+        "contest": {
+            "inputs": [[[1]]],
+            "outputs": [[1, float("inf"), 2]],
+            "fn_name": "f",
+        },
+        "asserts": ["assert f([1]) == (1, float('inf'), 2)"],
+    }
+    verifier = CodeVerifier(tests, preamble=preamble, sandbox="unsafe-none")
+    assert verifier([form], [[NAMES]])[0].tolist() == [reward]
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["exit()", "quit()", "exit(0)", "import sys\nsys.exit()", "raise SystemExit", ""],
+)
+def test_programs_may_end_with_exit(grade, end):
+    right = f"a, b = map(int, input().split())\nprint(a + b)\n{end}"
+    assert grade(READS_INPUT, right) == [1]
+    assert grade(["assert f() == 1"], f"def f(): return 1\n{end}") == [1]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print(sum(map(int, input().split())))\nexit(1)",
+        "import atexit\na = input().split()\natexit.register(lambda: print('x'))\n"
+        "print(sum(map(int, a)))",
+    ],
+)
+def test_programs_that_end_otherwise_fail(grade, program):
+    assert grade(READS_INPUT, program) == [0]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "\ufeffprint(sum(map(int, input().split())))",
+        "print(sum(map(int, input().split())))\r\n",
+        "import sys\nsys.stdout.write(str(sum(map(int, sys.stdin.read().split()))))",
+        "import atexit\natexit.register(lambda: print(sum(map(int, input().split()))))",
+        "import os\nos.write(1, str(sum(map(int, open(0).read().split()))).encode())",
+        "def main():\n\tprint(sum(map(int, input().split())))\n\nif __name__ == '__main__':\n\tmain()",
+    ],
+)
+def test_programs_are_run_as_scripts_are(grade, program):
+    assert grade(READS_INPUT, program) == [1]
 
 
 # From answers to programs
@@ -270,9 +424,31 @@ def test_settings_hold_what_a_grade_depends_on():
         ("print(1)", "print(1)"),
         ("Text\n```python\nx = 1\n```\nmore", "x = 1\n"),
         ("```py\nx = 1\n```\nThen\n```\nlonger = 2\n```", "longer = 2\n"),
+        ("<think>```py\ndef f(): 0\n```</think>```py\ndef f(): 1\n```", "def f(): 1\n"),
+        ("```py\ndef f(): 0\n```</think>\n```py\ndef f(): 1\n```", "def f(): 1\n"),
+        ("```py\ndef f(): 0\n```\nBetter:\n```py\ndef f(): 1\n```", "def f(): 1\n"),
+        ("```py\ndef f(): 1\n```\nPrints:\n```text\n1\n```", "def f(): 1\n"),
+        ("```py\ndef f(): 1\n```\nUse:\n```py\nprint(f())\n```", "def f(): 1\n"),
+        ("- So:\n\n  ```python\n  def f(): 1\n  ```", "def f(): 1\n"),
+        ("~~~python\ndef f(): 1\n~~~", "def f(): 1\n"),
+        ('```python title="a.py"\ndef f(): 1\n```', "def f(): 1\n"),
+        ("````Python3\ndef f(): '```'\n````", "def f(): '```'\n"),
+        ("```python\r\ndef f(): 1\r\n```", "def f(): 1\n"),
+        (
+            "```py\ndef g(): 1\n```\nand\n```py\ndef f(): g()\n```",
+            "def g(): 1\n\ndef f(): g()\n",
+        ),
+        (
+            "Here is f:\n\ndef f():\n    return 1\n\nIt returns 1.",
+            "def f():\n    return 1\n",
+        ),
+        (
+            "```py\ndef f(): 0\n```\nNo:\n```py\ndef f():\n    return 1",
+            "def f():\n    return 1\n",
+        ),
         ("```\nf(1)  # how it is used\n```\n```\ndef f(): 1\n```", "def f(): 1\n"),
         ("```bash\npip install something-long\n```\n```\nx = 1\n```", "x = 1\n"),
-        ("```python\ndef f():\n    return 1", "def f():\n    return 1"),
+        ("```python\ndef f():\n    return 1", "def f():\n    return 1\n"),
         ("```python title='a'\nx = '```'\n```", "x = '```'\n"),
     ],
 )
@@ -330,6 +506,16 @@ def test_entries_in_another_form_are_named(entry, message):
         ({"sandbox": None}, ["q"], [["1"]], "sandbox=None is not accepted"),
         ({"sandbox": "docker"}, ["q"], [["1"]], "sandbox='docker' is not accepted"),
         ({}, ["other"], [["1"]], "tests has no entry for query 'other'"),
+        ({"preamble": "contests"}, ["q"], [["1"]], "preamble='contests' is not acc"),
+        ({"preamble": "def f("}, ["q"], [["1"]], r"preamble='def f\(' is not"),
+        ({"preamble": 3}, ["q"], [["1"]], "preamble=3 is not accepted"),
+        ({"packages": "numpy"}, ["q"], [["1"]], "packages='numpy' is not accepted"),
+        (
+            {"packages": ["no_such"]},
+            ["q"],
+            [["1"]],
+            "'no_such', which is not installed",
+        ),
         ({}, ["q"], [], "inconsistent lengths: 1 and 0"),
         ({}, ["q"], [[None]], "an answer to query 'q' is None"),
     ],

@@ -1,0 +1,197 @@
+"""What is left of a budget where queries are tied: given out by their own coins.
+
+A rule that decides each query alone treats equal predictions equally, and a budget that
+does not pay for all of them would go unspent. A query's coin, a number in [0, 1) that
+its content and a seed determine, says whether it gets one of the samples left: the same
+query gets the same budget in any batch, in any process.
+"""
+
+from hashlib import blake2b
+
+import numpy as np
+from scipy.sparse import issparse
+
+_GOLDEN = (np.sqrt(5) - 1) / 2  # its multiples spread evenly over [0, 1)
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+def query_coins(X, seed):
+    """One number per query, even over [0, 1), that depends on its content alone.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or data frame of n_queries rows, or list of texts
+        Queries. Numbers count by value, not by type or container.
+    seed : int
+        Another seed gives other coins.
+
+    Returns
+    -------
+    coins : ndarray of shape (n_queries,)
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.allocators._coins import query_coins
+    >>> one, other, again = query_coins([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]], seed=0)
+    >>> bool(one == again), bool(one == other)
+    (True, False)
+    """
+    if issparse(X):
+        codes = _codes_of_entries(X)
+    else:
+        values = np.asarray(X) if hasattr(X, "__array__") else _as_objects(X)
+        numeric = values.dtype.kind in "biuf" and values.ndim == 2
+        codes = _codes_of_numbers(values) if numeric else _codes_of_texts(values)
+    return _scramble(codes + _scramble(np.array([seed], dtype=np.uint64))) / 2.0**64
+
+
+def spread_coins(coins):
+    """Coins of which equal ones are moved apart, in order of their place.
+
+    Parameters
+    ----------
+    coins : ndarray of shape (n_queries,)
+
+    Returns
+    -------
+    coins : ndarray of shape (n_queries,)
+        Each distinct coin as it was where it comes first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._coins import spread_coins
+    >>> spread_coins(np.array([0.0, 0.0, 0.5, 0.0])).round(2)
+    array([0.  , 0.62, 0.5 , 0.24])
+    """
+    order = np.argsort(coins, kind="stable")
+    _, first, counts = np.unique(coins, return_index=True, return_counts=True)
+    place = np.arange(len(coins)) - np.repeat(np.cumsum(counts) - counts, counts)
+    spread = coins.copy()
+    spread[order] = (coins[order] + place * _GOLDEN) % 1.0
+    spread[first] = coins[first]
+    return spread
+
+
+def share_out(n_tied, coins, n_left):
+    """Find the share of tied steps that spends what is left of a budget.
+
+    Parameters
+    ----------
+    n_tied : ndarray of shape (n_queries,), int
+        Tied steps of each calibration query.
+    coins : ndarray of shape (n_queries,)
+        Their coins.
+    n_left : int
+        Steps that the budget still pays for, fewer than are tied.
+
+    Returns
+    -------
+    share : float
+        With it, :func:`tied_budgets` gives out `n_left` steps, or fewer where coins are
+        equal.
+    by_place : bool
+        Whether so many tied queries are one and the same, more than a quarter, that
+        their place has to tell them apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
+    >>> n_tied, coins = np.array([1, 1, 1, 0]), np.array([0.1, 0.8, 0.5, 0.9])
+    >>> share, by_place = share_out(n_tied, coins, 1)
+    >>> tied_budgets(n_tied, coins, share, by_place)
+    array([0, 1, 0, 0])
+    """
+    if n_left <= 0:
+        return 0.0, False
+    tied = np.flatnonzero(n_tied)
+    n_tied, coins = n_tied[tied], coins[tied]
+    most_alike = int(np.unique(coins, return_counts=True)[1].max())
+    by_place = most_alike > max(len(tied) / 4, 1)
+    if by_place:
+        coins = spread_coins(coins)
+    # The k-th step of a query is given out once share * n_tied + coin reaches k.
+    steps = np.arange(1, n_tied.max() + 1)
+    shares = (steps - coins[:, None]) / n_tied[:, None]
+    shares = np.sort(shares[steps <= n_tied[:, None]])
+    following = shares[n_left]
+    before = shares[shares < following].max(initial=0.0)
+    return float((before + following) / 2), by_place
+
+
+def tied_budgets(n_tied, coins, share, by_place):
+    """Steps at the price that each query gets.
+
+    Parameters
+    ----------
+    n_tied : ndarray of shape (n_queries,), int
+        Tied steps of each query.
+    coins : ndarray of shape (n_queries,)
+        Their coins.
+    share, by_place
+        As of :func:`share_out`.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_queries,), int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._coins import tied_budgets
+    >>> tied_budgets(np.array([3, 3]), np.array([0.2, 0.7]), 0.5, False)
+    array([1, 2])
+    """
+    budgets = np.zeros(len(n_tied), dtype=np.int64)
+    tied = np.flatnonzero(n_tied)
+    own = spread_coins(coins[tied]) if by_place else coins[tied]
+    budgets[tied] = np.floor(share * n_tied[tied] + own)
+    return budgets
+
+
+def _as_objects(X):
+    """Rows as an array: numbers where all are, texts and messages as they are."""
+    try:
+        values = np.asarray(X)
+    except ValueError:  # conversations of different lengths
+        values = np.empty(len(X), dtype=object)
+        values[:] = list(X)
+    return values
+
+
+def _codes_of_numbers(values):
+    """A code of each row; entries of 0 add nothing, as in a sparse row."""
+    bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # no -0.0
+    return (_scramble(bits) * _factors(values.shape[1])).sum(axis=1, dtype=np.uint64)
+
+
+def _codes_of_entries(X):
+    """The same of a sparse array."""
+    X = X.tocsr().astype(np.float64)
+    X.sum_duplicates()
+    entries = (
+        _scramble((X.data + 0.0).view(np.uint64)) * _factors(X.shape[1])[X.indices]
+    )
+    codes = np.zeros(X.shape[0], dtype=np.uint64)
+    np.add.at(codes, np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), entries)
+    return codes
+
+
+def _codes_of_texts(values):
+    rows = (row.tolist() if isinstance(row, np.ndarray) else row for row in values)
+    digests = [blake2b(repr(row).encode(), digest_size=8).digest() for row in rows]
+    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+
+
+def _factors(n_features):
+    """Odd factors, so that an entry counts differently in each column."""
+    columns = np.arange(1, n_features + 1, dtype=np.uint64)
+    return _scramble(columns) | np.uint64(1)
+
+
+def _scramble(bits):
+    """Mix the bits of whole numbers; 0 stays 0 (the finaliser of SplitMix64)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * _MIX[0]
+    bits = (bits ^ (bits >> np.uint64(27))) * _MIX[1]
+    return bits ^ (bits >> np.uint64(31))
