@@ -24,6 +24,7 @@ from sklearn_adaalloc._model_options import (
     auto_class,
     resolve_device,
     resolve_dtype,
+    takes_input,
 )
 from sklearn_adaalloc._parameters import check_whole
 from sklearn_adaalloc._queries import check_unicode
@@ -209,6 +210,17 @@ class LanguageModel:
                 found.append(module.num_embeddings - before)
         return min(found, default=np.inf)
 
+    @cached_property
+    def first_position(self):
+        """Position that the model, left to itself, gives the first token of a text.
+
+        RoBERTa and its kin count from the one after that of padding.
+        """
+        for module in self.backbone.modules():
+            if hasattr(module, "create_position_ids_from_input_ids"):
+                return module.padding_idx + 1
+        return 0
+
     def pad(self, token_ids, *, padding=None):
         """Pad on the right and move to the model's device.
 
@@ -342,4 +354,10 @@ def _read_language_model(name, checkpoint, device, dtype, classifier):
             raise ValueError(f"the checkpoint lacks weights, among them {min(missing)}")
         model = model.to(device).eval().requires_grad_(False)
     require_unchanged(name, checkpoint)
+    if takes_input(model, "mems") and not classifier:
+        raise ValueError(
+            f"model={str(name)!r} is a {type(model).__name__}, which carries memories "
+            "from segment to segment and lays its states out token by token. Such "
+            "states cannot be read here. Expected another family of models."
+        )
     return LanguageModel(model, tokenizer, name)

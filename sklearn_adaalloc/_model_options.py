@@ -1,6 +1,7 @@
 """What a user may say of a language model: device, precision, layers."""
 
 import warnings
+from inspect import signature
 from numbers import Integral
 
 import numpy as np
@@ -95,6 +96,11 @@ def _class_names(auto, config):
     classes = auto._model_mapping[type(config)]
     classes = classes if isinstance(classes, tuple) else (classes,)
     return {each.__name__ for each in classes}
+
+
+def takes_input(network, name):
+    """Whether the forward pass of a network takes an input of this name."""
+    return name in signature(network.forward).parameters
 
 
 def resolve_layers(layer, config):

@@ -165,7 +165,11 @@ def decode(language_model, prompts, uniforms, limits, *, choice, ended):
     answers = [[] for _ in prompts]
     alive = torch.arange(len(prompts), device=device)
     with language_model.lock:
-        rows = Rows(language_model.model, [prompt.cache for prompt in prompts])
+        rows = Rows(
+            language_model.model,
+            [prompt.cache for prompt in prompts],
+            language_model.first_position,
+        )
         choice.start(prompts)
         for uniform in uniforms:
             tokens = choice.choose(logits, uniform[alive])  # (n_alive,)

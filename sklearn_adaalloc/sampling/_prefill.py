@@ -5,9 +5,7 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from sklearn_adaalloc._model_options import (
-    warn_truncated,
-)
+from sklearn_adaalloc._model_options import takes_input, warn_truncated
 from sklearn_adaalloc._queries import query_keys
 from sklearn_adaalloc.sampling._protocol import TokenUsage
 from sklearn_adaalloc.sampling._requests import (
@@ -213,8 +211,7 @@ class PrefilledPrompts:
             for row in np.unique(pairs[:, 0])
         }
 
-        def run(rows):
-            batch = pairs[rows]
+        def run(batch):
             return decode(
                 self.language_model,
                 [passes[row] for row in batch[:, 0]],
@@ -230,12 +227,27 @@ class PrefilledPrompts:
             )
 
         longest = (self._lengths + limits)[pairs[:, 0]]
-        yield from token_batches(run, longest, sampler.batch_tokens)
+        for group in self._decodable_together(pairs):
+            for rows, answers in token_batches(
+                lambda rows, group=group: run(pairs[group[rows]]),
+                longest[group],
+                sampler.batch_tokens,
+            ):
+                yield group[rows], answers
+
+    def _decodable_together(self, pairs):
+        """Rows of `pairs` that may share batches: all, or those of each length.
+
+        A model that is not told positions takes those of the longest row for all.
+        """
+        if takes_input(self.language_model.model, "position_ids"):
+            return [np.arange(len(pairs))]
+        lengths = self._lengths[pairs[:, 0]]
+        return [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
 
     def _limits(self):
         """Most new tokens of each distinct prompt: the model has so many positions."""
-        config = self.language_model.model.config.get_text_config()
-        positions = getattr(config, "max_position_embeddings", None) or 2**31
+        positions = min(self.language_model.positions, 2**31)
         # The last new token does not go through the model.
         return np.minimum(
             self.sampler.max_new_tokens, positions - self._lengths + 1

@@ -87,10 +87,13 @@ class Rows:
         With or without head.
     caches : list of n_rows lists of pairs of Tensor
         Keys and values of each row, (n_heads, length, head_size), layer by layer.
+    first_position : int
+        Position that the network gave the first token of each row.
     """
 
-    def __init__(self, network, caches):
+    def __init__(self, network, caches, first_position):
         self.network = network
+        self.first_position = first_position
         layers = [zip(*pairs, strict=True) for pairs in zip(*caches, strict=True)]
         self.cache = Cache(layers=[RowLayer(*map(list, pairs)) for pairs in layers])
         lengths = [layers[0][0].shape[1] for layers in caches]
@@ -111,7 +114,7 @@ class Rows:
         output : ModelOutput
             The network's, for one token per row.
         """
-        positions = self.lengths[:, None]
+        positions = self._next_positions()
         self._append_token()
         return self.network(
             input_ids=tokens[:, None],
@@ -143,7 +146,7 @@ class Rows:
         return self.network(
             input_ids=candidates,
             attention_mask=mask,
-            position_ids=self.lengths[:, None].expand(-1, n_candidates),
+            position_ids=self._next_positions().expand(-1, n_candidates),
             past_key_values=self.cache,
         )
 
@@ -157,6 +160,9 @@ class Rows:
         """Keep some rows only; `rows` is a Tensor of positions."""
         self.cache.batch_select_indices(rows)
         self.mask, self.lengths = self.mask[rows], self.lengths[rows]
+
+    def _next_positions(self):
+        return self.first_position + self.lengths[:, None]  # (n_rows, 1)
 
     def _append_token(self):
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)

@@ -10,6 +10,7 @@ from sklearn_adaalloc._model_options import (
     has_language_model_head,
     resolve_device,
     resolve_dtype,
+    takes_input,
 )
 from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc.features import HiddenStateFeaturizer
@@ -297,6 +298,12 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
                 "values of its tokens, which samples of a prompt cannot share here. "
                 "Expected a model of attention layers; serve this one and use "
                 "OpenAISampler."
+            )
+        if not takes_input(network, "past_key_values"):
+            raise ValueError(
+                f"model={str(self.model)!r} is a {type(network).__name__}, which keeps "
+                "no keys and values of its tokens for samples of a prompt to share. "
+                "Expected a model that does; serve this one and use OpenAISampler."
             )
         return language_model
 

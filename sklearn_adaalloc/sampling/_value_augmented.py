@@ -1,8 +1,10 @@
 """Value-augmented sampling: a value model has a say at every token."""
 
 from pathlib import Path
+from reprlib import repr as short_repr
 
 from sklearn_adaalloc._checkpoints import fingerprint
+from sklearn_adaalloc._identity import function_identity
 from sklearn_adaalloc._language_model import load_language_model
 from sklearn_adaalloc._parameters import check_in_interval, check_whole
 from sklearn_adaalloc.sampling._transformers import TransformersSampler
@@ -34,7 +36,7 @@ class ValueAugmentedSampler(TransformersSampler):
         is a poor one: train it further on beginnings of sampled answers, to predict the
         reward of the whole, as in `benchmarks/quality/value_augmented.py`. Or a
         function ``values(token_ids) -> ndarray of shape (n,)`` of n lists of token ids,
-        prompts included.
+        prompts included; see `settings` for how it is told from another.
     top_k : int, default=10
         Candidates per step.
     beta : float, default=1.0
@@ -168,17 +170,32 @@ class ValueAugmentedSampler(TransformersSampler):
 
     @property
     def settings(self):
-        """All that an answer depends on beside prompt and sample, as a dict."""
-        value_model = (
-            getattr(self.value_model, "__qualname__", type(self.value_model).__name__)
-            if callable(self.value_model)
-            else fingerprint(self.value_model)
-        )
+        """All that an answer depends on beside prompt and sample, as a dict.
+
+        A function of values is told by its attribute `settings`, a dict, if it has one,
+        and else by its source and what it depends on.
+        """
         return super().settings | {
-            "value_model": value_model,
+            "value_model": self._value_identity(),
             "top_k": int(self.top_k),
             "beta": float(self.beta),
         }
+
+    def _value_identity(self):
+        """What tells the value model from any other."""
+        if not callable(self.value_model):
+            return fingerprint(self.value_model)
+        settings = getattr(self.value_model, "settings", None)
+        if settings is not None:
+            return settings
+        try:
+            return function_identity(self.value_model)
+        except ValueError as error:
+            raise ValueError(
+                f"value_model={short_repr(self.value_model)} cannot be told from "
+                f"another function by what it is ({error}), and answers depend on it. "
+                "Give it an attribute settings, a dict of what its values depend on."
+            ) from None
 
     def _check_parameters(self):
         super()._check_parameters()

@@ -79,7 +79,11 @@ class NetworkValues:
             key: cache_of(cache, row, len(ids))
             for row, (key, ids) in enumerate(distinct.items())
         }
-        self.rows = Rows(self.classifier.backbone, [caches[id(i)] for i in token_ids])
+        self.rows = Rows(
+            self.classifier.backbone,
+            [caches[id(ids)] for ids in token_ids],
+            self.classifier.first_position,
+        )
 
     def of(self, candidates):
         """Value of each row with each candidate added, (n_rows, top_k), float32."""
