@@ -1,10 +1,13 @@
-"""What all reward functions share: finding what a query is for, spreading grades."""
+"""What all reward functions share: what is known of queries, and spreading grades."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from reprlib import repr as short_repr
 
 import numpy as np
 
+from sklearn_adaalloc._identity import function_identity
 from sklearn_adaalloc._queries import query_keys
 
 
@@ -55,6 +58,57 @@ def look_up(queries, table, name):
                 "json.dumps(chat, sort_keys=True)."
             )
     return [table[key] for key in keys]
+
+
+def table_digest(table, name):
+    """Digest of what a table, or a function, has for queries.
+
+    Parameters
+    ----------
+    table : mapping or callable
+        As for :func:`look_up`. A mapping counts by its content, a function by what
+        :func:`~sklearn_adaalloc._identity.function_identity` says of it.
+    name : str
+        Parameter that `table` was given as, for the message.
+
+    Returns
+    -------
+    digest : str
+        Hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If a function cannot be told from others.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.rewards._answers import table_digest
+    >>> one, other = {"27+48=": "75"}, {"27+48=": "76"}
+    >>> table_digest(one, "references") == table_digest(other, "references")
+    False
+    """
+    if isinstance(table, Mapping):
+        content = sorted((str(key), _as_text(value)) for key, value in table.items())
+    else:
+        try:
+            content = function_identity(table)
+        except ValueError as error:
+            raise ValueError(
+                f"{name}={short_repr(table)} cannot be told from others ({error}), so "
+                "grades by it cannot be stored. Give a mapping from query to entry."
+            ) from None
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _as_text(value):
+    return json.dumps(value, sort_keys=True, default=_as_plain)
+
+
+def _as_plain(value):
+    """A mapping as a dict; anything else that JSON cannot hold by what it prints."""
+    return dict(value) if isinstance(value, Mapping) else repr(value)
 
 
 def spread(grades, cases):

@@ -1,11 +1,7 @@
 """Rewards for answers that are programs: whether they pass the tests."""
 
-import hashlib
-import inspect
-import json
 import warnings
 from collections import Counter
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from sys import version_info
@@ -16,18 +12,18 @@ from sklearn.base import BaseEstimator
 from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
 from sklearn_adaalloc._queries import check_answers
-from sklearn_adaalloc.rewards._answers import look_up, spread
-from sklearn_adaalloc.rewards._programs import (
-    check_entry,
-    complete_program,
-    contest_preamble,
-    write_tests,
-)
+from sklearn_adaalloc.rewards._answers import look_up, spread, table_digest
+from sklearn_adaalloc.rewards._programs import complete_program
 from sklearn_adaalloc.rewards._sandbox import (
     SANDBOXES,
     bubblewrap_command,
     package_folders,
     run_tests,
+)
+from sklearn_adaalloc.rewards._test_entries import (
+    check_entry,
+    contest_preamble,
+    write_tests,
 )
 
 RULES = 2  # version of the rules by which programs are found, run and compared
@@ -49,9 +45,9 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
 
     The program is the last fenced block of the answer that defines the entry point,
     with the helpers before it that it needs; thoughts in ``<think>`` are left out.
-    Without a block, it is the whole answer. Where the tests have a prompt, an answer that does not define the entry point continues the prompt's
-    text, so completions of HumanEval prompts are graded as they are; end them with stop
-    strings of the sampler.
+    Without a block, it is the whole answer. Where the tests have a prompt, an answer
+    that does not define the entry point continues the prompt's text, so completions of
+    HumanEval prompts are graded as they are; end them with stop strings of the sampler.
 
     Parameters
     ----------
@@ -188,7 +184,7 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
         return {
             "reward": type(self).__name__,
             "rules": RULES,
-            "tests": _tests_digest(self.tests),
+            "tests": table_digest(self.tests, "tests"),
             "timeout": self.timeout,
             "memory_mb": self.memory_mb,
             "sandbox": self.sandbox,
@@ -269,30 +265,3 @@ def _check_packages(packages):
 def _version(package):
     """Version of an installed package."""
     return metadata.version(metadata.packages_distributions()[package][0])
-
-
-def _tests_digest(tests):
-    """What tells tests from others: a digest of a mapping, or of a function's source."""
-    if isinstance(tests, Mapping):
-        entries = {str(query): entry for query, entry in tests.items()}
-        content = json.dumps(entries, sort_keys=True, default=_plain)
-    else:
-        function = inspect.unwrap(getattr(tests, "func", tests))
-        closure = [
-            repr(c.cell_contents) for c in getattr(function, "__closure__", 0) or ()
-        ]
-        code = getattr(function, "__code__", None)
-        try:
-            source = inspect.getsource(function)
-        except (OSError, TypeError):
-            source = type(tests).__qualname__
-        constants = [c for c in code.co_consts if not inspect.iscode(c)] if code else []
-        parts = [source, code and code.co_code.hex(), repr(constants)]
-        parts += [repr(getattr(function, "__defaults__", None)), *closure]
-        content = json.dumps(parts)
-    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
-
-
-def _plain(value):
-    """Mappings and the like as JSON has them."""
-    return dict(value) if isinstance(value, Mapping) else repr(value)

@@ -1,13 +1,10 @@
 """Rewards for answers that end with a number or formula."""
 
-import hashlib
-import inspect
 import json
 import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 
@@ -19,7 +16,7 @@ from sklearn_adaalloc._documentation import DocumentationLinkMixin
 from sklearn_adaalloc._optional import import_optional
 from sklearn_adaalloc._parameters import check_in_interval
 from sklearn_adaalloc._queries import check_answers
-from sklearn_adaalloc.rewards._answers import look_up, spread
+from sklearn_adaalloc.rewards._answers import look_up, spread, table_digest
 from sklearn_adaalloc.rewards._final_answers import (
     final_answer,
     has_words,
@@ -173,7 +170,7 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         return {
             "reward": type(self).__name__,
             "rules": RULES,
-            "references": _identity(self.references),
+            "references": table_digest(self.references, "references"),
             "judge": judge,
             "timeout": float(self.timeout),
         }
@@ -285,36 +282,6 @@ def _warn_ungraded(rewards, golds, timeout):
         UserWarning,
         stacklevel=3,
     )
-
-
-def _identity(references):
-    """What tells references from others: a digest of a mapping or of a function."""
-    if isinstance(references, Mapping):
-        content = sorted((str(key), str(value)) for key, value in references.items())
-        return _digest(json.dumps(content))
-    try:
-        if not inspect.isfunction(references) or references.__closure__:
-            raise TypeError("its source text does not tell all")
-        content = [references.__qualname__, inspect.getsource(references)]
-        content += [repr(references.__defaults__), repr(references.__kwdefaults__)]
-        # Two lambdas on a line differ in this only.
-        content += [references.__code__.co_code.hex(), str(_constants(references))]
-    except (OSError, TypeError) as error:
-        raise ValueError(
-            f"references={references!r} cannot be told from others ({error}), so "
-            "grades by it cannot be stored. Give a mapping from query to right answer."
-        ) from None
-    return _digest(json.dumps(content))
-
-
-def _constants(function):
-    """Constants and names in the code of a function."""
-    code = function.__code__
-    return [c for c in code.co_consts if not inspect.iscode(c)], code.co_names
-
-
-def _digest(text):
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _final_or_whole(answer):

@@ -11,7 +11,8 @@ import struct
 import sys
 import time
 
-from sklearn_adaalloc.rewards._peer import MAX_BYTES, Peer
+from sklearn_adaalloc.rewards._messages import MAX_BYTES
+from sklearn_adaalloc.rewards._peer import Peer
 
 MAX_FILES = 64
 SIGKILL = 9  # the module signal takes a third of the time that all others take

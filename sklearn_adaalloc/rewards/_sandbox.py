@@ -59,7 +59,6 @@ import re
 import secrets
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -68,11 +67,16 @@ from importlib import metadata
 from pathlib import Path
 from threading import Timer
 
+from sklearn_adaalloc.rewards._system_calls import MACHINES, system_call_filter
+
 SANDBOXES = ("bubblewrap", "unsafe-none")
 FOLDER = Path(__file__).parent
 DRIVER = FOLDER / "_sandbox_driver.py"
 # Modules of this folder that run in the sandbox, each after those that it imports.
-MODULES = ("_wire", "_peer", "_contest", "_program_side", "_tests_side")
+MODULES = (
+    *("_wire", "_stand_ins", "_messages", "_peer", "_contest"),
+    *("_program_side", "_tests_side"),
+)
 PACKAGES = "/packages"  # where further packages are in the sandbox
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 # Imported before tests and program part, where the program mentions them: faster.
@@ -85,44 +89,6 @@ _ENVIRONMENT = {
 }
 _START_SECONDS = 60
 _TMP_BYTES, _FILE_BYTES = 2**26, 2**24
-
-# Numbers of system calls (x86-64, arm64) that a program is refused.
-_FORBIDDEN = {
-    "fork": (57, None),
-    "vfork": (58, None),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "kcmp": (312, 272),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "memfd_create": (319, 279),  # memory that no limit counts
-    "memfd_secret": (447, 447),
-    "shmget": (29, 194),
-    "msgget": (68, 186),
-    "semget": (64, 190),
-    "socket": (41, 198),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsmount": (432, 432),
-    "mount_setattr": (442, 442),
-    "bpf": (321, 280),
-    "perf_event_open": (298, 241),
-    "userfaultfd": (323, 282),
-    "io_uring_setup": (425, 425),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-}
-_CLONE, _CLONE3 = (56, 220), 435
-_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
 def run_tests(
@@ -277,7 +243,7 @@ def package_folders(packages):
     for name in packages:
         if name not in distributions:
             raise ValueError(
-                f"packages={list(packages)} names {name!r}, which is not installed here. "
+                f"packages={list(packages)} names {name!r}, which is not installed. "
                 "Expected names as in `import`, of packages of this environment; "
                 "install it, or leave it out."
             )
@@ -338,7 +304,7 @@ def bubblewrap_command():
         If bubblewrap is missing or cannot work on this machine.
     """
     bubblewrap = shutil.which("bwrap")
-    if bubblewrap is None or platform.machine() not in _MACHINES:
+    if bubblewrap is None or platform.machine() not in MACHINES:
         raise RuntimeError(
             "sandbox='bubblewrap' is not to be had: it takes Linux on x86-64 or arm64 "
             "and the program bwrap. Install it (Debian and Ubuntu: `apt install "
@@ -364,39 +330,3 @@ def bubblewrap_command():
     command += ["--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--chdir", "/tmp"]
     command += ["--remount-ro", "/"]
     return [*command, *_python_command()[:-1], driver]
-
-
-@functools.cache
-def system_call_filter():
-    """Write the filter of system calls, as the kernel's packet-filter instructions.
-
-    Refused calls fail with EPERM. A call from another architecture's table kills the
-    process. ``clone`` may make threads; ``clone3``, whose flags a filter cannot see,
-    is reported as missing, so that the C library takes ``clone``.
-    """
-    column, architecture = _MACHINES[platform.machine()]
-    load, equal, at_least, any_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06
-    kill, refuse, missing, allow = 0x80000000, 0x00050001, 0x00050026, 0x7FFF0000
-    number, machine, first_argument = 0, 4, 16
-    new_thread, other_table = 0x00010000, 0x40000000
-    numbers = [numbers[column] for numbers in _FORBIDDEN.values()]
-    steps = [
-        (load, 0, 0, machine),
-        (equal, 1, 0, architecture),
-        (end, 0, 0, kill),
-        (load, 0, 0, number),
-        (at_least, 0, 1, other_table),
-        (end, 0, 0, kill),
-        (equal, 0, 1, _CLONE3),
-        (end, 0, 0, missing),
-    ]
-    for forbidden in filter(None, numbers):
-        steps += [(equal, 0, 1, forbidden), (end, 0, 0, refuse)]
-    steps += [
-        (equal, 0, 3, _CLONE[column]),
-        (load, 0, 0, first_argument),
-        (any_bit, 1, 0, new_thread),
-        (end, 0, 0, refuse),
-        (end, 0, 0, allow),
-    ]
-    return b"".join(struct.pack("HBBI", *step) for step in steps)

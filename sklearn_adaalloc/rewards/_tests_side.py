@@ -8,7 +8,8 @@ import sys
 from contextlib import suppress
 
 from sklearn_adaalloc.rewards._contest import same_text, same_value
-from sklearn_adaalloc.rewards._peer import Peer, RemoteType, is_stand_in
+from sklearn_adaalloc.rewards._peer import Peer
+from sklearn_adaalloc.rewards._stand_ins import RemoteType, is_stand_in
 
 
 def verdict(tests, source, sink):
@@ -71,7 +72,7 @@ def _import(name):
 
 
 class Names(dict):
-    """Global names of the tests; the program's global values are read anew each time."""
+    """Global names of the tests; the program's values are read anew each time."""
 
     def __init__(self, peer, names):
         super().__init__(names)
@@ -150,7 +151,7 @@ class Patches:
 
 
 def run_test_cases(namespace):
-    """Run the classes of unittest that the tests define; AssertionError if one fails."""
+    """Run the unittest classes of the tests; AssertionError if one fails."""
     import unittest
 
     class Result(unittest.TestResult):
@@ -167,4 +168,5 @@ def run_test_cases(namespace):
             suite = unittest.defaultTestLoader.loadTestsFromTestCase(cls)
             suite.run(result)
             # A program may raise what unittest takes for a skipped test.
-            assert result.wasSuccessful() and result.passed == suite.countTestCases()
+            assert result.wasSuccessful()
+            assert result.passed == suite.countTestCases()

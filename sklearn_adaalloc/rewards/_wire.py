@@ -225,9 +225,11 @@ CHANGING = {
 }
 _TAGS = {
     kind: kind.__name__
-    for kind in (int, float, str, bytes, complex, tuple, frozenset, range, slice)
-    + (list, dict, set, bytearray, OrderedDict, defaultdict, deque, SimpleNamespace)
-    + tuple(map(type, ({}.keys(), {}.values(), {}.items(), ..., NotImplemented)))
+    for kind in (
+        *(int, float, str, bytes, complex, tuple, frozenset, range, slice),
+        *(list, dict, set, bytearray, OrderedDict, defaultdict, deque, SimpleNamespace),
+        *map(type, ({}.keys(), {}.values(), {}.items(), ..., NotImplemented)),
+    )
 }
 LATER = {  # types whose module need not be loaded
     ("collections", "Counter"): "Counter",
@@ -298,7 +300,7 @@ def contents_of(value, tag):
 
 def crosses(value, tag):
     """Whether this very value of a plain type can be written."""
-    return tag != "ndarray" or not value.dtype.hasobject and value.dtype.names is None
+    return tag != "ndarray" or not (value.dtype.hasobject or value.dtype.names)
 
 
 def empty(tag, contents, cls):

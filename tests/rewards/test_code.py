@@ -9,12 +9,8 @@ import pytest
 from sklearn.base import clone
 
 from sklearn_adaalloc.rewards import CodeVerifier, _sandbox
-from sklearn_adaalloc.rewards._programs import (
-    check_entry,
-    complete_program,
-    extract_code,
-    write_tests,
-)
+from sklearn_adaalloc.rewards._programs import complete_program, extract_code
+from sklearn_adaalloc.rewards._test_entries import check_entry, write_tests
 
 needs_bubblewrap = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"
@@ -408,7 +404,8 @@ def test_programs_that_end_otherwise_fail(grade, program):
         "import sys\nsys.stdout.write(str(sum(map(int, sys.stdin.read().split()))))",
         "import atexit\natexit.register(lambda: print(sum(map(int, input().split()))))",
         "import os\nos.write(1, str(sum(map(int, open(0).read().split()))).encode())",
-        "def main():\n\tprint(sum(map(int, input().split())))\n\nif __name__ == '__main__':\n\tmain()",
+        "def main():\n\tprint(sum(map(int, input().split())))\n\n"
+        "if __name__ == '__main__':\n\tmain()",
     ],
 )
 def test_programs_are_run_as_scripts_are(grade, program):

@@ -145,5 +145,5 @@ def test_packages_are_there_if_asked_for(sandbox):
         tests, packages=("numpy",), sandbox=sandbox, timeout=60, memory_mb=4096
     )
     assert verifier(["q"], [[program]])[0].tolist() == [1]
-    with pytest.raises(ValueError, match="imports 'numpy'.*name it in packages"):
+    with pytest.raises(ValueError, match=r"imports 'numpy'.*name it in packages"):
         CodeVerifier(tests, sandbox=sandbox)(["q"], [[program]])

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -318,8 +319,19 @@ def test_two_functions_on_a_line_are_told_apart():
     assert one != other
 
 
+def test_functions_that_differ_in_what_they_enclose_are_told_apart():
+    def answering(gold):
+        return lambda query: gold
+
+    one, same, other = (MathVerifier(answering(g)).settings for g in ("1", "1", "2"))
+    assert one == same
+    assert one != other
+
+
 @pytest.mark.parametrize(
-    "references", [len, (lambda gold: lambda query: gold)("1")], ids=["C", "closure"]
+    "references",
+    [len, (lambda lock: lambda query: str(lock))(threading.Lock())],
+    ids=["C", "a lock"],
 )
 def test_a_function_that_cannot_be_told_from_others_has_no_settings(references):
     with pytest.raises(

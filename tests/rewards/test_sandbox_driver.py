@@ -15,7 +15,8 @@ import pytest
 pytest.importorskip("resource", reason="the driver needs a POSIX system")
 from sklearn_adaalloc.rewards import _program_side, _tests_side
 from sklearn_adaalloc.rewards._contest import same_text, same_value
-from sklearn_adaalloc.rewards._peer import Broken, Peer, Remote
+from sklearn_adaalloc.rewards._peer import Broken, Peer
+from sklearn_adaalloc.rewards._stand_ins import Remote
 
 PROGRAM = """
 class Count(int): pass
@@ -116,7 +117,7 @@ def test_the_word_of_a_program_does_not_count_against_a_value(program):
     box = program("Box")()
     assert box == program("Box")()  # both are the program's
     assert box != 1
-    assert not [box] == [1]
+    assert ([box] == [1]) is False
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_a_message_that_is_too_long_is_not_read():
         ("__name__", True),
         ("__dict__", False),
         ("__class__", False),
-        ("__init__", False),
+        ("__wrapped__", False),
         ("gi_frame", False),
         ("f_globals", False),
     ],
