@@ -5,6 +5,8 @@
 - Code: 1,000 distinct completions of HumanEval-style prompts, half of them right, by
   `CodeVerifier` in bubblewrap. Every verdict is checked. Beside it stands what bounds
   it: starting an interpreter that does nothing, bare and in the same sandbox.
+- The canonical solutions of HumanEval (164) and MBPP (974, of which 14 fail their own
+  tests under plain Python), where their problems are at hand.
 - Math: 1,000 distinct pairs of formulas by `MathVerifier`, its workers running.
 
 Rates are by the clock with `--n-jobs` (2) at once, and by processor time, which a busy
@@ -13,6 +15,8 @@ to do. Writes `grading.csv`. `--quick` takes 40 of each.
 """
 
 import argparse
+import gzip
+import json
 import os
 import resource
 import subprocess
@@ -21,6 +25,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.quality.outcome_sets import DEFAULT_DATA
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc.rewards import CodeVerifier, MathVerifier
 from sklearn_adaalloc.rewards._sandbox import bubblewrap_command
@@ -67,10 +72,16 @@ def main():
     parser.add_argument("--quick", action="store_true", help="40 answers")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=RESULTS / "speed")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("ADAALLOC_DATA", DEFAULT_DATA)),
+        help="folder of the problems (default: $ADAALLOC_DATA or ../shared/data)",
+    )
     options = parser.parse_args()
     n_answers = 40 if options.quick else 1000
     rows = []
-    for part in (code_row, *bounds(), math_row):
+    for part in (code_row, *canonical(options.data), *bounds(), math_row):
         rows.append(part(n_answers, options.n_jobs))
         print_table([rows[-1]])
     write_csv(rows, options.output / "grading.csv")
@@ -98,6 +109,39 @@ def code_row(n_answers, n_jobs):
     )
     assert [reward.tolist() for reward in rewards] == right
     return row
+
+
+def canonical(data):
+    """Functions that grade the canonical solutions of each set that is there."""
+    for name, n_right in (("humaneval", 164), ("mbpp", 960)):
+        path = data / "problems" / f"{name}.jsonl.gz"
+        if not path.exists():
+            print(f"{name}: no problems at {path}, not graded")
+            continue
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            problems = [json.loads(line) for line in lines]
+
+        def grade(n_answers, n_jobs, name=name, problems=problems, n_right=n_right):
+            whole = n_answers >= len(problems)
+            problems = problems[:n_answers]
+            keys = ("prompt", "test", "entry_point")
+            verifier = CodeVerifier(
+                {each["prompt"]: {key: each[key] for key in keys} for each in problems},
+                n_jobs=n_jobs,
+            )
+            prompts = [each["prompt"] for each in problems]
+            solutions = [[each["canonical_solution"]] for each in problems]
+            row, rewards = measure(
+                f"canonical solutions of {name}, CodeVerifier in bubblewrap",
+                ">= 20",
+                lambda: verifier(prompts, solutions),
+                len(problems),
+            )
+            n_passed = sum(reward[0] == 1 for reward in rewards)
+            assert not whole or n_passed == n_right, f"{n_passed} of {n_right} pass"
+            return row
+
+        yield grade
 
 
 def bounds():
