@@ -35,7 +35,7 @@ _SAID_BY_REPR = (
 _MADE_BY_PYTHON = {
     *("__annotations__", "__annotate_func__", "__annotations_cache__", "__dict__"),
     *("__doc__", "__firstlineno__", "__module__", "__static_attributes__"),
-    *("__weakref__", "__orig_bases__", "__parameters__", "_abc_impl"),
+    *("__weakref__", "__orig_bases__", "__parameters__", "__slotnames__", "_abc_impl"),
     *("__dataclass_fields__", "__dataclass_params__"),
 }
 

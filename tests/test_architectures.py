@@ -6,7 +6,14 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from architectures import DECODERS, ENCODERS, LIMITS, WIDTH, save_architecture
+from architectures import (
+    COUNTED_BEHIND_PADDING,
+    DECODERS,
+    ENCODERS,
+    LIMITS,
+    WIDTH,
+    save_architecture,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from transformers import AutoTokenizer
 
@@ -131,23 +138,89 @@ class TestWindow:
         assert load_language_model(folder, device="cpu").limit(None) == 7
 
 
+def generated(language_model, text):
+    """Likeliest answer to a text alone, by transformers."""
+    encoded = language_model.tokenizer(text, return_tensors="pt")
+    length = encoded["input_ids"].shape[1]
+    if language_model.first_position:
+        # generate counts from 0, where these models by themselves do not.
+        positions = language_model.first_position + torch.arange(length)[None]
+        encoded["position_ids"] = positions
+    tokens = language_model.model.generate(**encoded, do_sample=False, max_new_tokens=6)
+    return language_model.tokenizer.decode(tokens[0, length:], skip_special_tokens=True)
+
+
+def by_whole_passes(language_model, text):
+    """Likeliest six new tokens, by passes over everything so far."""
+    ids = language_model.tokenizer(text, return_tensors="pt")["input_ids"]
+    length = ids.shape[1]
+    with torch.inference_mode():
+        for _ in range(6):
+            logits = language_model.model(input_ids=ids, use_cache=False).logits
+            ids = torch.cat([ids, logits[:, -1:].argmax(-1)], dim=1)
+    return ids[0, length:].tolist()
+
+
 class TestSampling:
     @pytest.mark.parametrize("name", DECODERS)
     def test_answers_are_those_of_generate(self, folder_of, name):
         language_model = load_language_model(folder_of(name), device="cpu")
-        encoded = language_model.tokenizer(TEXTS[0], return_tensors="pt")
-        generated = language_model.model.generate(
-            **encoded, do_sample=False, max_new_tokens=6
-        )
-        new = generated[0, encoded["input_ids"].shape[1] :]
-        expected = language_model.tokenizer.decode(new, skip_special_tokens=True)
         sampler = TransformersSampler(
             folder_of(name), temperature=0, max_new_tokens=6, device="cpu"
         )
-        answers, features = sampler.sample(TEXTS, [2, 1, 0], return_features=True)
-        assert answers[0] == [expected] * 2
+        answers, features = sampler.sample(TEXTS, [2, 1, 1], return_features=True)
+        expected = [generated(language_model, text) for text in TEXTS]
+        assert answers == [expected[:1] * 2, expected[1:2], expected[2:]]
         expected_features = featurizer(folder_of(name)).transform(TEXTS)
         assert_allclose(features, expected_features, rtol=0, atol=5e-6)
+
+    @pytest.mark.parametrize("name", [*COUNTED_BEHIND_PADDING, "OPT", "Llama"])
+    def test_positions_are_those_of_whole_passes(self, folder_of, name):
+        language_model = load_language_model(folder_of(name), device="cpu")
+        assert language_model.first_position == (name in COUNTED_BEHIND_PADDING)
+        sampler = TransformersSampler(
+            folder_of(name), temperature=0, max_new_tokens=6, device="cpu"
+        )
+        tokens = sampler.prefill(TEXTS).decode_tokens([1, 1, 1], [0, 0, 0])
+        for answer, text in zip(tokens, TEXTS, strict=True):
+            assert answer == by_whole_passes(language_model, text)[: len(answer)]
+
+    @pytest.mark.parametrize(
+        "name",
+        ["GPT-2", "OPT", "MPT", "RoBERTa as decoder", "BART's decoder", "Gemma 3"],
+    )
+    def test_answers_end_where_positions_do(self, folder_of, name):
+        language_model, limit = load_language_model(folder_of(name)), LIMITS[name]
+        special = len(language_model.encode([""])[0][0])
+        prompts = ["2" * (limit - 2 - special), "2" * (limit - special)]
+        sampler = TransformersSampler(
+            folder_of(name), temperature=0, max_new_tokens=3, device="cpu"
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            _, usage = sampler.sample(prompts[:1], 1, return_usage=True)
+        assert usage.answers[0] <= 3
+        sampler.set_params(max_new_tokens=9)
+        with pytest.warns(UserWarning, match="answers were cut off where the posit"):
+            _, usage = sampler.sample(prompts, 1, return_usage=True)
+        assert usage.answers[0] <= 3
+        assert usage.answers[1] == 1
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("GPT", "is a OpenAIGPTLMHeadModel, which keeps no keys and values"),
+            ("XLNet", "is a XLNetLMHeadModel, which carries memories"),
+        ],
+    )
+    def test_those_without_keys_and_values_are_refused(self, folder_of, name, message):
+        with pytest.raises(ValueError, match=message):
+            TransformersSampler(folder_of(name), device="cpu").sample(TEXTS, 1)
+
+
+def test_states_laid_out_token_by_token_are_refused(folder_of):
+    with pytest.raises(ValueError, match="lays its states out token by token"):
+        featurizer(folder_of("XLNet")).transform(TEXTS)
 
 
 @pytest.mark.parametrize(

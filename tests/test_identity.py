@@ -1,6 +1,7 @@
 """Functions that differ have other identities; equal ones the same, in any process."""
 
 import abc
+import copy
 import enum
 import functools
 import importlib.util
@@ -310,3 +311,14 @@ def test_functions_of_other_modules_count_by_name(tmp_path):
     strict = module.strict
     before = function_identity(closing_over(strict))
     assert before["brings"] == {"closure value": ["builtins.function", "judges.strict"]}
+
+
+def test_copying_an_object_does_not_change_its_class():
+    class Passing:
+        def __call__(self, queries, answers):
+            return [[True] * len(row) for row in answers]
+
+    identity = function_identity(Passing())
+    copied = copy.deepcopy(Passing())  # Python notes the names of slots in the class
+    assert "__slotnames__" in vars(Passing)
+    assert function_identity(copied) == function_identity(Passing()) == identity

@@ -86,7 +86,9 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
 
     Notes
     -----
-    Of the model's generation config only the end tokens are read.
+    Of the model's generation config only the end tokens are read. Tokens have the
+    positions that the model gives them by itself; those of `generate` begin at 0, also
+    where the model's do not, as in decoders of the RoBERTa family.
 
     Usage counts what went through the model: a prompt's tokens at each of its passes,
     which are one but for `cache_tokens`, and of an answer every new token, its end

@@ -1,3 +1,7 @@
+import json
+import shutil
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -176,8 +180,70 @@ class TestSameAnswers:
         folder, values = family
         sampler = ValueAugmentedSampler(folder, values, device="cpu")
         assert sampler.settings["sampler"] == "ValueAugmentedSampler"
-        for change in ({"beta": 2.0}, {"top_k": 3}, {"value_model": whole_passes}):
+        for change in ({"beta": 2.0}, {"top_k": 3}, {"value_model": near(3)}):
             assert clone(sampler).set_params(**change).settings != sampler.settings
+
+
+def near(target, weight=1.0):
+    return lambda token_ids: [-weight * abs(len(ids) - target) for ids in token_ids]
+
+
+class Near:
+    def __init__(self, target):
+        self.target = target
+
+    def __call__(self, token_ids):
+        return [-abs(len(ids) - self.target) for ids in token_ids]
+
+
+def named(settings):
+    function = near(3)
+    function.settings = settings
+    return function
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (near(3), near(4)),
+            (near(3), near(3, weight=2.0)),
+            (near(3), lambda token_ids: [0.0] * len(token_ids)),
+            (Near(3), Near(4)),
+            (partial(near(3), token_ids=[]), partial(near(3), token_ids=[[1]])),
+            (near(np.arange(3)), near(np.arange(3) + 1)),
+            (named({"version": 1}), named({"version": 2})),
+            (Near(3).__call__, Near(4).__call__),
+        ],
+    )
+    def test_two_functions_have_different_settings(self, one, other):
+        settings = [
+            ValueAugmentedSampler(value_model=values, device="cpu").settings
+            for values in (one, other)
+        ]
+        assert settings[0] != settings[1]
+        json.dumps(settings)  # as the reward store keeps them
+
+    @pytest.mark.parametrize("make", [lambda: near(3), lambda: Near(3)])
+    def test_equal_functions_have_equal_settings(self, make):
+        one, other = (ValueAugmentedSampler(value_model=make()) for _ in range(2))
+        assert one.settings == other.settings == clone(one).settings
+
+    def test_weights_in_another_folder_are_the_same(self, family, tmp_path):
+        folder, values = family
+        moved = shutil.copytree(values, tmp_path / "moved")
+        one, other = (ValueAugmentedSampler(folder, each) for each in (values, moved))
+        assert one.settings == other.settings
+
+    def test_what_cannot_be_told_apart_is_refused(self):
+        lines = iter([])
+        sampler = ValueAugmentedSampler(
+            value_model=lambda token_ids: [next(lines) for _ in token_ids]
+        )
+        with pytest.raises(ValueError, match=r"cannot be told .* attribute settings"):
+            sampler.settings  # noqa: B018
+        sampler.value_model.settings = {"lines": "a"}
+        assert sampler.settings["value_model"] == {"lines": "a"}
 
 
 def test_cost_counts_parameters_per_token(family):

@@ -136,6 +136,41 @@ def _llava():
     return hf.LlavaForConditionalGeneration(config)
 
 
+def _xglm():
+    sizes = {"d_model": WIDTH, "ffn_dim": 64, "num_layers": N_LAYERS}
+    config = hf.XGLMConfig(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=N_POSITIONS,
+        attention_heads=4,
+        **sizes,
+        **TOKENS,
+    )
+    return hf.XGLMForCausalLM(config)
+
+
+def _xmod():
+    languages = {"languages": ["en_XX"], "default_language": "en_XX"}
+    return hf.XmodForCausalLM(hf.XmodConfig(**WRITING, **languages))
+
+
+# Those that number the tokens of a text from the one after that of padding.
+WRITING = {**WIDE, "is_decoder": True}
+COUNTED_BEHIND_PADDING = {
+    "RoBERTa as decoder": lambda: hf.RobertaForCausalLM(hf.RobertaConfig(**WRITING)),
+    "XLM-R as decoder": lambda: hf.XLMRobertaForCausalLM(
+        hf.XLMRobertaConfig(**WRITING)
+    ),
+    "XLM-R XL as decoder": lambda: hf.XLMRobertaXLForCausalLM(
+        hf.XLMRobertaXLConfig(**WRITING)
+    ),
+    "CamemBERT as decoder": lambda: hf.CamembertForCausalLM(
+        hf.CamembertConfig(**WRITING)
+    ),
+    "Data2Vec as decoder": lambda: hf.Data2VecTextForCausalLM(
+        hf.Data2VecTextConfig(**WRITING)
+    ),
+    "X-MOD as decoder": _xmod,
+}
 # Checkpoints with an LM head, and the most tokens that each takes; None for any number.
 DECODERS = {
     "GPT-2": (lambda: hf.GPT2LMHeadModel(hf.GPT2Config(**GPT2)), N_POSITIONS),
@@ -154,6 +189,12 @@ DECODERS = {
         N_POSITIONS,
     ),
     "BART's decoder": (lambda: hf.BartForCausalLM(hf.BartConfig(**BART)), N_POSITIONS),
+    "Pegasus's decoder": (
+        lambda: hf.PegasusForCausalLM(hf.PegasusConfig(**BART)),
+        N_POSITIONS,
+    ),
+    "XGLM": (_xglm, N_POSITIONS),
+    **{name: (make, N_POSITIONS - 1) for name, make in COUNTED_BEHIND_PADDING.items()},
     "Bloom": (_bloom, None),
     "MPT": (_mpt, N_POSITIONS),
     "Gemma 3": (_gemma_3, N_POSITIONS),
@@ -204,9 +245,22 @@ ENCODERS = {
 LIMITS = {name: limit for name, (_, limit) in {**DECODERS, **ENCODERS}.items()}
 
 
+def _xlnet():
+    sizes = {"d_model": WIDTH, "n_layer": N_LAYERS, "n_head": 4, "d_inner": 64}
+    return hf.XLNetLMHeadModel(hf.XLNetConfig(vocab_size=VOCABULARY, **sizes, **TOKENS))
+
+
+# Models that sampling refuses: without keys and values, or with memories.
+REFUSED = {
+    "GPT": lambda: hf.OpenAIGPTLMHeadModel(hf.OpenAIGPTConfig(**GPT2)),
+    "XLNet": _xlnet,
+}
+
+
 def save_architecture(name, tokenizer, folder):
     """Save a tiny random model with a tokenizer that names no limit of its own."""
-    make, _ = {**DECODERS, **ENCODERS}[name]
+    made = {name: make for name, (make, _) in {**DECODERS, **ENCODERS}.items()}
+    make = {**made, **REFUSED}[name]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         make().eval().save_pretrained(folder)
