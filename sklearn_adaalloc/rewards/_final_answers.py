@@ -120,6 +120,20 @@ _UNITS = re.compile(
     rf"(?:\s*\^\{{?-?\d\}}?)?"
     rf"(?:\s*(?:[/*·]|\\cdot|\s)\s*{_SYMBOL}(?:\s*\^\{{?-?\d\}}?)?)*"
 )
+# Commands that may follow a number. Any other word after a backslash is a unit whose
+# "\\ " before it lost the space, as in 15\cm^2.
+_COMMANDS = (
+    "pi|sqrt|cdot|times|[dtc]?frac|div|pm|mp|sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+"
+    "|leq?|geq?|neq?|lt|gt|in(?![/^]|$)|notin|cup|cap|setminus|infty|circ|degree|text[a-z]*"
+    "|math[a-z]+|mbox|operatorname|left|right|[bB]igg?[lr]?|q?quad|to|[a-z]*rightarrow|l?dots"
+    "|cdots|overline|bar|hat|vec|begin|end|[dt]?binom|[pb]?mod|equiv|cong|sim|approx|mid"
+    "|vert|angle|triangle|perp|parallel|[lr](?:floor|ceil)|land|lor|min|max|gcd|lcm|prime"
+    "|hspace|displaystyle|limits|boxed|fbox|alpha|beta|gamma|delta|epsilon|theta|lambda|mu"
+    "|nu|omega|phi|varphi|psi|rho|sigma|tau|[GDTLPSO][a-z]+"
+)
+_STRIPPED_UNIT = re.compile(
+    rf"(?<=[\d}}])\\(?!(?:{_COMMANDS})(?![A-Za-z]))(?=[A-Za-z])"
+)
 _TIME = re.compile(rf"(\d{{1,2}})(?::(\d\d))?({_PERIOD})", re.I)
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no(?:ne| (?:real )?solutions?)|empty set)"
@@ -309,7 +323,7 @@ def normalise(answer):
 
 
 def _without_unit(answer):
-    spoken = _TEXT.sub(r" \1 ", answer).strip()
+    spoken = _TEXT.sub(r" \1 ", _STRIPPED_UNIT.sub(" ", answer)).strip()
     if unit := _UNITS.fullmatch(spoken):
         return unit[1]
     unit = _UNIT.fullmatch(spoken)

@@ -462,6 +462,14 @@ MORE_RIGHT = [
     # Units, times and digits
     ("25", "25 cm^2"),
     ("25", "25 cm²"),
+    # The space of "\\ " before a unit is lost in some logs.
+    ("15", r"\boxed{15\cm^2}"),
+    (r"15\text{ cm}^2", r"\boxed{15\cm^2}"),
+    ("550", r"\boxed{550\gallons}"),
+    ("4", r"\boxed{4\in/s}"),
+    ("12", r"\boxed{12^{th}\grade}"),
+    (r"\frac{1}{2}", r"\boxed{\frac{1}{2}\mile}"),
+    (r"3\pi", r"\boxed{\pi\cdot3}"),
     ("9.8", "9.8 m/s²"),
     ("9.8", r"\boxed{9.8\text{ m/s}^2}"),
     ("9.8", r"\boxed{9.8\,\mathrm{m/s^2}}"),
