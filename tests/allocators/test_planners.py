@@ -100,6 +100,10 @@ SIZES = {
 @settings(deadline=None, max_examples=40)
 @given(**SIZES, allocator=st.sampled_from(ONE_SHOT), min_budget=st.integers(0, 1))
 def test_up_front(n_queries, max_budget, budget, seed, allocator, min_budget):
+    allocate_and_check(n_queries, max_budget, budget, seed, allocator, min_budget)
+
+
+def allocate_and_check(n_queries, max_budget, budget, seed, allocator, min_budget):
     budget = min(max(budget, min_budget), max_budget)
     rng = np.random.default_rng(seed)
     marginals, known, rates = draw_curves(rng, n_queries, max_budget)
@@ -126,6 +130,10 @@ def test_up_front(n_queries, max_budget, budget, seed, allocator, min_budget):
 def test_in_rounds_of_verdicts(
     n_queries, max_budget, budget, seed, n_rounds, corrected
 ):
+    play_and_check(n_queries, max_budget, budget, seed, n_rounds, corrected)
+
+
+def play_and_check(n_queries, max_budget, budget, seed, n_rounds, corrected):
     budget = min(budget, max_budget)
     rng = np.random.default_rng(seed)
     marginals, known, rates = draw_curves(rng, n_queries, max_budget)
@@ -140,6 +148,29 @@ def test_in_rounds_of_verdicts(
     before_verdicts = rounds[:1] if corrected else [session.budgets]
     for asked in before_verdicts:
         assert asked[known == 1].max(initial=0) <= 1
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    n_queries=st.integers(3000, 20_000),
+    budget=st.floats(0.1, 8),
+    seed=st.integers(0, 2**16),
+    n_rounds=st.sampled_from([1, 2, 4]),
+)
+def test_in_rounds_of_verdicts_at_scale(n_queries, budget, seed, n_rounds):
+    # Beyond some thousand queries, near-equal curves share a plan.
+    play_and_check(n_queries, 64, budget, seed, n_rounds, corrected=True)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    n_queries=st.integers(3000, 20_000),
+    budget=st.floats(0.1, 8),
+    seed=st.integers(0, 2**16),
+    allocator=st.sampled_from(ONE_SHOT),
+)
+def test_up_front_at_scale(n_queries, budget, seed, allocator):
+    allocate_and_check(n_queries, 64, budget, seed, allocator, min_budget=0)
 
 
 def check_session(session, rounds, known, budget, max_budget, n_rounds):
