@@ -167,7 +167,7 @@ class BinnedAllocator(CalibratedAllocator):
         split = int(following.argmax())
         tied = self._in_bin(self.calibration_scores_, split)
         n_left = n_left if following[split] > 0 else 0
-        share, by_place = share_out(tied, self._calibration_coins, n_left)
+        share, by_place = share_out(tied, self._own_coins(), n_left)
         return {
             "budgets": budgets,
             "split": split,

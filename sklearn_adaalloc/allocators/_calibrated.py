@@ -27,6 +27,9 @@ class CalibratedAllocator(RegressorAllocator):
     the leading columns of the predicted marginals that the rule looks at.
     """
 
+    # What policies of earlier versions lack.
+    _solved, _coin_seed, _calibration_coins = None, 0, None
+
     def drift_report(self, X=None, *, scores=None, alpha=0.01):
         """Compare queries of today with those that the rule was calibrated on.
 
@@ -91,7 +94,13 @@ class CalibratedAllocator(RegressorAllocator):
         return float(self._calibration_budgets().mean())
 
     def _calibration_budgets(self):
-        return self._follow(self.calibration_scores_, self._calibration_coins)
+        return self._follow(self.calibration_scores_, self._own_coins())
+
+    def _own_coins(self):
+        """Coins of the calibration queries (n_calibration,)."""
+        if self._calibration_coins is not None:
+            return self._calibration_coins
+        return spread_coins(np.zeros(len(self.calibration_scores_)))
 
     def _decide(self, X):
         return self._follow(self.predict_marginals(X), self._coins(X))

@@ -126,7 +126,7 @@ class PricedAllocator(CalibratedAllocator):
         bought, tied = _count_steps(marginals[:, min_budget:], price, floor)
         n_left = count_steps(budget, len(marginals), min_budget) - bought.sum()
         n_left = n_left if n_left < tied.sum() else 0  # all that is worth it is bought
-        share, by_place = share_out(tied, self._calibration_coins, n_left)
+        share, by_place = share_out(tied, self._own_coins(), n_left)
         return {"price": price, "floor": floor, "share": share, "by_place": by_place}
 
     def _follow(self, scores, coins):

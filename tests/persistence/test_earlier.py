@@ -43,6 +43,18 @@ def test_a_policy_with_a_featurizer(expected):
     assert_array_equal(policy.predict(TEXTS), expected["budgets"])
 
 
+@pytest.mark.parametrize("name", ["BinnedAllocator", "PricedAllocator"])
+def test_a_rule_for_single_queries(expected, name):
+    policy = load_policy(EARLIER / name)
+    X = np.linspace(0, 1, 60)[:, None]
+    assert_array_equal(policy.predict(X), expected[name])
+    # Ties had no coins then: another budget is spent all the same, as nearly as queries
+    # can be told apart.
+    policy.set_params(budget=1.7)
+    assert policy.predict(X).mean() == pytest.approx(1.7, abs=0.3)
+    assert policy.drift_report(X).promised_budget == pytest.approx(1.7, abs=0.1)
+
+
 def test_a_lora_regressor(expected):
     regressor = load_policy(EARLIER / "lora")
     assert_allclose(regressor.predict(TEXTS), expected["lora"], atol=1e-5)

@@ -13,8 +13,10 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_adaalloc import (
     AdaptiveAllocator,
+    BinnedAllocator,
     HiddenStateFeaturizer,
     LoRARewardRegressor,
+    PricedAllocator,
     RewardRegressor,
 )
 from sklearn_adaalloc.persistence import save_policy
@@ -41,9 +43,17 @@ if __name__ == "__main__":
         device="cpu",
     ).fit(TEXTS, REWARDS)
     save_policy(lora, folder / "lora")
+    X = np.linspace(0, 1, 60)[:, None]
+    rewards = (np.random.default_rng(0).random((60, 8)) < X).astype(float)
+    alone = {}
+    for kind in (BinnedAllocator, PricedAllocator):
+        ridge = RewardRegressor(Ridge(), target="success_rate")
+        alone[kind.__name__] = kind(ridge, budget=2.3, random_state=0).fit(X, rewards)
+        save_policy(alone[kind.__name__], folder / kind.__name__)
     np.savez(
         folder / "expected.npz",
         budgets=policy.predict(TEXTS),
         features=featurizer.transform(TEXTS)[:, :8],
         lora=lora.predict(TEXTS),
+        **{name: policy.predict(X) for name, policy in alone.items()},
     )
