@@ -157,11 +157,11 @@ DIFFERENT = {
         functools.partial(passing(0), mark=2),
     ),
     "settings": (Reward(offset=-1.0), Reward(offset=-2.0)),
-    # On one line, and each graded as answers come together: one, two or three at once.
+    # Graded as answers come together: one, two or three at once.
     "lambdas": (
         lambda q, a: [[x > "a:0" for x in a[0]]],
         lambda q, a: [[x > "a:1" for x in a[0]]],
-    ),  # fmt: skip  # noqa: E501
+    ),
 }
 
 
