@@ -127,6 +127,8 @@ class Remote(metaclass=RemoteType, number=0):
     def __getattr__(self, name):
         if self._peer_.reading or _is_inner(name):
             raise AttributeError(name)
+        if name == "__signature__" and self._peer_.guarded:
+            self._peer_.give_up("the tests ask for the signature of a function")
         return self._peer_.ask("getattr", self, name)
 
     def __setattr__(self, name, value):
@@ -148,7 +150,7 @@ class Remote(metaclass=RemoteType, number=0):
         return self._peer_.ask("copy", self, "deepcopy")
 
     def __reduce_ex__(self, protocol):
-        raise TypeError("an object of another process cannot be pickled")
+        self._peer_.give_up("an object of the program is pickled")
 
     __dict__ = _hidden("__dict__")
 

@@ -115,6 +115,26 @@ def test_wrong_programs_get_nothing(tests, right, wrong):
             "def f(x): return True",
             "hand a frame to the program",
         ),
+        (
+            "from enum import Enum\nassert isinstance(f(), Enum)",
+            "from enum import Enum\nclass C(Enum):\n    R = 1\ndef f(): return C.R",
+            "ask whether an object of the program is a 'Enum'",
+        ),
+        (
+            "import types\nassert isinstance(f(), (str, types.FunctionType))",
+            "def f(): return lambda: 1",
+            "ask whether an object of the program is a 'function'",
+        ),
+        (
+            "import inspect\nassert len(inspect.signature(f).parameters) == 2",
+            "def f(a, b): return a",
+            "ask for the signature of a function",
+        ),
+        (
+            "import pickle\nassert pickle.loads(pickle.dumps(f())).x == 1",
+            "class A:\n    x = 1\ndef f(): return A()",
+            "an object of the program is pickled",
+        ),
     ],
 )
 def test_what_cannot_be_known_is_nan_and_said(tests, program, reason):
@@ -122,6 +142,23 @@ def test_what_cannot_be_known_is_nan_and_said(tests, program, reason):
         grades = grade(tests, program, "")
     assert np.isnan(grades[0])
     assert grades[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "right"),
+    [
+        ("isinstance(f(), list)", "A()", 0),
+        ("isinstance(f(), (int, (str, list)))", "A()", 0),
+        ("isinstance(f(), (list, tuple))", "[1]", 1),
+        ("isinstance(f(), A) and not isinstance(f(), int)", "A()", 1),
+        ("isinstance(f(), Iterator)", "iter([1])", 1),
+        ("isinstance(f(), Exception)", "B()", 1),
+    ],
+)
+def test_stand_ins_know_their_own_kind(check, value, right):
+    tests = f"from collections.abc import Iterator\nassert {check}"
+    program = f"class A: pass\nclass B(ValueError): pass\ndef f(): return {value}"
+    assert grade(tests, program).tolist() == [right]
 
 
 def test_a_reason_is_told_once_and_counted():
