@@ -324,11 +324,16 @@ def test_polars_frames():
     frame = pl.DataFrame(
         {"length": X["length"].to_numpy(), "kind": X["kind"].astype(str).tolist()}
     )
-    model = RewardRegressor(BY_NAME).fit(frame, rewards)
-    expected = RewardRegressor(BY_NAME).fit(X, rewards).predict_marginals(X)
+    # Nothing is passed through: scikit-learn stacks such polars columns from 1.8 on.
+    columns = make_column_transformer(
+        (OneHotEncoder(), ["kind"]), (StandardScaler(), ["length"])
+    )
+    by_name = make_pipeline(columns, Ridge())
+    model = RewardRegressor(by_name).fit(frame, rewards)
+    expected = RewardRegressor(by_name).fit(X, rewards).predict_marginals(X)
     assert_allclose(model.predict_marginals(frame), expected)
     for allocator in (AdaptiveAllocator, BinnedAllocator, PricedAllocator):
-        policy = allocator(RewardRegressor(BY_NAME), random_state=0)
+        policy = allocator(RewardRegressor(by_name), random_state=0)
         assert policy.fit(frame, rewards).predict(frame).mean() <= 1.2
 
 
