@@ -14,7 +14,7 @@ OTHER_PYTHONS := 3.10 3.13
 NUMERIC_TESTS := tests/metrics tests/persistence tests/regressors/test_wrapped.py \
 	$(patsubst %,tests/allocators/test_%.py,adaptive binned) \
 	$(patsubst %,tests/test_%.py,beliefs correction curves improvement numbers \
-	optional package parameters queries rate_solver sequential solvers solvers_costs \
+	optional package parameters queries sequential solvers solvers_costs \
 	targets validation)
 # And what leans on a dependency. Left out: programs in the sandbox, stores, servers.
 LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors \

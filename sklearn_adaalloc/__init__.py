@@ -1,5 +1,6 @@
 """Learn how much decoding compute each query deserves."""
 
+from sklearn_adaalloc._utils import moved
 from sklearn_adaalloc._version import __version__
 from sklearn_adaalloc.allocators import (
     AdaptiveAllocator,
@@ -16,6 +17,8 @@ from sklearn_adaalloc.regressors import (
     MLPRewardRegressor,
     RewardRegressor,
 )
+
+moved.install()
 
 __all__ = [
     "AdaptiveAllocator",

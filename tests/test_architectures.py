@@ -18,10 +18,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from transformers import AutoTokenizer
 
 from sklearn_adaalloc import HiddenStateFeaturizer, LoRARewardRegressor
-from sklearn_adaalloc._checkpoints import load_config
-from sklearn_adaalloc._language_model import load_language_model
-from sklearn_adaalloc._model_options import has_language_model_head, resolve_layers
 from sklearn_adaalloc.datasets import embedded_model_path
+from sklearn_adaalloc.language_models._checkpoints import load_config
+from sklearn_adaalloc.language_models._model import load_language_model
+from sklearn_adaalloc.language_models._options import (
+    has_language_model_head,
+    resolve_layers,
+)
 from sklearn_adaalloc.sampling import TransformersSampler
 
 TEXTS = ["12=3", "4", "rev abc="]

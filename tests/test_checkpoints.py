@@ -12,8 +12,10 @@ import pytest
 from hub_cache import add_commit
 from safetensors.numpy import load_file, save_file
 
-from sklearn_adaalloc import HiddenStateFeaturizer, _checkpoints, _language_model
-from sklearn_adaalloc._checkpoints import (
+from sklearn_adaalloc import HiddenStateFeaturizer
+from sklearn_adaalloc.language_models import _checkpoints
+from sklearn_adaalloc.language_models import _model as _language_model
+from sklearn_adaalloc.language_models._checkpoints import (
     find_checkpoint,
     fingerprint,
     load_config,

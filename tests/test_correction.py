@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_adaalloc._correction import (
+from sklearn_adaalloc.planning._success import (
     correct_chances,
     cumulative_hazards,
     fit_correction,

@@ -10,16 +10,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial import ConvexHull
 from scipy.special import expit
 
-from sklearn_adaalloc._curves import (
-    best_of_weights,
-    concave_repair,
+from sklearn_adaalloc.curves._best_of import best_of_weights
+from sklearn_adaalloc.curves._decoders import preferences
+from sklearn_adaalloc.curves._rates import (
+    mixture_marginals,
+    rate_marginals,
+    success_rates,
+)
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves._selection import (
     expected_rewards,
     marginal_rewards,
-    mixture_marginals,
-    preferences,
-    rate_marginals,
     reward_curves,
-    success_rates,
 )
 
 NAN = np.nan

@@ -29,7 +29,7 @@ def test_ends_in_a_result_or_in_a_documented_error(name):
 
 
 def test_what_the_fuzzer_would_not_let_pass():
-    from sklearn_adaalloc._validation import check_rates
+    from sklearn_adaalloc._utils.rewards import check_rates
 
     assert attempt(check_rates, [2.0]) is REFUSED
     with pytest.raises(ZeroDivisionError):

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import sklearn_adaalloc
-from sklearn_adaalloc._identity import function_identity
+from sklearn_adaalloc._utils.identity import function_identity
 from sklearn_adaalloc.datasets import grade_arithmetic
 
 MARK = 5
@@ -233,7 +233,7 @@ def test_what_cannot_be_told_from_another(function, message):
 
 PROGRAM = """
 import functools, json, sys
-from sklearn_adaalloc._identity import function_identity
+from sklearn_adaalloc._utils.identity import function_identity
 WORDS = {"one", "two", "three", "four"}
 def is_word(answer):
     return answer in WORDS or answer in {"five", "six", "seven"}

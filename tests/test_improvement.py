@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from sklearn_adaalloc._improvement import (
+from sklearn_adaalloc.planning._rewards import (
     RewardSamples,
     Trust,
     add_samples,

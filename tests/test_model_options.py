@@ -3,10 +3,8 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from sklearn_adaalloc._checkpoints import (
-    load_config,
-)
-from sklearn_adaalloc._model_options import (
+from sklearn_adaalloc.language_models._checkpoints import load_config
+from sklearn_adaalloc.language_models._options import (
     resolve_device,
     resolve_dtype,
     resolve_layers,

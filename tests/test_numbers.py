@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from sklearn_adaalloc._numbers import (
+from sklearn_adaalloc._utils.numbers import (
     check_numbers,
     check_sizes,
     real_array,

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sklearn_adaalloc._optional import import_optional
+from sklearn_adaalloc._utils.optional import import_optional
 
 
 def test_what_is_installed_is_imported():

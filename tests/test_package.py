@@ -20,48 +20,12 @@ from package_contents import (
     syntax_tree,
 )
 
-# A room imports from floors below its own, never from its own floor or above. Rooms
-# split off from another stand half a floor above it.
+# The page that contributors read is what is kept.
+MAP = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FLOORS = {
-    "_version": 0,
-    "_parameters": 0,
-    "_numbers": 0,
-    "_validation": 0.5,
-    "_optional": 0,
-    "_documentation": 0,
-    "_identity": 0,
-    "_policies": 0,
-    "_queries": 0,
-    "_checkpoints": 0,
-    "_curves": 1,
-    "_solvers": 2,
-    "_rate_solver": 2.5,
-    "_correction": 2,
-    "_improvement": 2,
-    "_sequential": 2.5,
-    "_beliefs": 2.75,
-    "_rate_grid": 2,
-    "_short_rows": 2.25,
-    "_targets": 2.5,
-    "_model_options": 1,
-    "_language_model": 2,
-    "metrics": 3,
-    "datasets": 3,
-    "features": 3,
-    "regressors": 4,
-    "allocators": 4,
-    "sampling": 4,
-    "rewards": 4,
-    "decoding": 5,
-    "_manifest": 0.5,
-    "_reward_store": 1,
-    "_grading": 1,
-    "_collection": 2,
-    "collect": 5,
-    "_estimator_files": 4.5,
-    "persistence": 5,
-    "": 6,  # the package's own names
-    "__main__": 7,
+    room: int(floor)
+    for floor, rooms in re.findall(r"^\| (\d+) \| (.*?) \|", MAP, re.M)
+    for room in re.findall(r"`(\w+)`|the package itself", rooms)
 }
 # The default regressor, imported when `fit` needs it.
 EXCEPTION = ("sklearn_adaalloc.allocators._base", "sklearn_adaalloc.regressors")
@@ -112,8 +76,8 @@ def test_relative_imports_are_not_used():
         assert not any(levels), module
 
 
-def test_every_module_has_a_floor():
-    assert {room(module) for module in MODULES} <= set(FLOORS)
+def test_the_map_shows_the_rooms_that_there_are():
+    assert {room(module) for module in MODULES} == set(FLOORS)
 
 
 def test_imports_lead_downward():
@@ -243,24 +207,3 @@ def names_in_examples():
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_public_class_is_in_an_example(name):
     assert {name} <= names_in_examples()
-
-
-# Sizes
-
-
-def lines_of_code(function):
-    """Lines of a function, its docstring left out."""
-    docstring = function.body[0] if ast.get_docstring(function) else None
-    written = docstring.end_lineno - docstring.lineno + 1 if docstring else 0
-    return function.end_lineno - function.lineno + 1 - written
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_and_functions_can_be_read_in_one_go(module):
-    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
-    functions = [
-        node
-        for node in ast.walk(syntax_tree(module))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    assert [f.name for f in functions if lines_of_code(f) > 60] == []

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sklearn_adaalloc._parameters import (
+from sklearn_adaalloc._utils.parameters import (
     check_choice,
     check_flag,
     check_in_interval,

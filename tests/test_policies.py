@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_adaalloc._policies import unwrap
+from sklearn_adaalloc._utils.estimators import unwrap
 
 X, Y = [[0.0], [1.0], [3.0], [4.0]], [0.0, 1.0, 2.0, 4.0]
 GRID = {"alpha": [1.0]}

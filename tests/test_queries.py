@@ -3,7 +3,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sklearn_adaalloc._queries import (
+from sklearn_adaalloc._utils.queries import (
     check_answers,
     check_queries,
     check_unicode,

@@ -6,15 +6,17 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sklearn_adaalloc._curves import mixture_marginals, rate_marginals
-from sklearn_adaalloc._sequential import (
-    after_failures,
-    failure_curves,
+from sklearn_adaalloc.curves._rates import mixture_marginals, rate_marginals
+from sklearn_adaalloc.planning._rounds import (
     group_curves,
-    next_chances,
     plan_one_by_one,
     plan_round,
     stop_expenses,
+)
+from sklearn_adaalloc.planning._success import (
+    after_failures,
+    failure_curves,
+    next_chances,
 )
 
 

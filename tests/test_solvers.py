@@ -18,10 +18,9 @@ from reference_solvers import (
     tables,
 )
 
-from sklearn_adaalloc import _solvers
-from sklearn_adaalloc._curves import rate_marginals
-from sklearn_adaalloc._rate_solver import allocate_rates
-from sklearn_adaalloc._solvers import allocate, allocate_bins, allocation_path
+from sklearn_adaalloc.curves._rates import rate_marginals
+from sklearn_adaalloc.planning import _solvers
+from sklearn_adaalloc.planning._solvers import allocate, allocate_bins, allocation_path
 
 
 def peak_memory(function):
@@ -214,9 +213,6 @@ def test_exact_whatever_rows_the_sample_holds(monkeypatch, sign, budget):
     expected = heap_greedy(marginals, math.floor(budget * 3000))
     monkeypatch.setattr(_solvers.np.random, "default_rng", lambda seed: SamplesOneRow())
     np.testing.assert_array_equal(allocate(marginals, budget)[0], expected)
-    np.testing.assert_array_equal(
-        allocate_rates(rates, budget, max_budget=10)[0], expected
-    )
 
 
 def test_exact_on_heavy_tails():
@@ -247,10 +243,6 @@ def test_memory_stays_below_that_of_the_marginals():
     constant = np.full_like(marginals, 0.5)
     assert peak_memory(lambda: allocate(marginals, 8)) < marginals.nbytes / 2
     assert peak_memory(lambda: allocate(constant, 8)) < constant.nbytes / 2
-    assert (
-        peak_memory(lambda: allocate_rates(rates, 8, max_budget=10_000))
-        < 20 * rates.nbytes
-    )
 
 
 # --- path ------------------------------------------------------------------------
@@ -303,7 +295,6 @@ def test_extreme_finite_marginals_are_accepted():
     "solve",
     [
         lambda **bounds: allocate(np.ones((4, 3)), **bounds),
-        lambda **bounds: allocate_rates(np.ones(4), max_budget=3, **bounds),
         lambda **bounds: allocate_bins(np.ones((2, 3)), np.array([2, 2]), **bounds),
         lambda **bounds: allocate(np.ones((4, 3)), costs=1.0, **bounds),
     ],

@@ -4,14 +4,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
 from scipy.stats import binom
 
-from sklearn_adaalloc._targets import (
+from sklearn_adaalloc.curves._rates import mixture_weights
+from sklearn_adaalloc.curves._targets import (
     TARGETS,
     MarginalRewards,
     Preference,
     RateDistribution,
     SuccessRate,
-    check_target,
-    mixture_weights,
     resolve_target,
 )
 
@@ -348,8 +347,3 @@ def test_regressors_choose_what_auto_takes_for_binary_rewards():
 def test_tables_that_do_not_fit(name, rewards, match):
     with pytest.raises(ValueError, match=match):
         resolve_target(name, rewards, n_queries=2)
-
-
-@pytest.mark.parametrize("name", ["auto", *TARGETS])
-def test_names_of_targets(name):
-    assert check_target(name) == name

@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from sklearn_adaalloc._validation import (
-    check_budget,
-    check_budgets,
+from sklearn_adaalloc._utils.budgets import check_budget, check_budgets
+from sklearn_adaalloc._utils.rewards import (
     check_marginals,
     check_rates,
     check_rewards,

@@ -29,7 +29,7 @@ from sklearn_adaalloc import (
     LoRARewardRegressor,
     MLPRewardRegressor,
 )
-from sklearn_adaalloc._curves import preferences
+from sklearn_adaalloc.curves._decoders import preferences
 from sklearn_adaalloc.metrics import (
     oracle_budgets,
     paired_difference,

@@ -37,13 +37,14 @@ from benchmarks.quality.outcome_sets import (
 from benchmarks.quality.sequential_rules import rounds_bound, rule_rows
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import MLPRewardRegressor, RewardRegressor
-from sklearn_adaalloc._beliefs import RewardBelief, SuccessBelief
-from sklearn_adaalloc._curves import expected_rewards, rate_marginals, reward_curves
-from sklearn_adaalloc._solvers import allocate
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
+from sklearn_adaalloc.curves._rates import rate_marginals
+from sklearn_adaalloc.curves._selection import expected_rewards, reward_curves
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import oracle_budgets
 from sklearn_adaalloc.metrics._bootstrap import difference_from_gains
+from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc.planning._solvers import allocate
 
 GRID = np.r_[0.25:1:0.25, 1:4.1, 6:9:2, 12:17:4, 24:33:8]
 EVERY = np.arange(1, 33)

@@ -7,12 +7,11 @@ a price, solved anew for each price tried, with what the price leaves over unspe
 
 import numpy as np
 
-from sklearn_adaalloc._sequential import (
+from sklearn_adaalloc.planning._rounds import plan_round, stop_expenses
+from sklearn_adaalloc.planning._success import (
     after_failures,
     failure_curves,
     next_chances,
-    plan_round,
-    stop_expenses,
 )
 
 

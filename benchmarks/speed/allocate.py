@@ -23,8 +23,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
-from sklearn_adaalloc._rate_solver import allocate_rates
-from sklearn_adaalloc._solvers import allocate, allocation_path
+from sklearn_adaalloc.planning._solvers import allocate, allocation_path
 
 MAX_BUDGET = 64
 BUDGET = 8.0
@@ -43,7 +42,7 @@ def main():
     print(f"{processor()}, numpy {np.__version__}, one thread")
     with threadpool_limits(1):
         rows = []
-        measures = (marginals_rows, rates_rows, greedy_rows, curve_rows, score_rows)
+        measures = (marginals_rows, greedy_rows, curve_rows, score_rows)
         for row in itertools.chain.from_iterable(
             measure(scale) for measure in measures
         ):
@@ -90,32 +89,6 @@ def marginals_rows(scale):
         "measured": peak_memory(lambda: allocate(marginals, BUDGET)) / marginals.nbytes,
         "seconds": math.nan,
         "bound": f"{8 * n_queries / marginals.nbytes:.2f}: the budgets, int64",
-    }
-
-
-def rates_rows(scale):
-    """Measure ten million success rates against one logarithm of each."""
-    n_queries = 10**7 // scale
-    rates = make_rates(n_queries)
-    ours, logarithm = race(
-        lambda: allocate_rates(rates, BUDGET, max_budget=MAX_BUDGET),
-        lambda: np.log(rates),
-    )
-    peak = peak_memory(lambda: allocate_rates(rates, BUDGET, max_budget=MAX_BUDGET))
-    yield {
-        "what": f"allocate_rates {n_queries:.0e} / numpy.log",
-        "asked": "<= 40",
-        "measured": ours / logarithm,
-        "seconds": ours,
-        "bound": "4: log, log1p, a division and the budgets, once. Here about 10 "
-        "divisions per rate, each with 5 cheaper operations",
-    }
-    yield {
-        "what": f"allocate_rates {n_queries:.0e}: peak extra memory / rates",
-        "asked": f"< {MAX_BUDGET}",
-        "measured": peak / rates.nbytes,
-        "seconds": math.nan,
-        "bound": "1: the budgets. Here also both logs and bounds on the budgets",
     }
 
 
@@ -215,14 +188,10 @@ def scaling_rows(scale):
     """Time each solver, and what it is measured against, over n."""
     exponents = np.arange(4, 7.01 - math.log10(scale), 0.5)
     for n_queries in (10**exponents).astype(int):
-        marginals, rates = make_marginals(n_queries), make_rates(n_queries)
+        marginals = make_marginals(n_queries)
         runs = {
             "allocate": lambda m=marginals: allocate(m, BUDGET),
-            "allocate_rates": lambda r=rates: allocate_rates(
-                r, BUDGET, max_budget=MAX_BUDGET
-            ),
             "numpy.sum of the marginals": marginals.sum,
-            "numpy.log of the rates": lambda r=rates: np.log(r),
         }
         seconds = race(*runs.values(), repeats=max(3, 10**6 // n_queries))
         timed = dict(zip(runs, seconds, strict=True))
@@ -246,7 +215,7 @@ def scaling_rows(scale):
 
 def slope_rows(scaling):
     """Fit slopes of log time over log n: linear time has slope 1."""
-    for name in ("allocate", "allocate_rates"):
+    for name in ("allocate",):
         points = [(r["n_queries"], r["seconds"]) for r in scaling if r["what"] == name]
         n_queries, seconds = np.log10(points).T
         yield {

@@ -270,8 +270,8 @@ def extract_features(folder, texts):
 
 def share_of_matmul_rate(folder, texts, layer, seconds, device):
     """Say how the featurizer's matrix products compare with one large one."""
-    from sklearn_adaalloc._language_model import load_language_model
-    from sklearn_adaalloc.features._pooling import layer_stack
+    from sklearn_adaalloc.language_models._forward import layer_stack
+    from sklearn_adaalloc.language_models._model import load_language_model
 
     stack = layer_stack(load_language_model(folder, device=device).backbone)
     stack = stack if layer == -1 else stack[:layer]

@@ -28,7 +28,7 @@ from pathlib import Path
 from benchmarks.quality.outcome_sets import DEFAULT_DATA
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc.rewards import CodeVerifier, MathVerifier
-from sklearn_adaalloc.rewards._sandbox import bubblewrap_command
+from sklearn_adaalloc.rewards._programs.sandbox import bubblewrap_command
 
 # Signature, what it does, a right body, a wrong body, a test; N is a number.
 TASKS = [

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import RESULTS, print_table, write_csv
-from sklearn_adaalloc._beliefs import SuccessBelief
-from sklearn_adaalloc._curves import mixture_marginals
-from sklearn_adaalloc._solvers import allocate
 from sklearn_adaalloc.allocators._session import SequentialSession
+from sklearn_adaalloc.curves._rates import mixture_marginals
+from sklearn_adaalloc.planning._beliefs import SuccessBelief
+from sklearn_adaalloc.planning._solvers import allocate
 
 BUDGET, MAX_BUDGET, N_RATES = 8, 64, 33
 CASES = (

@@ -1,39 +1,34 @@
-"""A new allocator: budgets in tiers, such as the batch sizes of a server.
+"""A new allocator: samples differ in cost, and the budget counts cost.
 
+Long questions get long answers. The budget is a mean of 200 tokens per query:
+
+>>> import numpy as np
 >>> from sklearn_adaalloc.datasets import make_reward_table
->>> X, rewards = make_reward_table(500, 16, random_state=0, return_X_y=True)
->>> allocator = TieredAllocator(tiers=(1, 4, 16), budget=4, random_state=0)
->>> budgets = allocator.fit(X[:300], rewards[:300]).predict(X[300:])
->>> sorted(set(budgets.tolist()))
-[0, 1, 4, 16]
->>> bool(budgets.mean() <= 4)
+>>> X, rewards = make_reward_table(600, 16, random_state=0, return_X_y=True)
+>>> random = np.random.default_rng(0)
+>>> tokens = np.exp(4 + X[:, [0]] + random.normal(0, 0.3, rewards.shape))
+>>> allocator = CostAllocator(budget=200, random_state=0)
+>>> allocator = allocator.fit(X[:400], rewards[:400], costs=tokens[:400])
+>>> budgets = allocator.predict(X[400:])
+>>> bool(190 < (budgets * tokens[400:].mean(axis=1)).mean() < 210)
 True
 """
 
 import numpy as np
+from sklearn.linear_model import Ridge
 
-from sklearn_adaalloc._solvers import allocate
-from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc import AdaptiveAllocator
 
 
-class TieredAllocator(RegressorAllocator):
-    """Give each query no sample or one of a few numbers of them; joint over a batch."""
+class CostAllocator(AdaptiveAllocator):
+    """Split a mean cost over a batch: most reward per cost first."""
 
-    min_budget, max_budget, empty_reward = 0, None, 0.0
+    unit = "cost"
 
-    def __init__(
-        self, regressor=None, *, tiers=(1, 2, 4, 8), budget=1.0, random_state=None
-    ):
-        self.regressor = regressor
-        self.tiers = tiers
-        self.budget = budget
-        self.random_state = random_state
+    def fit(self, X, y, *, costs):
+        """Learn rewards, and the cost of a sample; `costs` has the shape of `y`."""
+        self.cost_regressor_ = Ridge().fit(X, np.log(np.nanmean(costs, axis=1)))
+        return super().fit(X, y)
 
-    def _allocate(self, marginals):
-        tiers = np.array([0, *self.tiers])
-        # A step leads from one tier to the next: it earns what lies between, and costs
-        # as many samples.
-        gains = np.add.reduceat(marginals[:, : tiers[-1]], tiers[:-1], axis=1)
-        costs = np.broadcast_to(np.diff(tiers), gains.shape)
-        levels, _ = allocate(gains, self.budget, costs=costs)
-        return tiers[levels]
+    def _predict_costs(self, X):
+        return np.exp(self.cost_regressor_.predict(X))

@@ -1,61 +1,51 @@
-"""A new target: rewards that are normal about a mean of each query.
+"""A new target: the standard deviation of a query's rewards, one number per query.
 
-Two numbers per query, mean and spread, instead of one per step: more is learnt from few
-samples, and curves are as long as you like. From two graded samples of each query to
-budgets of up to sixteen:
+Where every query gets one answer at least, what further samples gain depends on how
+much they differ. If rewards are normal, the best of b lies above their mean by the
+standard deviation times the expected maximum of b standard normals.
 
->>> from sklearn_adaalloc import MLPRewardRegressor
+>>> from sklearn.linear_model import Ridge
+>>> from sklearn_adaalloc import RewardRegressor
 >>> from sklearn_adaalloc.datasets import make_reward_table
 >>> from sklearn_adaalloc.metrics import gap_recovered_score
 >>> X, rewards = make_reward_table(
 ...     800, 16, profile="chat", random_state=0, return_X_y=True
 ... )
->>> regressor = MLPRewardRegressor(
-...     "normal_rewards", empty_reward=-10, random_state=0
-... )
->>> regressor = regressor.fit(X[:400], rewards[:400, :2])
->>> marginals = regressor.predict_marginals(X[400:], max_budget=16)
->>> gap_recovered_score(rewards[400:], marginals, empty_reward=-10) > 0.4
+>>> regressor = RewardRegressor(Ridge(), RewardDeviation).fit(X[:400], rewards[:400])
+>>> regressor.predict(X[400:]).shape
+(400,)
+>>> regressor.score(X[400:], rewards[400:]) > 0.2  # share of the variance
+True
+>>> marginals = regressor.predict_marginals(X[400:], max_budget=16, min_budget=1)
+>>> gap_recovered_score(rewards[400:], marginals, min_budget=1) > 0.3
 True
 """
 
 import numpy as np
 from scipy.special import ndtri
 
-from sklearn_adaalloc._curves import concave_repair
-from sklearn_adaalloc._targets import TARGETS, MarginalRewards
+from sklearn_adaalloc.curves import Target, concave_repair
 
 
-class NormalRewards(MarginalRewards):
-    """Mean and spread of each query's rewards, learnt by squared error."""
+class RewardDeviation(Target):
+    """Standard deviation of each query's rewards, learnt by squared error."""
 
-    name = "normal_rewards"
+    name = "reward_deviation"
 
     def values(self, rewards):
-        """Mean and spread, (n_queries, 2); two samples or more of each query."""
-        self.n_steps = self.max_budget or rewards.shape[1]
-        spread = np.nanstd(rewards, axis=1, ddof=1)
-        return np.column_stack([np.nanmean(rewards, axis=1), spread])
-
-    def native(self, prediction):
-        """Marginal rewards, (n_queries, max_budget)."""
-        return self.marginals(prediction, self.n_steps)
+        """Observed standard deviations, (n_queries, 1)."""
+        return np.nanstd(rewards, axis=1, keepdims=True)
 
     def marginals(self, prediction, max_budget, min_budget=0):
-        """Steps of mean + spread × expected best of b standard normals."""
-        mean, spread = prediction.T
-        curve = np.maximum(spread, 0)[:, None] * best_of_normals(max_budget)
-        steps = np.diff(curve, axis=1, prepend=0)
-        steps[:, 0] = mean - self.empty_reward
+        """Steps of the best of b normal rewards, (n_queries, max_budget)."""
+        growth = np.diff(best_of_normals(max_budget), prepend=0)
+        steps = np.maximum(prediction, 0) * growth
         return concave_repair(steps, min_budget=min_budget)
 
 
 def best_of_normals(max_budget, n_slices=10_000):
-    """Expected best of b standard normals, b = 1..max_budget."""
+    """Expected maximum of b standard normals, b = 1..max_budget."""
     share = (np.arange(n_slices) + 0.5) / n_slices
     budgets = np.arange(1, max_budget + 1)
-    density = budgets * share[:, None] ** (budgets - 1)  # of the best's rank
+    density = budgets * share[:, None] ** (budgets - 1)  # of the maximum's rank
     return ndtri(share) @ density / n_slices
-
-
-TARGETS[NormalRewards.name] = NormalRewards

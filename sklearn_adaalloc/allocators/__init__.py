@@ -1,6 +1,7 @@
 """Allocators: queries in, budgets out."""
 
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
+from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._binned import BinnedAllocator
 from sklearn_adaalloc.allocators._drift import DriftReport
 from sklearn_adaalloc.allocators._dummy import DummyAllocator
@@ -14,6 +15,7 @@ __all__ = [
     "DriftReport",
     "DummyAllocator",
     "PricedAllocator",
+    "RegressorAllocator",
     "SequentialAllocator",
     "SequentialSession",
 ]

@@ -1,7 +1,7 @@
 """Joint allocation over a batch: the paper's online method."""
 
-from sklearn_adaalloc._solvers import allocate
 from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.planning._solvers import allocate
 
 
 class AdaptiveAllocator(RegressorAllocator):
@@ -27,6 +27,10 @@ class AdaptiveAllocator(RegressorAllocator):
         table of `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query. "reward" takes the one
+        with the highest reward. A rule of your own is an instance of a class derived
+        from :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
         Seeds the default regressor.
 
@@ -70,6 +74,7 @@ class AdaptiveAllocator(RegressorAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         random_state=None,
     ):
         self.regressor = regressor
@@ -77,9 +82,10 @@ class AdaptiveAllocator(RegressorAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.random_state = random_state
 
-    def _allocate(self, marginals):
+    def _allocate(self, marginals, costs=None):
         budget, min_budget, _ = self._check_budget()
-        budgets, _ = allocate(marginals, budget, min_budget=min_budget)
+        budgets, _ = allocate(marginals, budget, min_budget=min_budget, costs=costs)
         return budgets

@@ -8,27 +8,38 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._validation import (
-    all_or_nothing,
-    check_budget,
-    check_rewards,
-)
-from sklearn_adaalloc.metrics import expected_reward_score
-from sklearn_adaalloc.metrics._expected_reward import (
+from sklearn_adaalloc._utils.budgets import check_budget
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.estimators import all_or_nothing
+from sklearn_adaalloc._utils.rewards import (
     EXTENDED,
     check_empty_reward,
+    check_rewards,
+    has_decoders,
     warn_beyond_samples,
 )
+from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
+from sklearn_adaalloc.curves._selection import resolve_selection
+from sklearn_adaalloc.metrics import expected_reward_score
 
 
 class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
     """Base class of allocators.
 
     A subclass has the parameters `budget`, `min_budget`, `max_budget` and
-    `empty_reward` and the methods ``_fit(X, rewards)``, which gets a checked table,
-    ``predict(X)`` and ``predict_marginals(X)``.
+    `empty_reward`, and `selection` where it lets the user choose. It has the methods
+    ``_fit(X, rewards)``, which gets a checked table, ``predict(X)`` and
+    ``predict_marginals(X)``.
+
+    Attributes
+    ----------
+    unit : {"samples", "cost"}
+        What `budget` counts. With "cost", the bounds of single queries, which are
+        numbers of samples, do not bound it.
     """
+
+    selection = "reward"  # where there is no choice, and of earlier pickles
+    unit = "samples"
 
     def fit(self, X, y):
         """Learn from graded samples how to allocate.
@@ -64,13 +75,10 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
             )
         rewards = check_rewards(y, n_queries=_num_samples(X))
         check_empty_reward(self.empty_reward)
-        self.n_steps_ = 1 if rewards.ndim == 3 else rewards.shape[-1]
+        resolve_selection(self.selection)
+        self.n_steps_ = count_table_steps(rewards)
         _, _, max_budget = self._check_budget()
-        if rewards.ndim == 3 and max_budget != 1:
-            raise ValueError(
-                f"max_budget={max_budget!r} is not accepted for routing. Expected 1: a "
-                "query goes to the weak decoder (0) or to the strong one (1)."
-            )
+        check_table_steps(rewards, max_budget)
         if self.max_budget is not None:
             warn_beyond_samples(rewards, max_budget, name="max_budget", beyond=EXTENDED)
         self._n_axes = rewards.ndim
@@ -101,7 +109,9 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         """
         budgets = self.predict(X)
         self._check_axes(check_rewards(y))
-        return expected_reward_score(y, budgets, empty_reward=self.empty_reward)
+        return expected_reward_score(
+            y, budgets, empty_reward=self.empty_reward, selection=self.selection
+        )
 
     def _check_axes(self, rewards):
         """Refuse to score routing on samples, and the reverse."""
@@ -117,7 +127,10 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         """Checked budget, min_budget and max_budget; the table's length by default."""
         max_budget = self.n_steps_ if self.max_budget is None else self.max_budget
         return check_budget(
-            self.budget, min_budget=self.min_budget, max_budget=max_budget
+            self.budget,
+            min_budget=self.min_budget,
+            max_budget=max_budget,
+            unit=self.unit,
         )
 
     @abstractmethod
@@ -143,7 +156,25 @@ class RegressorAllocator(BaseAllocator):
     """Base class of allocators that follow a regressor's marginal rewards.
 
     A subclass has the parameters `regressor` and `random_state` besides, and the method
-    ``_allocate(marginals)``, which turns predicted marginals into budgets.
+    ``_allocate(marginals, costs)``, which turns predicted marginals into budgets. Where
+    samples differ in cost, it has the method ``_predict_costs(X)``, too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators import RegressorAllocator
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> class HalfOfAll(RegressorAllocator):
+    ...     min_budget, max_budget, empty_reward, random_state = 0, None, 0.0, 0
+    ...     def __init__(self, regressor=None, *, budget=1.0):
+    ...         self.regressor = regressor
+    ...         self.budget = budget
+    ...     def _allocate(self, marginals, costs=None):
+    ...         promising = marginals[:, 0] > np.median(marginals[:, 0])
+    ...         return np.where(promising, int(2 * self.budget), 0)
+    >>> X, rewards = make_reward_table(100, 8, random_state=0, return_X_y=True)
+    >>> HalfOfAll(budget=2).fit(X, rewards).predict(X).mean()
+    np.float64(2.0)
     """
 
     def predict_marginals(self, X):
@@ -194,10 +225,20 @@ class RegressorAllocator(BaseAllocator):
 
     def _decide(self, X):
         """Budgets of queries (n_queries,)."""
-        return self._allocate(self.predict_marginals(X))
+        marginals = self.predict_marginals(X)
+        costs = self._predict_costs(X)
+        return self._allocate(marginals, costs)
+
+    def _predict_costs(self, X):
+        """Cost of each query's samples, in the unit of `budget`.
+
+        None means that every sample costs 1. Otherwise one number per query
+        (n_queries,), or one per sample (n_queries, max_budget).
+        """
+        return
 
     @abstractmethod
-    def _allocate(self, marginals):
+    def _allocate(self, marginals, costs=None):
         """Turn marginals (n_queries, max_budget) into budgets (n_queries,)."""
 
     def _predict_marginals(self, X, *, least=0):
@@ -211,7 +252,7 @@ class RegressorAllocator(BaseAllocator):
 
     def _fit(self, X, rewards):
         regressor = self._new_regressor()
-        if rewards.ndim == 2:  # in routing neither plays a part
+        if not has_decoders(rewards):  # in routing none of them plays a part
             self._share_parameters(regressor)
         self.regressor_ = regressor.fit(X, rewards)
         most = self.max_budget
@@ -223,24 +264,26 @@ class RegressorAllocator(BaseAllocator):
                 setattr(self, name, getattr(self.regressor_, name))
 
     def _share_parameters(self, regressor):
-        """Hand on `empty_reward` and `max_budget`, or say that they contradict."""
+        """Hand on what both must agree on, or say that they contradict."""
         frozen = isinstance(regressor, FrozenEstimator)
         inner = regressor.estimator if frozen else regressor
         known = inner.get_params(deep=False) if hasattr(inner, "get_params") else {}
         if known.get("max_budget", 0) is None and not frozen:
             regressor.set_params(max_budget=self.max_budget)
-        theirs = known.get("empty_reward", self.empty_reward)
-        if theirs == self.empty_reward:
-            return
-        default = signature(type(inner)).parameters["empty_reward"].default
-        if frozen or theirs != default:
-            raise ValueError(
-                f"empty_reward={self.empty_reward!r} contradicts that of the "
-                f"{'frozen ' if frozen else ''}regressor, {theirs!r}. Expected one "
-                "value for both. Give the allocator the regressor's, or fit the "
-                "regressor with the allocator's."
-            )
-        regressor.set_params(empty_reward=self.empty_reward)
+        for name in ("empty_reward", "selection"):
+            ours = getattr(self, name)
+            theirs = known.get(name, ours)
+            if theirs is ours or theirs == ours:
+                continue
+            default = signature(type(inner)).parameters[name].default
+            if frozen or theirs != default:
+                raise ValueError(
+                    f"{name}={ours!r} contradicts that of the "
+                    f"{'frozen ' if frozen else ''}regressor, {theirs!r}. Expected one "
+                    "value for both. Give the allocator the regressor's, or fit the "
+                    "regressor with the allocator's."
+                )
+            regressor.set_params(**{name: ours})
 
     def _new_regressor(self):
         """An unfitted regressor, or a frozen one as it is."""
@@ -250,6 +293,7 @@ class RegressorAllocator(BaseAllocator):
             return MLPRewardRegressor(
                 max_budget=self.max_budget,
                 empty_reward=self.empty_reward,
+                selection=self.selection,
                 random_state=self.random_state,
             )
         if not hasattr(self.regressor, "predict_marginals"):

@@ -3,12 +3,13 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._curves import concave_repair
-from sklearn_adaalloc._parameters import check_choice, check_whole
-from sklearn_adaalloc._short_rows import extended_marginals
-from sklearn_adaalloc._solvers import allocate_bins, count_steps
+from sklearn_adaalloc._utils.parameters import check_choice, check_whole
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves._selection import extended_marginals
+from sklearn_adaalloc.planning._bins import _bin_edges, bin_means
+from sklearn_adaalloc.planning._solvers import allocate_bins, count_steps
 
 
 class BinnedAllocator(CalibratedAllocator):
@@ -42,6 +43,10 @@ class BinnedAllocator(CalibratedAllocator):
         table of `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query. "reward" takes the one
+        with the highest reward. A rule of your own is an instance of a class derived
+        from :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
         Seeds the split of the queries, the default regressor and coins, which are the
         same each time with None.
@@ -116,6 +121,7 @@ class BinnedAllocator(CalibratedAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         random_state=None,
     ):
         self.regressor = regressor
@@ -126,6 +132,7 @@ class BinnedAllocator(CalibratedAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.random_state = random_state
 
     def _fit(self, X, rewards):
@@ -146,7 +153,10 @@ class BinnedAllocator(CalibratedAllocator):
         bins = np.digitize(predicted[:, 0], self.bin_edges_)
         self.bin_sizes_ = np.bincount(bins)
         observed = extended_marginals(
-            rewards, predicted.shape[1], empty_reward=self.empty_reward
+            rewards,
+            predicted.shape[1],
+            empty_reward=self.empty_reward,
+            selection=self.selection,
         )
         self.bin_marginals_ = concave_repair(
             bin_means(observed, predicted, bins), min_budget=self.min_budget
@@ -184,66 +194,3 @@ class BinnedAllocator(CalibratedAllocator):
     def _in_bin(self, scores, bin_):
         """1 for each query in the bin, else 0."""
         return (np.digitize(scores[:, 0], self.bin_edges_) == bin_).astype(np.int64)
-
-
-def bin_means(observed, predicted, bins):
-    r"""Mean marginal rewards of each bin: observed, but for the noise of few queries.
-
-    The mean observed curve of n queries is the truth plus noise, and an allocation on
-    noise loses to a uniform one. With :math:`\sigma^2` the spread of observed minus
-    predicted curves within bins and :math:`\tau^2` that of their means beyond what
-    :math:`\sigma^2 / n` explains, the best linear estimate moves from the predicted
-    mean towards the observed one by :math:`\tau^2 / (\tau^2 + \sigma^2 / n)`: all the
-    way where bins are large or predictions wrong, hardly where they are small and
-    right.
-
-    Parameters
-    ----------
-    observed, predicted : ndarray of shape (n_queries, max_budget)
-        Marginal rewards.
-    bins : ndarray of shape (n_queries,)
-        Bin of each query; no bin is empty.
-
-    Returns
-    -------
-    means : ndarray of shape (n_bins, max_budget)
-
-    References
-    ----------
-    Efron and Morris, "Data analysis using Stein's estimator and its generalizations",
-    JASA 1975.
-    """
-    sizes = np.bincount(bins)
-    membership = np.eye(len(sizes))[bins] / sizes[bins, None]  # (n_queries, n_bins)
-    error = observed - predicted
-    mean_error = membership.T @ error
-    n_free = len(bins) - len(sizes)
-    if n_free == 0:  # one query a bin: nothing tells noise from error
-        return membership.T @ predicted
-    within = np.square(error - mean_error[bins]).sum() / n_free
-    total = (sizes * np.square(mean_error).sum(axis=1)).sum()
-    between = max(0.0, (total - len(sizes) * within) / len(bins))
-    noise = within / sizes
-    trust = np.divide(
-        between, between + noise, out=np.zeros(len(sizes)), where=between > 0
-    )
-    return membership.T @ predicted + trust[:, None] * mean_error
-
-
-def _bin_edges(scores, n_bins, strategy):
-    """Inner edges between bins of equally many scores or of equal width.
-
-    Each edge moves halfway between the scores on its two sides: on a score itself, the
-    rounding of a prediction, which changes with its batch, would decide the bin. Edges
-    with no score between them become one, so that no bin is empty.
-    """
-    if strategy == "quantile":
-        edges = np.quantile(scores, np.arange(1, n_bins) / n_bins)
-    else:
-        edges = np.linspace(scores.min(), scores.max(), n_bins + 1)[1:-1]
-    levels = np.unique(scores)
-    apart = np.diff(levels) > 1e-9 * np.abs(levels).max()  # others are ties, rounded
-    levels = levels[np.concatenate([[True], apart])]
-    above = np.unique(np.searchsorted(levels, edges))
-    above = above[(above > 0) & (above < len(levels))]
-    return (levels[above - 1] + levels[above]) / 2

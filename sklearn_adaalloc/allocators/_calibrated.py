@@ -9,9 +9,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._numbers import check_numbers
-from sklearn_adaalloc._parameters import check_in_interval
-from sklearn_adaalloc._validation import check_marginals
+from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.parameters import check_in_interval
+from sklearn_adaalloc._utils.rewards import check_marginals
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._coins import query_coins, spread_coins
 from sklearn_adaalloc.allocators._drift import compare_with_calibration
@@ -105,7 +105,7 @@ class CalibratedAllocator(RegressorAllocator):
     def _decide(self, X):
         return self._follow(self.predict_marginals(X), self._coins(X))
 
-    def _allocate(self, scores):
+    def _allocate(self, scores, costs=None):
         # Without the queries, only their number says what ties will cost.
         return self._follow(scores, spread_coins(np.zeros(len(scores))))
 

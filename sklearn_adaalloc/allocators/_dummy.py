@@ -5,12 +5,12 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._curves import concave_repair
-from sklearn_adaalloc._parameters import check_choice
-from sklearn_adaalloc._short_rows import extended_marginals
-from sklearn_adaalloc._solvers import count_steps
+from sklearn_adaalloc._utils.parameters import check_choice
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves._selection import extended_marginals
+from sklearn_adaalloc.planning._solvers import count_steps
 
 
 class DummyAllocator(BaseAllocator):
@@ -37,6 +37,10 @@ class DummyAllocator(BaseAllocator):
         table of `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query. "reward" takes the one
+        with the highest reward. A rule of your own is an instance of a class derived
+        from :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
         Seeds "random" and "shuffled".
 
@@ -72,6 +76,7 @@ class DummyAllocator(BaseAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         random_state=None,
     ):
         self.strategy = strategy
@@ -80,6 +85,7 @@ class DummyAllocator(BaseAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.random_state = random_state
 
     def predict(self, X):
@@ -138,7 +144,10 @@ class DummyAllocator(BaseAllocator):
         check_choice(self.strategy, "strategy", ["uniform", "random", "shuffled"])
         _, _, max_budget = self._check_budget()
         marginals = extended_marginals(
-            rewards, max_budget, empty_reward=self.empty_reward
+            rewards,
+            max_budget,
+            empty_reward=self.empty_reward,
+            selection=self.selection,
         )
         self.mean_marginals_ = concave_repair(marginals.mean(axis=0, keepdims=True))[0]
         if self.strategy == "shuffled":
@@ -146,6 +155,7 @@ class DummyAllocator(BaseAllocator):
                 min_budget=self.min_budget,
                 max_budget=self.max_budget,
                 empty_reward=self.empty_reward,
+                selection=self.selection,
                 random_state=self.random_state,
             )
             allocator = default if self.allocator is None else self.allocator

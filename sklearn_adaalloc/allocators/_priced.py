@@ -1,14 +1,12 @@
 """One price for every sample: each query buys what is worth it."""
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._curves import concave_repair
-from sklearn_adaalloc._solvers import count_steps
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
-
-_TIE = 1e-9  # relative: marginals no further apart are equal, but for rounding
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.planning._prices import _count_steps, price_of_budget, tie_below
+from sklearn_adaalloc.planning._solvers import count_steps
 
 
 class PricedAllocator(CalibratedAllocator):
@@ -40,6 +38,10 @@ class PricedAllocator(CalibratedAllocator):
         table of `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query. "reward" takes the one
+        with the highest reward. A rule of your own is an instance of a class derived
+        from :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
         Seeds the split of the queries, the default regressor and coins, which are the
         same each time with None.
@@ -96,6 +98,7 @@ class PricedAllocator(CalibratedAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         random_state=None,
     ):
         self.regressor = regressor
@@ -104,6 +107,7 @@ class PricedAllocator(CalibratedAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.random_state = random_state
 
     @property
@@ -139,86 +143,3 @@ class PricedAllocator(CalibratedAllocator):
         )
         extra = tied_budgets(tied, coins, rule["share"], rule["by_place"])
         return min_budget + bought + extra
-
-
-def _count_steps(offered, price, floor):
-    """Steps of each query above the price, and those at it."""
-    bought = (offered > np.float64(price)).sum(axis=1)
-    return bought, (offered > np.float64(floor)).sum(axis=1) - bought
-
-
-def price_of_budget(marginals, budget, *, min_budget=0):
-    """Lowest price at which queries, each alone, stay within a budget.
-
-    Parameters
-    ----------
-    marginals : ndarray of shape (n_queries, max_budget)
-        Marginal rewards, rows non-increasing.
-    budget : float
-        Mean number of samples per query.
-    min_budget : int, default=0
-        Number of samples that every query gets at any price.
-
-    Returns
-    -------
-    price : float
-        Steps with a marginal above it are bought. It lies halfway between the last
-        marginal bought and the first not, or just above that if nothing is: on a
-        marginal itself, the rounding of a prediction would decide. Infinite if the
-        budget buys nothing, 0 if everything.
-
-    Raises
-    ------
-    ValueError
-        If the budget does not pay for `min_budget`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.allocators._priced import price_of_budget
-    >>> marginals = np.array([[0.5, 0.25, 0.125], [0.9, 0.09, 0.009]])
-    >>> price_of_budget(marginals, budget=1)
-    0.375
-    """
-    n_steps = count_steps(budget, len(marginals), min_budget)
-    if n_steps == 0:
-        return np.inf
-    offered = marginals[:, min_budget:]
-    offered = offered[offered > 0].astype(np.float64)
-    if n_steps >= offered.size:
-        return 0.0
-    first_not = offered.size - n_steps - 1
-    unbought = np.partition(offered, first_not)[first_not]
-    above = unbought * (1 + _TIE)
-    bought = offered[offered > above]  # fewer than n_steps where marginals are tied
-    return float((unbought + bought.min()) / 2 if bought.size else above)
-
-
-def tie_below(offered, price):
-    """Level down to which marginals are equal to the largest that is not bought.
-
-    Parameters
-    ----------
-    offered : ndarray of shape (n_queries, n_steps)
-        Marginal rewards.
-    price : float
-        Price as of :func:`price_of_budget`.
-
-    Returns
-    -------
-    floor : float
-        Halfway to the next smaller one; the price itself if all above 0 is bought.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.allocators._priced import tie_below
-    >>> round(tie_below(np.array([[0.9, 0.3], [0.3, 0.1]]), price=0.6), 3)
-    0.2
-    """
-    unbought = offered[(offered > 0) & (offered <= np.float64(price))]
-    if unbought.size == 0:
-        return price
-    level = float(unbought.max())
-    lower = unbought[unbought < level * (1 - _TIE)]
-    return (level + float(lower.max(initial=0.0))) / 2

@@ -3,12 +3,12 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._beliefs import RewardBelief, SuccessBelief
-from sklearn_adaalloc._parameters import check_whole
-from sklearn_adaalloc._solvers import allocate
-from sklearn_adaalloc._validation import check_rewards, is_binary
+from sklearn_adaalloc._utils.parameters import check_whole
+from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders, is_binary
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
+from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc.planning._solvers import allocate
 
 
 class SequentialAllocator(RegressorAllocator):
@@ -181,9 +181,9 @@ class SequentialAllocator(RegressorAllocator):
             belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
         )
 
-    def _allocate(self, marginals):
+    def _allocate(self, marginals, costs=None):
         budget, min_budget, _ = self._check_budget()
-        budgets, _ = allocate(marginals, budget, min_budget=min_budget)
+        budgets, _ = allocate(marginals, budget, min_budget=min_budget, costs=costs)
         return budgets
 
     def _fit(self, X, rewards):
@@ -199,7 +199,7 @@ class SequentialAllocator(RegressorAllocator):
         return check_whole(self.n_rounds, "n_rounds", least=1)
 
     def _check_table(self, rewards):
-        if rewards.ndim == 3:
+        if has_decoders(rewards):
             raise ValueError(
                 f"rewards of shape {rewards.shape} are a routing table. Rounds need "
                 "samples of one decoder, shape (n_queries, n_samples); for routing use "

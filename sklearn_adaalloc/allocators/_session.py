@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sklearn_adaalloc._numbers import reward_array
-from sklearn_adaalloc._solvers import count_steps
-from sklearn_adaalloc._validation import is_binary
+from sklearn_adaalloc._utils.numbers import reward_array
+from sklearn_adaalloc._utils.rewards import is_binary
+from sklearn_adaalloc.planning._solvers import count_steps
 
 
 class SequentialSession:
@@ -140,7 +140,7 @@ def replay(session, rewards):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc._beliefs import SuccessBelief
+    >>> from sklearn_adaalloc.planning._beliefs import SuccessBelief
     >>> from sklearn_adaalloc.allocators._session import SequentialSession, replay
     >>> belief = SuccessBelief(np.array([[0.5, 0.2], [0.3, 0.1]]), np.array([2, 2]))
     >>> session = SequentialSession(belief, budget=1.5, n_rounds=2)

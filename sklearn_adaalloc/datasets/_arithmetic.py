@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from sklearn_adaalloc._parameters import check_choice
-from sklearn_adaalloc._queries import check_answers
+from sklearn_adaalloc._utils.parameters import check_choice
+from sklearn_adaalloc._utils.queries import check_answers
 
 _DATA = Path(__file__).parent / "data"
 _N_SAMPLES = 64

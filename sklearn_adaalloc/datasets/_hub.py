@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from sklearn.datasets import get_data_home
 
-from sklearn_adaalloc._optional import import_optional
-from sklearn_adaalloc._parameters import check_path
+from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc._utils.parameters import check_path
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from sklearn_adaalloc._parameters import check_whole
+from sklearn_adaalloc._utils.parameters import check_whole
 from sklearn_adaalloc.datasets._hub import read_rows
 
 _SPLITS = ("train", "validation", "test")

@@ -4,8 +4,8 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
-from sklearn_adaalloc._parameters import check_in_interval
-from sklearn_adaalloc._validation import check_rewards
+from sklearn_adaalloc._utils.parameters import check_in_interval
+from sklearn_adaalloc._utils.rewards import check_rewards
 from sklearn_adaalloc.datasets._hub import HubSet
 from sklearn_adaalloc.datasets._public import fetch_public
 

@@ -6,7 +6,11 @@ import numpy as np
 from scipy.special import expit
 from sklearn.utils import Bunch, check_random_state
 
-from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
+from sklearn_adaalloc._utils.parameters import (
+    check_choice,
+    check_in_interval,
+    check_whole,
+)
 
 
 def make_reward_table(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_adaalloc._parameters import check_path
+from sklearn_adaalloc._utils.parameters import check_path
 
 _COLUMNS = ["key", "data", "checksum", "truncated"]
 # What SQLite says of a damaged file may hold bytes that are no text.

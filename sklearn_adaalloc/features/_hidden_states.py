@@ -6,28 +6,31 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._checkpoints import (
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.parameters import check_choice, check_flag, check_whole
+from sklearn_adaalloc._utils.queries import check_queries, query_keys
+from sklearn_adaalloc.features._cache import FeatureStore
+from sklearn_adaalloc.language_models._checkpoints import (
     find_checkpoint,
     load_config,
     recognise,
 )
-from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._language_model import load_language_model
-from sklearn_adaalloc._model_options import (
+from sklearn_adaalloc.language_models._model import load_language_model
+from sklearn_adaalloc.language_models._options import (
     DTYPES,
     resolve_device,
     resolve_dtype,
     resolve_layers,
     warn_truncated,
 )
-from sklearn_adaalloc._parameters import check_choice, check_flag, check_whole
-from sklearn_adaalloc._queries import check_queries, query_keys
-from sklearn_adaalloc.features._cache import FeatureStore
+from sklearn_adaalloc.language_models._reader import HiddenStateReader
 
 _VERSION = 2  # raise it when the same settings would give other features
 
 
-class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstimator):
+class HiddenStateFeaturizer(
+    HiddenStateReader, TransformerMixin, DocumentationLinkMixin, BaseEstimator
+):
     """Read how a language model sees each query: its hidden state at the query's end.
 
     Texts or chats in, one vector per query out. The forward pass stops at the highest
@@ -156,7 +159,7 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
             If a query is neither text nor chat, a parameter is not accepted, or there
             is no such model.
         """
-        from sklearn_adaalloc.features._pooling import POOLINGS
+        from sklearn_adaalloc.language_models._pooling import POOLINGS
 
         check_queries(X)
         check_choice(self.pooling, "pooling", POOLINGS)
@@ -252,7 +255,7 @@ class HiddenStateFeaturizer(TransformerMixin, DocumentationLinkMixin, BaseEstima
 
     def _batches(self, queries):
         """Positions, features and truncation of queries, a batch at a time."""
-        from sklearn_adaalloc.features._pooling import pooled_batches
+        from sklearn_adaalloc.language_models._pooling import pooled_batches
 
         if not queries:
             return

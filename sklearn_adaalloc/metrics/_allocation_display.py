@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from sklearn_adaalloc._curves import success_rates
-from sklearn_adaalloc._parameters import check_choice
-from sklearn_adaalloc._validation import check_rewards
+from sklearn_adaalloc._utils.parameters import check_choice
+from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders
+from sklearn_adaalloc.curves._decoders import first_decoder
+from sklearn_adaalloc.curves._rates import success_rates
 from sklearn_adaalloc.metrics._budget_curve import check_policy
+from sklearn_adaalloc.metrics._estimators import predict_marginals
 from sklearn_adaalloc.metrics._plotting import (
     UNIFORM_STYLE,
     new_axes,
-    predict_marginals,
     spend_label,
     thin,
 )
@@ -161,7 +162,7 @@ class AllocationDisplay:
             spend=(min_budget * len(marginals) + points) / len(marginals),
             budgets=budgets,
             group_shares={name: float(group.mean()) for name, group in groups.items()},
-            routing=np.ndim(rewards) == 3,
+            routing=has_decoders(rewards),
         )
         return display.plot(ax, **kwargs)
 
@@ -199,7 +200,7 @@ def _difficulty_groups(rewards):
             f"rewards has {len(rewards)} queries. Give at least three, one for each of "
             "the groups easy, medium and hard."
         )
-    mean_rewards = success_rates(rewards[:, 0] if rewards.ndim == 3 else rewards)
+    mean_rewards = success_rates(first_decoder(rewards))
     thirds = np.array_split(np.argsort(-mean_rewards, kind="stable"), 3)
     rows = np.arange(len(rewards))
     return {

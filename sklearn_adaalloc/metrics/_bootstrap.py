@@ -6,10 +6,12 @@ import numpy as np
 from sklearn.metrics import make_scorer
 from sklearn.utils import check_random_state
 
-from sklearn_adaalloc._curves import expected_rewards
-from sklearn_adaalloc._parameters import check_in_interval, check_whole
-from sklearn_adaalloc._validation import check_budgets, check_rewards
-from sklearn_adaalloc.metrics._expected_reward import check_empty_reward, query_rewards
+from sklearn_adaalloc._utils.budgets import check_budgets
+from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
+from sklearn_adaalloc._utils.rewards import check_empty_reward, check_rewards
+from sklearn_adaalloc.curves._decoders import as_samples, largest_budget
+from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.metrics._expected_reward import query_rewards
 
 
 class RewardInterval(NamedTuple):
@@ -79,11 +81,9 @@ def bootstrap_reward(rewards, budgets, *, empty_reward, n_bootstrap, random_stat
     """Score behind :func:`bootstrap_scorer`; parameters and result as there."""
     rewards = check_rewards(rewards)
     empty_reward = check_empty_reward(empty_reward)
-    max_budget = 1 if rewards.ndim == 3 else None
-    budgets = check_budgets(budgets, n_queries=len(rewards), max_budget=max_budget)
-    if rewards.ndim == 3:  # routing: one sample of the decoder that was called
-        rewards = rewards[np.arange(len(rewards)), budgets]
-        budgets = np.ones_like(budgets)
+    most = largest_budget(rewards)
+    budgets = check_budgets(budgets, n_queries=len(rewards), max_budget=most)
+    rewards, budgets = as_samples(rewards, budgets)
     if n_bootstrap is None:
         expected = expected_rewards(
             rewards, budgets, empty_reward=empty_reward, replacement=True

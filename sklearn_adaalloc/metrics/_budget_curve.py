@@ -4,15 +4,18 @@ import math
 
 import numpy as np
 
-from sklearn_adaalloc._curves import concave_repair, reward_curves
-from sklearn_adaalloc._parameters import check_in_interval, check_whole
-from sklearn_adaalloc._solvers import allocate
-from sklearn_adaalloc._validation import check_budget, check_marginals, check_rewards
-from sklearn_adaalloc.metrics._expected_reward import (
+from sklearn_adaalloc._utils.budgets import check_budget
+from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
+from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
+    check_marginals,
+    check_rewards,
     warn_beyond_samples,
-    warn_undefined,
 )
+from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves._selection import reward_curves
+from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 from sklearn_adaalloc.metrics._policy_curves import (
     area,
     first_crossing,
@@ -20,6 +23,7 @@ from sklearn_adaalloc.metrics._policy_curves import (
     policy_curve,
     uniform_curve,
 )
+from sklearn_adaalloc.planning._solvers import allocate
 
 
 def budget_curve(rewards, marginals, *, min_budget=0, empty_reward=0.0):
@@ -230,7 +234,7 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
     """
     rewards = check_rewards(rewards)
     if max_budget is None:
-        max_budget = 1 if rewards.ndim == 3 else rewards.shape[1]
+        max_budget = count_table_steps(rewards)
     budget, min_budget, max_budget = check_budget(
         budget, min_budget=min_budget, max_budget=max_budget
     )
@@ -276,11 +280,7 @@ def check_policy(rewards, marginals, min_budget, empty_reward):
 
 
 def _observed_curves(rewards, max_budget, empty_reward, *, stacklevel=4):
-    if rewards.ndim == 3 and max_budget != 1:
-        raise ValueError(
-            f"max_budget={max_budget!r} is not accepted for a routing table. Expected "
-            "1: the only step leads from the weak decoder to the strong one."
-        )
+    check_table_steps(rewards, max_budget)
     empty_reward = check_empty_reward(empty_reward)
     warn_beyond_samples(rewards, max_budget, name="max_budget", stacklevel=stacklevel)
     return reward_curves(rewards, max_budget, empty_reward=empty_reward)

@@ -1,13 +1,11 @@
 """Display of policies: reward against compute."""
 
-import numpy as np
-
+from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc.metrics._budget_curve import check_policy
+from sklearn_adaalloc.metrics._estimators import policy_name, predict_marginals
 from sklearn_adaalloc.metrics._plotting import (
     UNIFORM_STYLE,
     new_axes,
-    policy_name,
-    predict_marginals,
     spend_label,
     thin,
 )
@@ -148,7 +146,7 @@ class BudgetCurveDisplay:
             curves=curves,
             uniform=uniform_curve(observed, min_budget),
             oracle=oracle_curve(observed, min_budget),
-            routing=np.ndim(rewards) == 3,
+            routing=has_decoders(rewards),
         )
         return display.plot(ax, **plot_kwargs)
 

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from sklearn_adaalloc._validation import check_rewards
-from sklearn_adaalloc.metrics._plotting import (
-    UNIFORM_STYLE,
-    new_axes,
+from sklearn_adaalloc._utils.rewards import check_rewards
+from sklearn_adaalloc.metrics._estimators import (
     policy_name,
     predict_first_step,
     predicted_quantity,
 )
+from sklearn_adaalloc.metrics._plotting import UNIFORM_STYLE, new_axes
 from sklearn_adaalloc.metrics._prediction import calibration_table
 
 

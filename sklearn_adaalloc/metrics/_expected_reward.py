@@ -5,13 +5,19 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from sklearn_adaalloc._curves import expected_rewards
-from sklearn_adaalloc._numbers import LARGEST, check_numbers
-from sklearn_adaalloc._parameters import check_in_interval
-from sklearn_adaalloc._validation import check_budget, check_budgets, check_rewards
+from sklearn_adaalloc._utils.budgets import check_budget, check_budgets
+from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers
+from sklearn_adaalloc._utils.parameters import check_in_interval
+from sklearn_adaalloc._utils.rewards import (
+    check_empty_reward,
+    check_rewards,
+    warn_beyond_samples,
+)
+from sklearn_adaalloc.curves._decoders import largest_budget
+from sklearn_adaalloc.curves._selection import expected_rewards
 
 
-def expected_reward_score(rewards, budgets, *, empty_reward=0.0):
+def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="reward"):
     r"""Mean expected reward of the best of :math:`b_i` samples of each query.
 
     .. math::
@@ -32,6 +38,8 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0):
         uniform budget, and a fractional one mixes its floor and ceiling.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample; unused in routing.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples; unused in routing.
 
     Returns
     -------
@@ -66,7 +74,10 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0):
     >>> round(expected_reward_score(rewards, 1.5), 4)
     0.8333
     """
-    return float(query_rewards(rewards, budgets, empty_reward=empty_reward).mean())
+    expected = query_rewards(
+        rewards, budgets, empty_reward=empty_reward, selection=selection
+    )
+    return float(expected.mean())
 
 
 def mean_budget_score(rewards, budgets):
@@ -141,12 +152,12 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
     return float(expected.mean() - price * np.mean(budgets))
 
 
-def query_rewards(rewards, budgets, *, empty_reward):
+def query_rewards(rewards, budgets, *, empty_reward, selection="reward"):
     """Check everything and return the expected reward of each query.
 
     Parameters
     ----------
-    rewards, budgets, empty_reward
+    rewards, budgets, empty_reward, selection
         As in :func:`expected_reward_score`.
 
     Returns
@@ -161,7 +172,7 @@ def query_rewards(rewards, budgets, *, empty_reward):
     """
     rewards = check_rewards(rewards)
     empty_reward = check_empty_reward(empty_reward)
-    max_budget = 1 if rewards.ndim == 3 else None
+    max_budget = largest_budget(rewards)
     expected = "one number, or one whole number per query"
     if check_numbers(budgets, "budgets", expected).ndim == 0:
         parts = _uniform_parts(np.asarray(budgets).item(), len(rewards), max_budget)
@@ -170,7 +181,8 @@ def query_rewards(rewards, budgets, *, empty_reward):
         parts = [(1.0, own)]
     warn_beyond_samples(rewards, parts[-1][1], name="budgets")
     return sum(
-        share * expected_rewards(rewards, own, empty_reward=empty_reward)
+        share
+        * expected_rewards(rewards, own, empty_reward=empty_reward, selection=selection)
         for share, own in parts
     )
 
@@ -181,84 +193,6 @@ def _uniform_parts(budget, n_queries, max_budget):
     floor = int(budget)
     shares = [(1 - (budget - floor), floor), (budget - floor, floor + 1)]
     return [(share, np.full(n_queries, b)) for share, b in shares if share > 0]
-
-
-def check_empty_reward(empty_reward):
-    """Check the reward of a query without samples: any number but a huge one.
-
-    Parameters
-    ----------
-    empty_reward : float
-        Value received.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.metrics._expected_reward import check_empty_reward
-    >>> check_empty_reward(-1)
-    -1.0
-    """
-    return check_in_interval(empty_reward, "empty_reward", -LARGEST, LARGEST)
-
-
-_WITH_REPLACEMENT = (
-    "expected reward comes from the with-replacement estimator, which is biased "
-    "downwards"
-)
-EXTENDED = (
-    "reward curves are extended as the samples of a row suggest, by a posterior rate "
-    "or a normal spread (scores take the with-replacement estimator)"
-)
-"""What fitting does beyond the samples of a row, for :func:`warn_beyond_samples`."""
-
-
-def warn_beyond_samples(
-    rewards, budgets, *, name, beyond=_WITH_REPLACEMENT, stacklevel=4
-):
-    """Warn if budgets exceed what a reward table supports without replacement.
-
-    Parameters
-    ----------
-    rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Checked reward table; a routing table never warns.
-    budgets : ndarray of shape (n_queries,) or int
-        Budget of each query, or the largest one for all.
-    name : str
-        Name of the parameter that holds them, for the message.
-    beyond : str
-        What happens there, for the message.
-    stacklevel : int, default=4
-        Frame to blame; the default is the caller of a public function that reaches
-        this one through one helper.
-
-    Warns
-    -----
-    UserWarning
-        If a budget exceeds the samples of its query.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.metrics._expected_reward import warn_beyond_samples
-    >>> warn_beyond_samples(np.array([[0.0, 1.0]]), 2, name="max_budget")
-    """
-    if rewards.ndim == 3:
-        return
-    n_samples = np.isfinite(rewards).sum(axis=1)
-    budgets = np.broadcast_to(budgets, n_samples.shape)
-    rows = np.flatnonzero(budgets > n_samples)
-    if rows.size:
-        row = rows[0]
-        warnings.warn(
-            f"{name} exceeds the graded samples of {rows.size} of {len(rewards)} "
-            f"queries (row {row}: {budgets[row]} > {n_samples[row]}). There {beyond}. "
-            f"Grade more samples or lower {name}.",
-            UserWarning,
-            stacklevel=stacklevel,
-        )
 
 
 def warn_undefined(name, reason, *, stacklevel=3):

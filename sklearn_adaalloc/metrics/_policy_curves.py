@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_adaalloc._curves import concave_repair
-from sklearn_adaalloc._solvers import allocation_path
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.planning._solvers import allocation_path
 
 
 class BudgetCurve(NamedTuple):

@@ -6,15 +6,18 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.utils import Bunch
 
-from sklearn_adaalloc._curves import marginal_rewards, preferences, success_rates
-from sklearn_adaalloc._numbers import check_numbers
-from sklearn_adaalloc._parameters import check_whole
-from sklearn_adaalloc._validation import check_marginals, check_rates, check_rewards
-from sklearn_adaalloc.metrics._expected_reward import (
+from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.parameters import check_whole
+from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
+    check_marginals,
+    check_rates,
+    check_rewards,
     warn_beyond_samples,
-    warn_undefined,
 )
+from sklearn_adaalloc.curves._decoders import observed_rates
+from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 
 
 def prediction_report(y, pred, *, empty_reward=0.0):
@@ -83,20 +86,51 @@ def prediction_report(y, pred, *, empty_reward=0.0):
     (1.0, 0.848)
     """
     observed, pred = _observed_and_predicted(y, pred, empty_reward)
-    loss = _squared_error
+    loss = "squared_error"
     if pred.ndim == 1:
         observed, pred = check_rates(observed), check_rates(pred)
-        loss = _cross_entropy
-    average = np.broadcast_to(observed.mean(axis=0), observed.shape)
-    ours, avg, opt = (loss(observed, p) for p in (pred, average, observed))
+        loss = "cross_entropy"
+    ours, avg, opt = _bounded_losses(observed, pred, loss)
     return Bunch(
-        loss=loss.__name__.lstrip("_"),
+        loss=loss,
         ours=ours,
         avg=avg,
         opt=opt,
         acc=_median_accuracy(_first_step(observed), _first_step(pred)),
-        share_explained=_share_explained(ours, avg, opt),
+        share_explained=_share(ours, avg, opt, stacklevel=4),
     )
+
+
+def share_explained(observed, pred, *, loss):
+    """Share of the reducible loss that predictions explain.
+
+    Parameters
+    ----------
+    observed, pred : ndarray of shape (n_queries,) or (n_queries, n_values)
+        What was observed, and what was predicted for it.
+    loss : {"cross_entropy", "squared_error"}
+        Cross-entropy wants both in [0, 1].
+
+    Returns
+    -------
+    share : float
+        ``(avg - ours) / (avg - opt)``: 1 is perfect, 0 no better than predicting the
+        mean for every query. NaN if all queries are alike.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If all queries are alike, so that there is nothing to explain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.metrics._prediction import share_explained
+    >>> observed, pred = np.array([0.0, 2.0]), np.array([0.0, 1.0])
+    >>> share_explained(observed, pred, loss="squared_error")
+    0.5
+    """
+    return _share(*_bounded_losses(observed, pred, loss), stacklevel=5)
 
 
 def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
@@ -164,8 +198,7 @@ def _observed_and_predicted(y, pred, empty_reward):
             f"{len(pred)}. Give one prediction per query."
         )
     if one_per_query:
-        observed = preferences if rewards.ndim == 3 else success_rates
-        return observed(rewards), pred[:, 0]
+        return observed_rates(rewards), pred[:, 0]
     empty_reward = check_empty_reward(empty_reward)
     warn_beyond_samples(rewards, pred.shape[1], name="max_budget")
     observed = marginal_rewards(rewards, pred.shape[1], empty_reward=empty_reward)
@@ -192,8 +225,19 @@ def _median_accuracy(observed, pred):
     return float(np.mean((pred > np.median(pred)) == above))
 
 
-def _share_explained(ours, avg, opt):
+_LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_error}
+
+
+def _bounded_losses(observed, pred, loss):
+    """Loss of the predictions, of the mean as prediction, and of what was observed."""
+    average = np.broadcast_to(observed.mean(axis=0), observed.shape)
+    return [_LOSSES[loss](observed, p) for p in (pred, average, observed)]
+
+
+def _share(ours, avg, opt, *, stacklevel):
     if avg - opt <= 1e-12 * max(1.0, abs(avg)):
-        warn_undefined("share_explained", "all queries are alike", stacklevel=4)
+        warn_undefined(
+            "share_explained", "all queries are alike", stacklevel=stacklevel
+        )
         return math.nan
     return (avg - ours) / (avg - opt)

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from sklearn_adaalloc._curves import success_rates
-from sklearn_adaalloc._numbers import check_numbers
-from sklearn_adaalloc._parameters import check_in_interval, check_whole
-from sklearn_adaalloc._validation import check_rewards
+from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
+from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders
+from sklearn_adaalloc.curves._rates import success_rates
 from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 from sklearn_adaalloc.metrics._policy_curves import BudgetCurve, first_crossing
 
@@ -169,7 +169,7 @@ def _calls_at_thresholds(descending, n_thresholds):
 def _decoder_rewards(rewards):
     """Mean reward of each decoder on each query, weak first."""
     rewards = check_rewards(rewards)
-    if rewards.ndim != 3:
+    if not has_decoders(rewards):
         raise ValueError(
             f"rewards has shape {rewards.shape}. Expected a routing table of shape "
             "(n_queries, 2, n_samples), weak decoder first; with one answer per "

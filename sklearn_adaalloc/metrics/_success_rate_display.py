@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from sklearn_adaalloc._curves import preferences, success_rates
-from sklearn_adaalloc._numbers import check_numbers
-from sklearn_adaalloc._parameters import check_whole
-from sklearn_adaalloc._validation import check_marginals, check_rewards
-from sklearn_adaalloc.metrics._plotting import (
-    new_axes,
+from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.parameters import check_whole
+from sklearn_adaalloc._utils.rewards import check_marginals, check_rewards
+from sklearn_adaalloc.curves._decoders import observed_rates
+from sklearn_adaalloc.metrics._estimators import (
     policy_name,
     predict_first_step,
     predicted_quantity,
 )
+from sklearn_adaalloc.metrics._plotting import new_axes
 
 
 class SuccessRateDisplay:
@@ -137,7 +137,9 @@ class SuccessRateDisplay:
             If the table is not acceptable.
         """
         rewards = check_rewards(rewards)
-        display = cls(observed=_observed(rewards), quantity=predicted_quantity(rewards))
+        display = cls(
+            observed=observed_rates(rewards), quantity=predicted_quantity(rewards)
+        )
         return display.plot(ax, **kwargs)
 
     @classmethod
@@ -176,7 +178,7 @@ class SuccessRateDisplay:
                 f"{len(rewards)} and {len(pred)}. Give one prediction per query."
             )
         display = cls(
-            observed=_observed(rewards),
+            observed=observed_rates(rewards),
             predicted=pred,
             name=name,
             quantity=predicted_quantity(rewards),
@@ -208,10 +210,6 @@ class SuccessRateDisplay:
         pred = predict_first_step(estimator, X, rewards)
         name = name or policy_name(estimator)
         return cls.from_predictions(rewards, pred, name=name, **kwargs)
-
-
-def _observed(rewards):
-    return preferences(rewards) if rewards.ndim == 3 else success_rates(rewards)
 
 
 def _shares(values, edges):

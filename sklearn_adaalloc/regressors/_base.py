@@ -9,17 +9,20 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
-from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._numbers import check_sizes
-from sklearn_adaalloc._parameters import check_whole
-from sklearn_adaalloc._targets import resolve_target
-from sklearn_adaalloc._validation import all_or_nothing, has_one_value_per_query
-from sklearn_adaalloc.metrics import prediction_report
-from sklearn_adaalloc.metrics._expected_reward import (
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.estimators import all_or_nothing
+from sklearn_adaalloc._utils.numbers import check_sizes
+from sklearn_adaalloc._utils.parameters import check_whole
+from sklearn_adaalloc._utils.rewards import (
     EXTENDED,
     check_empty_reward,
+    has_one_value_per_query,
     warn_beyond_samples,
 )
+from sklearn_adaalloc.curves._decoders import count_table_steps
+from sklearn_adaalloc.curves._selection import resolve_selection
+from sklearn_adaalloc.curves._targets import resolve_target
+from sklearn_adaalloc.metrics._prediction import share_explained
 
 
 def _predicts_rate_distribution(regressor):
@@ -30,14 +33,14 @@ def _predicts_rate_distribution(regressor):
 class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator):
     """Base class of regressors on reward tables.
 
-    A subclass has the parameters `target`, `max_budget` and `empty_reward` and two
-    methods: ``_fit(X, rewards)`` learns from the checked features and table, and
-    ``_predict(X)`` returns a prediction in the sense of
-    :mod:`sklearn_adaalloc._targets`. `_binary_target` says what
-    target="auto" takes for 0/1 rewards.
+    A subclass has the parameters `target`, `max_budget`, `empty_reward` and `selection`
+    and two methods. ``_fit(X, rewards)`` learns from the checked features and table.
+    ``_predict(X)`` returns a prediction as :mod:`sklearn_adaalloc.curves._targets`
+    means it. `_binary_target` says what target="auto" takes for 0/1 rewards.
     """
 
     _binary_target = "rate_distribution"
+    selection = "reward"  # of regressors that were pickled before there was a choice
 
     def fit(self, X, y):
         """Learn from graded samples.
@@ -73,6 +76,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
             )
         X = self._check_queries(X, reset=True)
         check_empty_reward(self.empty_reward)
+        resolve_selection(self.selection)
         if self.max_budget is not None:
             check_whole(self.max_budget, "max_budget", least=1)
         self._target, rewards = resolve_target(
@@ -82,10 +86,12 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
             binary_target=self._binary_target,
             empty_reward=self.empty_reward,
             max_budget=self.max_budget,
+            selection=self.selection,
         )
         self.target_ = self._target.name
         self.rates_ = self._target.rates
-        self.n_steps_ = 1 if rewards.ndim == 3 else self.max_budget or rewards.shape[1]
+        most = None if self._target.routing else self.max_budget
+        self.n_steps_ = most or count_table_steps(rewards)
         self._one_column = has_one_value_per_query(y)
         if self.target_ == "marginal_rewards" and self.max_budget is not None:
             warn_beyond_samples(
@@ -204,9 +210,18 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         """
         prediction = self._checked_prediction(X)
         native = self._target.native(prediction)
-        _, rewards = resolve_target(self.target_, y, n_queries=len(native))
-        report = prediction_report(rewards, native, empty_reward=self.empty_reward)
-        return report.share_explained
+        target, rewards = resolve_target(
+            type(self._target),
+            y,
+            n_queries=len(native),
+            empty_reward=self.empty_reward,
+            max_budget=self.max_budget,
+            selection=self.selection,
+        )
+        if self.target_ == "marginal_rewards":
+            warn_beyond_samples(rewards, native.shape[1], name="max_budget")
+        observed = target.observed(rewards, native)
+        return share_explained(observed, native, loss=target.score_loss)
 
     def _checked_prediction(self, X):
         check_is_fitted(self)

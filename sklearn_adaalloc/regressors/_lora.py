@@ -2,28 +2,27 @@
 
 import numpy as np
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._checkpoints import (
-    find_checkpoint,
-    load_config,
-    recognise,
-)
-from sklearn_adaalloc._language_model import load_language_model
-from sklearn_adaalloc._model_options import (
-    resolve_layers,
-    warn_truncated,
-)
-from sklearn_adaalloc._parameters import (
+from sklearn_adaalloc._utils.parameters import (
     check_choice,
     check_flag,
     check_in_interval,
     check_whole,
 )
-from sklearn_adaalloc._queries import check_queries
+from sklearn_adaalloc._utils.queries import check_queries
+from sklearn_adaalloc.language_models._checkpoints import (
+    find_checkpoint,
+    load_config,
+    recognise,
+)
+from sklearn_adaalloc.language_models._model import load_language_model
+from sklearn_adaalloc.language_models._options import resolve_layers, warn_truncated
+from sklearn_adaalloc.language_models._reader import HiddenStateReader
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
 
-class LoRARewardRegressor(BaseRewardRegressor):
+class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     """Predict rewards from texts by adapting a language model.
 
     Low-rank adapters (peft) and a linear head on the pooled hidden state are trained
@@ -78,6 +77,10 @@ class LoRARewardRegressor(BaseRewardRegressor):
         samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query. "reward" takes the one
+        with the highest reward. A rule of your own is an instance of a class derived
+        from :class:`~sklearn_adaalloc.curves.Selection`.
     device : str, default="auto"
         Torch device; "auto" takes CUDA, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
@@ -102,6 +105,8 @@ class LoRARewardRegressor(BaseRewardRegressor):
         Weights of the adapters.
     head_ : list of ndarray
         Weight (hidden_size, n_outputs) and bias (n_outputs,) of the head.
+    layers_ : tuple of int
+        The hidden state that is read, counted from 0.
     fingerprint_ : str
         Tells whether a later :meth:`predict` uses the same language model.
     commit_ : str or None
@@ -130,6 +135,8 @@ class LoRARewardRegressor(BaseRewardRegressor):
     (1, 3)
     """
 
+    weight_attributes = ("adapter_", "head_")
+
     def __init__(
         self,
         model="embedded",
@@ -151,6 +158,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
         chat_template=False,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         device="auto",
         dtype="auto",
         revision=None,
@@ -175,11 +183,18 @@ class LoRARewardRegressor(BaseRewardRegressor):
         self.chat_template = chat_template
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.device = device
         self.dtype = dtype
         self.revision = revision
         self.verbose = verbose
         self.random_state = random_state
+
+    @property
+    def layers_(self):
+        """The hidden state that is read, counted from 0."""
+        check_is_fitted(self, "_reading")
+        return (self._reading["layer"],)
 
     def _check_queries(self, X, *, reset):
         queries = check_queries(X)
@@ -218,7 +233,7 @@ class LoRARewardRegressor(BaseRewardRegressor):
 
     def _check_reading(self):
         """Checked layer, counted from 0, and pooling."""
-        from sklearn_adaalloc.features._pooling import POOLINGS
+        from sklearn_adaalloc.language_models._pooling import POOLINGS
 
         config = load_config(self.model, revision=self.revision)
         one = self.layer if isinstance(self.layer, str) else [self.layer]

@@ -11,11 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers.pytorch_utils import Conv1D
 
-from sklearn_adaalloc.features._pooling import (
-    POOLINGS,
-    pooled_batches,
-    read_hidden_states,
-)
+from sklearn_adaalloc.language_models._forward import read_hidden_states
+from sklearn_adaalloc.language_models._pooling import POOLINGS, pooled_batches
 from sklearn_adaalloc.regressors._nets import (
     CrossFittedNet,
     OutOfFoldStopping,
@@ -103,7 +100,7 @@ class AdaptedLanguageModel(nn.Module):
     backbone : PreTrainedModel
         Model without LM head.
     layer, pooling
-        Which hidden state, see :mod:`sklearn_adaalloc.features._pooling`.
+        Which hidden state, see :mod:`sklearn_adaalloc.language_models._pooling`.
     center, scale : ndarray of shape (hidden_size,)
         Mean and spread of the state over the training queries, before training.
     initial_outputs : ndarray of shape (n_outputs,)
@@ -206,7 +203,7 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
     token_ids : list of n_queries lists of int
         Queries.
     labels : ndarray of shape (n_queries, n_outputs) or (n_queries, n_rates)
-        See :mod:`sklearn_adaalloc._targets`.
+        See :mod:`sklearn_adaalloc.curves._targets`.
     initial_outputs : ndarray of shape (n_outputs,)
         Outputs of the average predictor.
     loss : str

@@ -4,11 +4,9 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state, gen_batches
 
-from sklearn_adaalloc._model_options import (
-    resolve_device,
-)
-from sklearn_adaalloc._numbers import LARGEST
-from sklearn_adaalloc._parameters import check_in_interval, check_whole
+from sklearn_adaalloc._utils.numbers import LARGEST
+from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
+from sklearn_adaalloc.language_models._options import resolve_device
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
 
@@ -49,6 +47,10 @@ class MLPRewardRegressor(BaseRewardRegressor):
         samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query. "reward" takes the one
+        with the highest reward. A rule of your own is an instance of a class derived
+        from :class:`~sklearn_adaalloc.curves.Selection`.
     device : str, default="cpu"
         Torch device to train on; "auto" takes CUDA, else MPS, else the CPU. Predictions
         are computed by NumPy.
@@ -96,6 +98,8 @@ class MLPRewardRegressor(BaseRewardRegressor):
     (2, 4)
     """
 
+    weight_attributes = ("weights_",)
+
     def __init__(
         self,
         target="auto",
@@ -110,6 +114,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
         patience=20,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         device="cpu",
         verbose=False,
         random_state=None,
@@ -125,6 +130,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
         self.patience = patience
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.device = device
         self.verbose = verbose
         self.random_state = random_state

@@ -239,7 +239,7 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
     features : ndarray of shape (n_queries, n_features)
         Standardised features, float32.
     values, labels : ndarray of shape (n_queries, n_values), (n_queries, n_outputs)
-        See :mod:`sklearn_adaalloc._targets`.
+        See :mod:`sklearn_adaalloc.curves._targets`.
     initial_outputs : ndarray of shape (n_outputs,)
         Outputs of the average predictor.
     loss : str

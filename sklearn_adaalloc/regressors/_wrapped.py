@@ -6,7 +6,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, validate_data
 
-from sklearn_adaalloc._numbers import check_sizes
+from sklearn_adaalloc._utils.numbers import check_sizes
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
 
@@ -34,6 +34,10 @@ class RewardRegressor(BaseRewardRegressor):
         samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
+    selection : {"reward"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query. "reward" takes the one
+        with the highest reward. A rule of your own is an instance of a class derived
+        from :class:`~sklearn_adaalloc.curves.Selection`.
 
     Attributes
     ----------
@@ -67,11 +71,20 @@ class RewardRegressor(BaseRewardRegressor):
 
     _binary_target = "marginal_rewards"
 
-    def __init__(self, regressor, target="auto", *, max_budget=None, empty_reward=0.0):
+    def __init__(
+        self,
+        regressor,
+        target="auto",
+        *,
+        max_budget=None,
+        empty_reward=0.0,
+        selection="reward",
+    ):
         self.regressor = regressor
         self.target = target
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
 
     def _check_queries(self, X, *, reset):
         """Check features; of a frame only what does not depend on the regressor."""

@@ -9,22 +9,26 @@ from sys import version_info
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 
-from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._parameters import check_choice, check_in_interval, check_whole
-from sklearn_adaalloc._queries import check_answers
-from sklearn_adaalloc.rewards._answers import look_up, spread, table_digest
-from sklearn_adaalloc.rewards._programs import complete_program
-from sklearn_adaalloc.rewards._sandbox import (
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.parameters import (
+    check_choice,
+    check_in_interval,
+    check_whole,
+)
+from sklearn_adaalloc._utils.queries import check_answers
+from sklearn_adaalloc.rewards._programs.entries import (
+    check_entry,
+    contest_preamble,
+    write_tests,
+)
+from sklearn_adaalloc.rewards._programs.extraction import complete_program
+from sklearn_adaalloc.rewards._programs.sandbox import (
     SANDBOXES,
     bubblewrap_command,
     package_folders,
     run_tests,
 )
-from sklearn_adaalloc.rewards._test_entries import (
-    check_entry,
-    contest_preamble,
-    write_tests,
-)
+from sklearn_adaalloc.rewards._references import look_up, spread, table_digest
 
 RULES = 2  # version of the rules by which programs are found, run and compared
 
@@ -36,7 +40,7 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
     network, home or environment, by a fresh interpreter that has the standard library
     and `packages`. The program cannot fake success: tests and program are separate
     processes, and the program's never holds the expected values (the module
-    ``sklearn_adaalloc.rewards._sandbox`` says what is guarded against, and what not).
+    ``sklearn_adaalloc.rewards._programs.sandbox`` says what is guarded against).
     Where there is no sandbox, nothing is run.
 
     Values, functions, objects, errors and output cross between the two processes. Where

@@ -12,11 +12,10 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
-from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._optional import import_optional
-from sklearn_adaalloc._parameters import check_in_interval
-from sklearn_adaalloc._queries import check_answers
-from sklearn_adaalloc.rewards._answers import look_up, spread, table_digest
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc._utils.parameters import check_in_interval
+from sklearn_adaalloc._utils.queries import check_answers
 from sklearn_adaalloc.rewards._final_answers import (
     final_answer,
     has_words,
@@ -24,6 +23,7 @@ from sklearn_adaalloc.rewards._final_answers import (
     reference_answer,
     same_words,
 )
+from sklearn_adaalloc.rewards._references import look_up, spread, table_digest
 from sklearn_adaalloc.rewards._workers import WorkerPool
 
 JUDGE_PROMPT = """\

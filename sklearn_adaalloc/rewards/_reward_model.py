@@ -3,18 +3,18 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklearn_adaalloc._checkpoints import fingerprint, load_config
-from sklearn_adaalloc._documentation import DocumentationLinkMixin
-from sklearn_adaalloc._language_model import load_language_model
-from sklearn_adaalloc._model_options import (
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.parameters import check_choice, check_whole
+from sklearn_adaalloc._utils.queries import check_answers, query_keys
+from sklearn_adaalloc.language_models._checkpoints import fingerprint, load_config
+from sklearn_adaalloc.language_models._model import load_language_model
+from sklearn_adaalloc.language_models._options import (
     DTYPES,
     resolve_device,
     resolve_dtype,
     warn_truncated,
 )
-from sklearn_adaalloc._parameters import check_choice, check_whole
-from sklearn_adaalloc._queries import check_answers, query_keys
-from sklearn_adaalloc.rewards._answers import spread
+from sklearn_adaalloc.rewards._references import spread
 
 
 class RewardModel(DocumentationLinkMixin, BaseEstimator):

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from sklearn_adaalloc._queries import check_unicode
-from sklearn_adaalloc.features._pooling import CPU_BATCH_TOKENS, token_batches
+from sklearn_adaalloc._utils.queries import check_unicode
+from sklearn_adaalloc.language_models._batches import CPU_BATCH_TOKENS, token_batches
 
 
 def encode_pairs(language_model, pairs, *, chat_template, max_length):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_adaalloc._numbers import real_array
+from sklearn_adaalloc._utils.numbers import real_array
 
 
 class TokenUsage(NamedTuple):

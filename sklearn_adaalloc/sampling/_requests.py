@@ -4,9 +4,9 @@ from numbers import Integral
 
 import numpy as np
 
-from sklearn_adaalloc._numbers import check_numbers
-from sklearn_adaalloc._queries import check_queries
-from sklearn_adaalloc._validation import check_budgets
+from sklearn_adaalloc._utils.budgets import check_budgets
+from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.queries import check_queries
 
 
 def check_sample_budgets(budgets, n_prompts):

@@ -14,9 +14,9 @@ from sklearn_adaalloc import (
     PricedAllocator,
     RewardRegressor,
 )
-from sklearn_adaalloc.allocators._priced import price_of_budget
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import expected_reward_score
+from sklearn_adaalloc.planning._prices import price_of_budget
 
 
 class Curves(RegressorMixin, BaseEstimator):

@@ -17,8 +17,8 @@ from samplers import (
     sample_number,
 )
 
-from sklearn_adaalloc._grading import Grader
 from sklearn_adaalloc.collect import RewardStore, collect_rewards
+from sklearn_adaalloc.collect._grader import Grader
 from sklearn_adaalloc.datasets import grade_arithmetic, load_arithmetic
 from sklearn_adaalloc.sampling import TokenUsage, TransformersSampler
 

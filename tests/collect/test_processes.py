@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from samplers import Reward, Sampler, collect, expected
 
-from sklearn_adaalloc import _collection
 from sklearn_adaalloc.collect import RewardStore
+from sklearn_adaalloc.collect import _claims as _collection
 from sklearn_adaalloc.sampling import OpenAISampler
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
 

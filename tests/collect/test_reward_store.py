@@ -14,8 +14,8 @@ from samplers import (
     range_of_texts,
 )
 
-from sklearn_adaalloc._reward_store import to_json
 from sklearn_adaalloc.collect import RewardStore
+from sklearn_adaalloc.collect._store import to_json
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 # The file

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from sklearn_adaalloc._queries import check_queries
+from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.datasets import (
     fetch_hh_harmless,
     fetch_lmsys_chat,

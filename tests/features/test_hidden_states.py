@@ -11,14 +11,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from transformers import AutoModel, AutoTokenizer
 
-from sklearn_adaalloc import (
-    AdaptiveAllocator,
-    MLPRewardRegressor,
-    RewardRegressor,
-    _language_model,
-)
+from sklearn_adaalloc import AdaptiveAllocator, MLPRewardRegressor, RewardRegressor
 from sklearn_adaalloc.datasets import load_arithmetic
-from sklearn_adaalloc.features import HiddenStateFeaturizer, _pooling
+from sklearn_adaalloc.features import HiddenStateFeaturizer
+from sklearn_adaalloc.language_models import _model as _language_model
+from sklearn_adaalloc.language_models import _pooling
 
 ALPHABET = list("abcdefghijklmnopqrstuvwxyz0123456789 +-*/%=()")
 

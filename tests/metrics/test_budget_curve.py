@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import UndefinedMetricWarning
 
-from sklearn_adaalloc._curves import concave_repair, marginal_rewards
-from sklearn_adaalloc._solvers import allocate
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves._selection import marginal_rewards
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
     budget_curve,
@@ -14,6 +14,7 @@ from sklearn_adaalloc.metrics import (
     gap_recovered_score,
     oracle_budgets,
 )
+from sklearn_adaalloc.planning._solvers import allocate
 
 
 def random_table(kind, n_queries=25, n_samples=7, seed=0):

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
 
+from sklearn_adaalloc._utils.rewards import warn_beyond_samples
 from sklearn_adaalloc.metrics import expected_reward_score, net_reward_score
-from sklearn_adaalloc.metrics._expected_reward import warn_beyond_samples
 
 
 class _ConstantBudget(BaseEstimator):

@@ -7,12 +7,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_adaalloc.metrics._plotting import (
-    new_axes,
-    policy_name,
-    predict_marginals,
-    thin,
-)
+from sklearn_adaalloc.metrics._estimators import policy_name, predict_marginals
+from sklearn_adaalloc.metrics._plotting import new_axes, thin
 
 
 class Allocator(BaseEstimator):

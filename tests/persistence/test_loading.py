@@ -26,8 +26,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 import sklearn_adaalloc
 from sklearn_adaalloc import DummyAllocator, HiddenStateFeaturizer, RewardRegressor
-from sklearn_adaalloc._manifest import write_folder
 from sklearn_adaalloc.persistence import load_policy
+from sklearn_adaalloc.persistence._manifest import write_folder
 
 
 def edit_manifest(folder, **changes):

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc import AdaptiveAllocator, LoRARewardRegressor
-from sklearn_adaalloc._language_model import load_language_model
 from sklearn_adaalloc.features import HiddenStateFeaturizer
+from sklearn_adaalloc.language_models._model import load_language_model
 from sklearn_adaalloc.regressors._lora_net import QueryDataset
 
 RNG = np.random.default_rng(0)

@@ -27,7 +27,7 @@ from sklearn_adaalloc import (
     RewardRegressor,
     SequentialAllocator,
 )
-from sklearn_adaalloc._targets import RateDistribution
+from sklearn_adaalloc.curves._targets import RateDistribution
 from sklearn_adaalloc.datasets import make_reward_table
 
 TREES = HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=5)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklearn_adaalloc.rewards import CodeVerifier, _sandbox
-from sklearn_adaalloc.rewards._programs import complete_program, extract_code
-from sklearn_adaalloc.rewards._test_entries import check_entry, write_tests
+from sklearn_adaalloc.rewards import CodeVerifier
+from sklearn_adaalloc.rewards._programs import sandbox as _sandbox
+from sklearn_adaalloc.rewards._programs.entries import check_entry, write_tests
+from sklearn_adaalloc.rewards._programs.extraction import complete_program, extract_code
 
 needs_bubblewrap = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"

@@ -16,8 +16,8 @@ from transformers import (
     AutoTokenizer,
 )
 
-from sklearn_adaalloc import _language_model
 from sklearn_adaalloc.datasets import embedded_model_path
+from sklearn_adaalloc.language_models import _model as _language_model
 from sklearn_adaalloc.rewards import RewardModel
 
 QUERIES = ["27+48=", "gcd 84 30=", "sort 5302="]

@@ -16,7 +16,7 @@ import pytest
 
 import sklearn_adaalloc
 from sklearn_adaalloc.rewards import CodeVerifier
-from sklearn_adaalloc.rewards._system_calls import system_call_filter
+from sklearn_adaalloc.rewards._programs.system_calls import system_call_filter
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"

@@ -13,10 +13,11 @@ from threading import Thread
 import pytest
 
 pytest.importorskip("resource", reason="the driver needs a POSIX system")
-from sklearn_adaalloc.rewards import _program_side, _tests_side
-from sklearn_adaalloc.rewards._contest import same_text, same_value
-from sklearn_adaalloc.rewards._peer import Broken, Peer
-from sklearn_adaalloc.rewards._stand_ins import Remote
+from sklearn_adaalloc.rewards._programs import program_side as _program_side
+from sklearn_adaalloc.rewards._programs import tests_side as _tests_side
+from sklearn_adaalloc.rewards._programs.contest import same_text, same_value
+from sklearn_adaalloc.rewards._programs.peer import Broken, Peer
+from sklearn_adaalloc.rewards._programs.stand_ins import Remote
 
 PROGRAM = """
 class Count(int): pass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sklearn_adaalloc.sampling import _replies
+from sklearn_adaalloc.sampling._openai import replies as _replies
 
 CAUSAL = ("llama", "gpt2", "qwen2")
 
@@ -21,7 +21,7 @@ def folder(request, tiny_models):
 @pytest.fixture
 def tokens_run(monkeypatch):
     """Number of prompt tokens of each batch that was prefilled."""
-    from sklearn_adaalloc.sampling import _generation
+    from sklearn_adaalloc.sampling._local import generation as _generation
 
     counts = []
     run = _generation.prefill

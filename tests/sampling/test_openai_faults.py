@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from servers import HALF, first, sampler_of
 
-from sklearn_adaalloc.sampling import OpenAISampler, _dispatch, _replies
+from sklearn_adaalloc.sampling import OpenAISampler
+from sklearn_adaalloc.sampling._openai import dispatch as _dispatch
+from sklearn_adaalloc.sampling._openai import replies as _replies
 
 pytest.importorskip("openai", reason="needs the extra openai")
 

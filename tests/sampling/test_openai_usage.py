@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from servers import first, sampler_of
 
-from sklearn_adaalloc.sampling import _replies
+from sklearn_adaalloc.sampling._openai import replies as _replies
 
 pytest.importorskip("openai", reason="needs the extra openai")
 

@@ -14,7 +14,7 @@ from sklearn_adaalloc.sampling import TransformersSampler
 @pytest.fixture
 def rows_run(monkeypatch):
     """Number of rows of each batch that was decoded."""
-    from sklearn_adaalloc.sampling import _generation
+    from sklearn_adaalloc.sampling._local import generation as _generation
 
     counts = []
     run = _generation.decode
@@ -178,7 +178,7 @@ class TestMemory:
         assert sum(rows_run) == 69
 
     def test_a_batch_without_memory_is_halved(self, tiny_models, monkeypatch):
-        from sklearn_adaalloc.sampling import _generation
+        from sklearn_adaalloc.sampling._local import generation as _generation
 
         sampler = TransformersSampler(
             tiny_models["gpt2"], max_new_tokens=4, device="cpu"

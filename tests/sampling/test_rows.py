@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_adaalloc.sampling._rows import RowLayer
+from sklearn_adaalloc.sampling._local.rows import RowLayer
 
 N_HEADS, SIZE = 2, 3
 LENGTHS = [5, 2]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sklearn_adaalloc.sampling._server import Server
+from sklearn_adaalloc.sampling._openai.server import Server
 
 openai = pytest.importorskip("openai", reason="needs the extra openai")
 

@@ -63,7 +63,11 @@ def methods(cls):
 
 
 CLASSES = {name: public for name, public in PUBLIC.items() if inspect.isclass(public)}
-ESTIMATORS = {name: cls for name, cls in CLASSES.items() if hasattr(cls, "get_params")}
+ESTIMATORS = {
+    name: cls
+    for name, cls in CLASSES.items()
+    if hasattr(cls, "get_params") and "__init__" in vars(cls)  # no base classes
+}
 METHODS = {
     f"{name}.{method}": getattr(public, method)
     for name, public in CLASSES.items()

@@ -21,7 +21,7 @@ from benchmarks.fuzz.strategies import (
 )
 from benchmarks.fuzz.targets import target
 from sklearn_adaalloc import metrics
-from sklearn_adaalloc._validation import check_rewards
+from sklearn_adaalloc._utils.rewards import check_rewards
 
 empty_rewards = number(st.floats(-2, 2))
 least_budgets = number(st.integers(0, 2))

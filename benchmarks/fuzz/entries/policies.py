@@ -25,8 +25,8 @@ from sklearn_adaalloc import (
     load_policy,
     save_policy,
 )
-from sklearn_adaalloc._manifest import read_folder, write_folder
 from sklearn_adaalloc.datasets import make_reward_table
+from sklearn_adaalloc.persistence._manifest import read_folder, write_folder
 
 X, REWARDS = make_reward_table(40, 4, n_features=5, random_state=0, return_X_y=True)
 

@@ -19,7 +19,7 @@ from benchmarks.fuzz.strategies import (
 )
 from benchmarks.fuzz.targets import target
 from sklearn_adaalloc import HiddenStateFeaturizer
-from sklearn_adaalloc._queries import check_answers, check_queries
+from sklearn_adaalloc._utils.queries import check_answers, check_queries
 from sklearn_adaalloc.datasets import embedded_model_path
 from sklearn_adaalloc.rewards import CodeVerifier, MathVerifier, RewardModel
 

@@ -1,0 +1,116 @@
+"""Checks on budgets: each returns the normalised value or raises."""
+
+import numpy as np
+
+from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.parameters import MOST, check_whole, is_number
+
+
+def check_budget(budget, *, min_budget=0, max_budget=None, unit="samples"):
+    """Check an allocator's mean budget and the bounds on each query's budget.
+
+    Parameters
+    ----------
+    budget : float
+        Mean budget per query, B.
+    min_budget : int, default=0
+        Least budget of any one query.
+    max_budget : int, default=None
+        Largest budget of any one query; None for no bound.
+    unit : {"samples", "cost"}, default="samples"
+        What `budget` counts. `min_budget` and `max_budget` count samples, and bound it
+        only where it does, too.
+
+    Returns
+    -------
+    budget : float
+    min_budget : int
+    max_budget : int or None
+
+    Raises
+    ------
+    ValueError
+        Unless ``0 <= min_budget <= budget <= max_budget`` with whole bounds.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.budgets import check_budget
+    >>> check_budget(4, min_budget=1, max_budget=64)
+    (4.0, 1, 64)
+    """
+    min_budget = check_whole(min_budget, "min_budget", least=0)
+    if not is_number(budget) or not 0 <= budget <= MOST:
+        raise ValueError(
+            f"budget={budget!r} is not a mean budget. Expected a finite number of "
+            f"samples per query, at least 0 and at most {MOST}."
+        )
+    in_samples = unit == "samples"
+    if in_samples and budget < min_budget:
+        raise ValueError(
+            f"budget={budget!r} is below min_budget={min_budget!r}: every query gets "
+            "at least min_budget samples. Raise budget or lower min_budget."
+        )
+    if max_budget is not None:
+        max_budget = check_whole(max_budget, "max_budget", least=1)
+        if in_samples and budget > max_budget:
+            raise ValueError(
+                f"budget={budget!r} is above max_budget={max_budget!r}: no query may "
+                "get more than max_budget samples, so the mean cannot either. Lower "
+                "budget or raise max_budget."
+            )
+    return float(budget), min_budget, max_budget
+
+
+def check_budgets(budgets, *, n_queries=None, max_budget=None, name="budgets"):
+    """Check the budgets of single queries.
+
+    Parameters
+    ----------
+    budgets : array-like of shape (n_queries,)
+        Number of samples given to each query.
+    n_queries : int, default=None
+        Number of queries there must be.
+    max_budget : int, default=None
+        Largest budget accepted.
+    name : str, default="budgets"
+        What messages call them.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_queries,), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If a budget is negative, not a whole number or above `max_budget`, or the number
+        of budgets differs from the number of queries.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.budgets import check_budgets
+    >>> check_budgets([2.0, 0])
+    array([2, 0])
+    """
+    expected = "one whole number of samples per query, shape (n_queries,)"
+    budgets = check_numbers(budgets, name, expected)
+    if budgets.ndim != 1:
+        raise ValueError(f"{name} has shape {budgets.shape}. Expected {expected}.")
+    if n_queries is not None and len(budgets) != n_queries:
+        raise ValueError(
+            f"rewards and {name} have inconsistent numbers of queries: {n_queries} "
+            f"and {len(budgets)}. Give one budget per query."
+        )
+    accepted = (budgets >= 0) & (budgets <= MOST) & (budgets == np.floor(budgets))
+    if not accepted.all():
+        row = np.argmin(accepted)
+        raise ValueError(
+            f"{name} has {budgets[row]:g} in row {row}. Expected whole numbers of "
+            f"samples, at least 0 and at most {MOST}. Give budgets as predict does."
+        )
+    if max_budget is not None and (budgets > max_budget).any():
+        row = np.flatnonzero(budgets > max_budget)[0]
+        raise ValueError(
+            f"{name} has {budgets[row]:g} in row {row}. Expected at most "
+            f"{max_budget}. Lower it, or give rewards that reach further."
+        )
+    return budgets.astype(np.int64)

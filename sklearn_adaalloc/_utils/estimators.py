@@ -1,0 +1,96 @@
+"""What decides inside a policy: pipelines, searches and frozen estimators unwrapped."""
+
+from contextlib import contextmanager
+
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def unwrap(policy):
+    """Find the estimator that decides, and the pipelines of steps before it.
+
+    Parameters
+    ----------
+    policy : estimator
+        An estimator, or any nesting of pipelines, fitted searches (whatever has a
+        `best_estimator_`) and frozen estimators around one.
+
+    Returns
+    -------
+    before : list of Pipeline
+        To be run one after the other; empty where the queries go straight to it.
+    estimator : estimator
+        The one inside.
+
+    Raises
+    ------
+    NotFittedError
+        If a search is not fitted.
+    ValueError
+        If a search kept no best estimator.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_adaalloc._utils.estimators import unwrap
+    >>> before, estimator = unwrap(make_pipeline(StandardScaler(), Ridge()))
+    >>> before, estimator
+    ([Pipeline(steps=[('standardscaler', StandardScaler())])], Ridge())
+    """
+    before = []
+    while True:
+        if isinstance(policy, FrozenEstimator):
+            policy = policy.estimator
+        elif isinstance(policy, Pipeline):
+            if len(policy.steps) > 1:
+                before.append(policy[:-1])
+            policy = policy.steps[-1][1]
+        elif isinstance(policy, BaseSearchCV) or hasattr(policy, "best_estimator_"):
+            policy = _best_estimator(policy)
+        else:
+            return before, policy
+
+
+def _best_estimator(search):
+    check_is_fitted(search)
+    if not hasattr(search, "best_estimator_"):
+        raise ValueError(
+            f"the search {search!r} has no best_estimator_. Expected one that was "
+            "fitted with refit=True."
+        )
+    return search.best_estimator_
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave an estimator as it was if fitting it fails, at the start or half-way.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `fit` only sets attributes and changes none in place.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc._utils.estimators import all_or_nothing
+    >>> model = Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> try:
+    ...     with all_or_nothing(model):
+    ...         model.coef_ = None
+    ...         raise ValueError
+    ... except ValueError:
+    ...     print(model.coef_ is None)
+    False
+    """
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:  # an interrupt, too, comes half-way
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

@@ -1,0 +1,71 @@
+"""Modules under the names that they had in earlier versions, for files that name them.
+
+A pickle and a policy file name the module of each class. Files of earlier versions are
+read by importing those names from where the modules are now.
+"""
+
+import importlib
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+
+_PACKAGE = __name__.partition(".")[0]
+MOVED = {
+    "_beliefs": "planning._beliefs",
+    "_improvement": "planning._rewards",
+    "_reward_store": "collect._store",
+    "_targets": "curves._targets",
+    "decoding._routing": "decoding._router",
+    "sampling._transformers": "sampling._local.sampler",
+    "sampling._value_augmented": "sampling._local.value_augmented",
+    "sampling._value_guidance": "sampling._local.values",
+}
+"""Old name of a module -> its name, both within the package."""
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Finds modules under their old names."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        """Claim the names in `MOVED`, and no other."""
+        package, _, name = fullname.partition(".")
+        known = package == _PACKAGE and name in MOVED
+        return ModuleSpec(fullname, self) if known else None
+
+    def exec_module(self, module):
+        """Put the module itself in place of a new one, whose classes would differ."""
+        old = module.__name__
+        name = MOVED[old.partition(".")[2]]
+        sys.modules[old] = importlib.import_module(f"{_PACKAGE}.{name}")
+
+
+def earlier_names(cls):
+    """Full names that a class had in earlier versions.
+
+    Parameters
+    ----------
+    cls : type
+        A class of this package.
+
+    Returns
+    -------
+    names : list of str
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.moved import earlier_names
+    >>> from sklearn_adaalloc.curves._targets import Preference
+    >>> earlier_names(Preference)
+    ['sklearn_adaalloc._targets.Preference']
+    """
+    return [
+        f"{_PACKAGE}.{old}.{cls.__name__}"
+        for old, new in MOVED.items()
+        if cls.__module__ == f"{_PACKAGE}.{new}"
+    ]
+
+
+def install():
+    """Let old names be imported, once per process."""
+    if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(MovedModules())

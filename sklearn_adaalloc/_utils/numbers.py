@@ -1,0 +1,177 @@
+"""Read numbers out of what users pass in, in words where there are none.
+
+Nothing is read that is no number: neither text nor dates nor complex numbers.
+"""
+
+from collections.abc import Mapping, Set
+
+import numpy as np
+
+LARGEST = 1e30
+"""Largest size of rewards, marginals and features: squares and sums stay finite."""
+
+
+def real_array(values):
+    """Convert to floats: float32 as it is, all else to float64.
+
+    Parameters
+    ----------
+    values : array-like
+        What should be numbers.
+
+    Returns
+    -------
+    array : ndarray of any shape, float32 or float64
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers, or lists of different lengths.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.numbers import real_array
+    >>> real_array([[2, 1], [True, None]])
+    array([[ 2.,  1.],
+           [ 1., nan]])
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biufO":
+            single = array.dtype == np.float32
+            return array if single else array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    first = f": {array.flat[0]!r}" if array.size else ""
+    raise ValueError(f"{array.dtype} is not real{first}")
+
+
+def check_numbers(values, name, expected):
+    """Convert to floats, or say what was expected.
+
+    Parameters
+    ----------
+    values : array-like
+        What should be numbers.
+    name : str
+        Name of the parameter, for the message.
+    expected : str
+        What is accepted, for the message.
+
+    Returns
+    -------
+    array : ndarray of any shape, float32 or float64
+        Not yet checked for NaN, infinity and size.
+
+    Raises
+    ------
+    ValueError
+        As :func:`real_array`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.numbers import check_numbers
+    >>> check_numbers([0, 1], "rates", "one rate per query")
+    array([0., 1.])
+    """
+    try:
+        return real_array(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} could not be read as numbers: {error}. Expected {expected}."
+        ) from error
+
+
+def check_sizes(values, name):
+    """Check that numbers are not so large that their sums or squares overflow.
+
+    Parameters
+    ----------
+    values : ndarray of any shape
+        Finite numbers.
+    name : str
+        Name of the parameter, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a size is above `LARGEST`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._utils.numbers import check_sizes
+    >>> check_sizes(np.array([-3.0, 1e30]), "X")
+    """
+    if values.size and not -LARGEST <= values.min() <= values.max() <= LARGEST:
+        raise ValueError(
+            f"{name} has values from {values.min():g} to {values.max():g}. Expected "
+            f"sizes of at most {LARGEST:g}, whose sums and squares do not overflow. "
+            "Rescale them."
+        )
+
+
+def reward_array(rewards):
+    """Read rewards as float64, with NaN for what is missing and to fill up short rows.
+
+    Parameters
+    ----------
+    rewards : array-like
+        An array, a data frame, a masked array, or a sequence of rows of different
+        lengths.
+
+    Returns
+    -------
+    array : ndarray of any shape, float64
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read as real numbers.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.numbers import reward_array
+    >>> reward_array([[1, 0], [1]])
+    array([[ 1.,  0.],
+           [ 1., nan]])
+    """
+    try:
+        return _without_gaps(rewards).astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        if isinstance(rewards, np.ndarray) and rewards.dtype.kind != "O":
+            raise ValueError(
+                f"rewards has dtype {rewards.dtype}: Complex data not supported, nor "
+                "text. Expected real numbers."
+            ) from error
+    try:
+        return _pad(rewards)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"rewards could not be read as numbers: {error}. Expected an array of "
+            "shape (n_queries, n_samples), or a list of one list per query."
+        ) from error
+
+
+def _without_gaps(rewards):
+    """Read an array in which pandas or a mask may mark what is missing."""
+    if hasattr(rewards, "iloc") and np.asarray(rewards).dtype.kind == "O":
+        return rewards.to_numpy(np.float64, na_value=np.nan)  # pandas' own NA
+    if np.ma.isMaskedArray(rewards):
+        values = real_array(rewards.data).astype(np.float64)
+        values[np.ma.getmaskarray(rewards)] = np.nan
+        return values
+    return real_array(rewards)
+
+
+def _pad(rewards):
+    """Read a sequence of rows of different lengths."""
+    if isinstance(rewards, Mapping | Set) or not hasattr(rewards, "__len__"):
+        raise ValueError(f"{type(rewards).__name__} is no sequence")
+    rows = [np.atleast_1d(real_array(row)) for row in rewards]
+    if any(row.ndim > 1 for row in rows):
+        raise ValueError("only two axes may be ragged; pad with NaN")
+    table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    return table

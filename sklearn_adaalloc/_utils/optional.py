@@ -1,0 +1,39 @@
+"""The one place that words the hint for a missing optional dependency."""
+
+from importlib import import_module
+
+
+def import_optional(name, extra):
+    """Import a module that only some users need.
+
+    Parameters
+    ----------
+    name : str
+        Module to import, such as ``"matplotlib.pyplot"``.
+    extra : str
+        Extra of this distribution that installs it.
+
+    Returns
+    -------
+    module
+        The imported module.
+
+    Raises
+    ------
+    ImportError
+        If the module is not installed; the message names the extra.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.optional import import_optional
+    >>> import_optional("json", extra="plot").dumps([1])
+    '[1]'
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        distribution = name.partition(".")[0]
+        raise ImportError(
+            f"{distribution} is needed here and is not installed. Install it with "
+            f"`pip install 'sklearn-adaalloc[{extra}]'`."
+        ) from error

@@ -1,0 +1,202 @@
+"""Checks on single parameters: each returns the normalised value or raises."""
+
+import math
+import os
+from numbers import Integral, Real
+
+import numpy as np
+
+MOST = 2**31 - 1
+"""Largest whole number of samples, tokens and the like that is accepted."""
+
+
+def check_whole(value, name, *, least, most=MOST):
+    """Check a whole number between two bounds.
+
+    Parameters
+    ----------
+    value : int
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+    least : int
+        Least value accepted.
+    most : int, default=2147483647
+        Largest value accepted.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `value` is not a whole number or lies outside the bounds.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.parameters import check_whole
+    >>> check_whole(3, "n_bins", least=1)
+    3
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        bound = f" and at most {most}" if whole and value > most else ""
+        raise ValueError(
+            f"{name}={value!r} is not accepted. Expected a whole number of at least "
+            f"{least}{bound}."
+        )
+    return int(value)
+
+
+def check_choice(value, name, choices):
+    """Check that a value is one of a few names.
+
+    Parameters
+    ----------
+    value : str
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+    choices : iterable of str
+        Values accepted.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `value` is none of `choices`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.parameters import check_choice
+    >>> check_choice("uniform", "strategy", ["uniform", "random"])
+    'uniform'
+    """
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"{name}={value!r} is not accepted. Expected one of {choices}."
+        )
+    return value
+
+
+def check_in_interval(value, name, low, high, *, closed="neither"):
+    """Check a real number that must lie in an interval.
+
+    Parameters
+    ----------
+    value : float
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+    low, high : float
+        Ends of the interval.
+    closed : {"neither", "left", "right", "both"}, default="neither"
+        Which ends belong to it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If `value` is not a number in the interval.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.parameters import check_in_interval
+    >>> check_in_interval(0.2, "holdout", 0, 1)
+    0.2
+    """
+    left = "[" if closed in ("left", "both") else "("
+    right = "]" if closed in ("right", "both") else ")"
+    inside = is_number(value) and (
+        low < value < high
+        or (value == low and left == "[")
+        or (value == high and right == "]")
+    )
+    if not inside:
+        raise ValueError(
+            f"{name}={value!r} is not accepted. Expected a number in "
+            f"{left}{low}, {high}{right}."
+        )
+    return float(value)
+
+
+def check_flag(value, name):
+    """Check that a value is True or False, not just true or false.
+
+    Parameters
+    ----------
+    value : bool
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.parameters import check_flag
+    >>> check_flag(True, "chat_template")
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}={value!r} is not accepted. Expected True or False.")
+    return bool(value)
+
+
+def check_path(value, name):
+    """Check that a value can be the path of a file or folder, there or not.
+
+    Parameters
+    ----------
+    value : str or path
+        Value received.
+    name : str
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it is neither text nor path, or no file system could have it.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.parameters import check_path
+    >>> check_path("rewards.sqlite", "store")
+    'rewards.sqlite'
+    """
+    try:
+        path = os.fsdecode(os.fsencode(value))
+    except (TypeError, UnicodeError):
+        path = "\0"
+    if isinstance(value, bytes) or "\0" in path:
+        raise ValueError(f"{name}={value!r} is not accepted. Expected a str or path.")
+    return path
+
+
+def is_number(value):
+    """Whether a value is a finite real number, and no truth value."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False

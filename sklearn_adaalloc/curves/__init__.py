@@ -1,0 +1,36 @@
+"""From reward tables to curves: rates, marginal rewards, targets, rules of selection.
+
+Pure functions on checked arrays, and the two base classes that extensions derive from.
+"""
+
+from sklearn_adaalloc.curves._best_of import best_of_weights
+from sklearn_adaalloc.curves._decoders import preferences
+from sklearn_adaalloc.curves._rates import (
+    mixture_marginals,
+    rate_marginals,
+    success_rates,
+)
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves._selection import (
+    Selection,
+    expected_rewards,
+    extended_marginals,
+    marginal_rewards,
+    reward_curves,
+)
+from sklearn_adaalloc.curves._targets import Target
+
+__all__ = [
+    "Selection",
+    "Target",
+    "best_of_weights",
+    "concave_repair",
+    "expected_rewards",
+    "extended_marginals",
+    "marginal_rewards",
+    "mixture_marginals",
+    "preferences",
+    "rate_marginals",
+    "reward_curves",
+    "success_rates",
+]

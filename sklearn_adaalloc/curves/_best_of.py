@@ -1,0 +1,134 @@
+"""The expected best of several samples, exact sums over order statistics.
+
+Pure functions on checked arrays.
+"""
+
+import numpy as np
+
+
+def best_of_weights(n_samples, max_budget, *, replacement="auto"):
+    r"""Weight of each order statistic in the expected best of b samples.
+
+    With m samples sorted in ascending order, the expected best of b drawn without
+    replacement gives the k-th smallest the weight :math:`\binom{k-1}{b-1} /
+    \binom{m}{b}` (Chen et al. 2021, arXiv 2107.03374, for 0/1 rewards); drawn with
+    replacement, :math:`(k/m)^b - ((k-1)/m)^b`. Both are exact.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of samples m.
+    max_budget : int
+        Largest b.
+    replacement : {"auto"} or bool, default="auto"
+        "auto" draws without replacement while b <= m and with replacement beyond.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples, max_budget)
+        Column b-1 holds the weights for the best of b; each sums to 1.
+
+    Raises
+    ------
+    ValueError
+        If `replacement` is False and `max_budget` exceeds `n_samples`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.curves import best_of_weights
+    >>> best_of_weights(2, 2)
+    array([[0.5, 0. ],
+           [0.5, 1. ]])
+    """
+    return _weights(n_samples, np.arange(1, max_budget + 1), replacement)
+
+
+def _weights(n_samples, drawn, replacement):
+    """Weights of the best of each number drawn, (n_samples, n_numbers)."""
+    if replacement is False and drawn.max() > n_samples:
+        raise ValueError(
+            f"max_budget={drawn.max()} cannot be drawn without replacement from "
+            f"{n_samples} samples. Lower it, or use replacement='auto'."
+        )
+    rank = np.arange(1, n_samples + 1)[:, None]
+    with_replacement = (rank / n_samples) ** drawn - ((rank - 1) / n_samples) ** drawn
+    if replacement is True:
+        return with_replacement
+    # C(k-1, b-1) / C(m, b) follows from the column before it: no large binomials.
+    before = np.arange(1, min(n_samples, drawn.max()))
+    factor = np.maximum(rank - before, 0) / before
+    factor = factor * (before + 1) / (n_samples - before)
+    first = np.full((n_samples, 1), 1 / n_samples)
+    without = np.cumprod(np.hstack([first, factor]), axis=1)
+    exact = without[:, np.minimum(drawn, n_samples) - 1]
+    return np.where(drawn <= n_samples, exact, with_replacement)
+
+
+def best_of_curves(rewards, max_budget, *, replacement="auto"):
+    """Expected best of b samples of each query, for b = 1..max_budget.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_samples)
+        Reward table; NaN marks a missing sample.
+    max_budget : int
+        Largest b.
+    replacement : {"auto"} or bool, default="auto"
+        See :func:`best_of_weights`.
+
+    Returns
+    -------
+    curves : ndarray of shape (n_queries, max_budget)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._best_of import best_of_curves
+    >>> best_of_curves(np.array([[0.0, 1.0, 0.0, 1.0]]), 2).round(3)
+    array([[0.5  , 0.833]])
+    """
+    curves = np.empty((len(rewards), max_budget))
+    for n_samples, rows, ascending in _rows_by_sample_count(rewards):
+        weights = best_of_weights(n_samples, max_budget, replacement=replacement)
+        curves[rows] = ascending @ weights
+    return curves
+
+
+def best_of_budgets(rewards, budgets, *, replacement="auto"):
+    """Expected best of each query's own number of samples.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_samples)
+        Reward table; NaN marks a missing sample.
+    budgets : ndarray of shape (n_queries,)
+        Number of samples of each query, at least 1.
+    replacement : {"auto"} or bool, default="auto"
+        See :func:`best_of_weights`.
+
+    Returns
+    -------
+    expected : ndarray of shape (n_queries,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._best_of import best_of_budgets
+    >>> best_of_budgets(np.array([[0.0, 1.0], [0.0, 1.0]]), np.array([1, 2]))
+    array([0.5, 1. ])
+    """
+    expected = np.empty(len(rewards))
+    for n_samples, rows, ascending in _rows_by_sample_count(rewards):
+        drawn, position = np.unique(budgets[rows], return_inverse=True)
+        own = _weights(n_samples, drawn, replacement).T[position]  # (rows, n_samples)
+        expected[rows] = np.einsum("ij,ij->i", ascending, own)
+    return expected
+
+
+def _rows_by_sample_count(rewards):
+    """Yield (m, rows with m samples, their samples in ascending order)."""
+    ascending = np.sort(rewards, axis=1)  # NaN sorts last
+    counts = np.isfinite(rewards).sum(axis=1)
+    for n_samples in np.unique(counts):
+        rows = np.flatnonzero(counts == n_samples)
+        yield int(n_samples), rows, ascending[rows, :n_samples]

@@ -1,0 +1,68 @@
+"""What the samples of a short row suggest of those that it lacks.
+
+Pure functions on checked arrays.
+"""
+
+import numpy as np
+
+from sklearn_adaalloc._utils.rewards import is_binary
+from sklearn_adaalloc.curves._normal import normal_maxima
+from sklearn_adaalloc.curves._rates import RATES, mixture_marginals, posterior_weights
+
+
+def extend_short_rows(marginals, rewards):
+    """Replace the marginal rewards beyond the samples of a row by an estimate.
+
+    As far as a row has samples, they tell its marginal rewards without bias. A row that
+    has no more samples does not say that more would bring nothing. Its curve therefore
+    goes on as its samples suggest. For 0/1 rewards, that is by the posterior over its
+    success rate, given all rows. For other rewards, it is as the best of normal rewards
+    that have the row's own standard deviation.
+
+    Parameters
+    ----------
+    marginals : ndarray of shape (n_queries, max_budget)
+        Marginal rewards of the best answer. Changed in place beyond the samples.
+    rewards : ndarray of shape (n_queries, n_samples)
+        The reward table that they were computed from.
+
+    Returns
+    -------
+    marginals : ndarray of shape (n_queries, max_budget)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves import marginal_rewards
+    >>> from sklearn_adaalloc.curves._extension import extend_short_rows
+    >>> rewards = np.array([[0.0, 2.0, np.nan], [0.0, 1.0, 2.0]])
+    >>> extend_short_rows(marginal_rewards(rewards, 3), rewards).round(2)
+    array([[1.  , 1.  , 0.5 ],
+           [1.  , 0.67, 0.33]])
+    """
+    max_budget = marginals.shape[1]
+    n_samples = np.isfinite(rewards).sum(axis=1)
+    beyond = np.arange(max_budget) >= n_samples[:, None]
+    short = beyond.any(axis=1)
+    if not short.any():
+        return marginals
+    if is_binary(rewards):
+        posterior = posterior_weights(rewards)[short]
+        tails = mixture_marginals(posterior, RATES, max_budget)
+    else:
+        maxima = normal_maxima(max_budget)
+        spreads = _own_spreads(marginals, n_samples, maxima)[short]
+        tails = spreads[:, None] * np.diff(maxima, prepend=0.0)
+    marginals[beyond] = tails[beyond[short]]
+    return marginals
+
+
+def _own_spreads(marginals, n_samples, maxima):
+    """Spread of normal rewards whose curve is nearest to each row's, (n_queries,)."""
+    inside = np.arange(1, marginals.shape[1]) < n_samples[:, None]
+    grown = np.where(inside, np.cumsum(marginals[:, 1:], axis=1), 0.0)
+    squares = inside @ maxima[1:] ** 2
+    known = squares > 0
+    spreads = np.divide(grown @ maxima[1:], squares, out=squares * 0, where=known)
+    # One sample has no spread: it takes the mean of the others, if there are any.
+    return np.where(known, spreads, spreads.sum() / max(np.count_nonzero(known), 1))

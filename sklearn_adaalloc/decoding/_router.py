@@ -1,0 +1,167 @@
+"""Routing: each query to the weak decoder or to the strong one."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from sklearn_adaalloc._utils.budgets import check_budgets
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.queries import check_queries
+from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
+from sklearn_adaalloc.decoding._policies import read_policy
+from sklearn_adaalloc.sampling import TokenUsage
+from sklearn_adaalloc.sampling._protocol import as_sampler
+
+
+class RoutedAnswers(NamedTuple):
+    """What :meth:`Router.decode` returns.
+
+    Attributes
+    ----------
+    answers : list of n_queries str
+        Answer to each query; the default answer where it failed for good.
+    budgets : ndarray of shape (n_queries,), int64
+        0 = the weak decoder was asked, 1 = the strong one.
+    weak_usage, strong_usage : TokenUsage
+        Tokens that each decoder was paid for.
+    errors : dict
+        Row of a query -> exception, the reason why it has no answer.
+    """
+
+    answers: list
+    budgets: np.ndarray
+    weak_usage: TokenUsage
+    strong_usage: TokenUsage
+    errors: dict
+
+
+class Router(DocumentationLinkMixin, BaseEstimator):
+    """Answer each query once, with the decoder that a policy chooses.
+
+    Parameters
+    ----------
+    policy : estimator
+        An allocator fitted on a routing table (n_queries, 2, n_samples), or a pipeline
+        from queries to one, or a fitted search around either; its budget is the share
+        that the strong decoder may get.
+    weak : callable or object
+        Sampler as for :class:`BestOfK`: a function of prompts and budgets that returns
+        lists of str, or one of :mod:`sklearn_adaalloc.sampling`.
+    strong : callable or object
+        Sampler of the strong decoder, alike.
+    default_answer : str, default="I don't know."
+        Answer to a query whose sample failed for good.
+
+    See Also
+    --------
+    BestOfK : The best of several samples of one decoder.
+
+    Notes
+    -----
+    Where the policy reads the hidden states of the weak model, its own pass over the
+    prompt hands them out, as for :class:`BestOfK`. What is paid for is kept as there:
+    where a sampler raises, the exception has an attribute `partial`, the
+    `RoutedAnswers` so far.
+
+    References
+    ----------
+    Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
+    Allocation of LM Computation", ICLR 2025, section 3.3.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_adaalloc import AdaptiveAllocator, HiddenStateFeaturizer
+    >>> from sklearn_adaalloc.datasets import embedded_model_path, load_arithmetic
+    >>> from sklearn_adaalloc.decoding import Router
+    >>> from sklearn_adaalloc.sampling import TransformersSampler
+    >>> data = load_arithmetic("routing")
+    >>> policy = make_pipeline(
+    ...     HiddenStateFeaturizer(device="cpu"),
+    ...     AdaptiveAllocator(budget=0.5, random_state=0),
+    ... )
+    >>> policy = policy.fit(data.queries_train[:300], data.rewards_train[:300])
+    >>> weak = TransformersSampler(max_new_tokens=24, device="cpu")
+    >>> strong = TransformersSampler(
+    ...     embedded_model_path("strong"), max_new_tokens=24, device="cpu"
+    ... )
+    >>> decoded = Router(policy, weak, strong).decode(["2+3=", "max 3 41 7="])
+    >>> int(decoded.budgets.sum())  # half of the queries at most
+    1
+    """
+
+    def __init__(self, policy, weak, strong, *, default_answer="I don't know."):
+        self.policy = policy
+        self.weak = weak
+        self.strong = strong
+        self.default_answer = default_answer
+
+    def decode(self, queries):
+        """Answer queries.
+
+        Parameters
+        ----------
+        queries : sequence of n_queries str or lists of dict
+            Texts, or lists of messages with "role" and "content".
+
+        Returns
+        -------
+        decoded : RoutedAnswers
+            Answers, who gave them, and tokens.
+
+        Raises
+        ------
+        NotFittedError
+            If the policy is not fitted.
+        ValueError
+            If a query is neither text nor chat, the policy was not fitted on a routing
+            table, or a sampler does not return one answer where it is asked. If all
+            samples failed, the first of their errors.
+
+        Warns
+        -----
+        UserWarning
+            If samples failed, or one answer in a hundred or more of a decoder was cut
+            off at the token limit.
+        """
+        queries = check_queries(queries)
+        allocator, X, weak_sampler = read_policy(
+            self.policy,
+            self.weak,
+            queries,
+            n_axes=3,
+            instead="Give it to BestOfK, or fit it on a routing table, weak decoder "
+            "first.",
+        )
+        strong_sampler = as_sampler(self.strong)
+        budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
+        if budgets.max(initial=0) > 1:
+            raise ValueError(
+                f"policy gives budgets up to {budgets.max()}. Expected 0 (weak) or 1 "
+                "(strong): fit it on a routing table (n_queries, 2, n_samples), weak "
+                "decoder first."
+            )
+        weak, strong = Gathered(queries), Gathered(queries)
+        first_sample = np.zeros_like(budgets)
+        try:
+            weak.ask(weak_sampler, 1 - budgets, first_sample)
+            strong.ask(strong_sampler, budgets, first_sample)
+            raise_if_all_failed(weak, strong)
+        except BaseException as error:
+            error.partial = self._decoded(weak, strong, budgets)
+            raise
+        weak.warn(stacklevel=2)
+        strong.warn(stacklevel=2)
+        return self._decoded(weak, strong, budgets)
+
+    def _decoded(self, weak, strong, budgets):
+        """The answers that there are."""
+        rows = [a or b for a, b in zip(weak.rows, strong.rows, strict=True)]
+        return RoutedAnswers(
+            [row[0].answer if row else self.default_answer for row in rows],
+            budgets,
+            weak.usage,
+            strong.usage,
+            weak.errors | strong.errors,
+        )

@@ -1,0 +1,162 @@
+"""What a user may say of a language model: device, precision, layers."""
+
+import warnings
+from inspect import signature
+from numbers import Integral
+
+import numpy as np
+
+from sklearn_adaalloc._utils.parameters import check_choice
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def resolve_device(device):
+    """Turn "auto" into the best device there is, and check any other."""
+    import torch
+
+    if device != "auto":
+        try:
+            name = str(torch.device(device))
+            torch.zeros(1, device=name).item()
+        except Exception as error:  # torch refuses each device in its own way
+            raise ValueError(
+                f"device={device!r} is no torch device of this machine: {error}. "
+                "Expected 'auto', or a name such as 'cpu', 'cuda' or 'cuda:1'."
+            ) from error
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def resolve_dtype(dtype, device):
+    """Turn "auto" into bfloat16 where `device` computes in it, else float32."""
+    import torch
+
+    if check_choice(dtype, "dtype", DTYPES) != "auto":
+        return dtype
+    native = device.startswith("cuda") and torch.cuda.is_bf16_supported(
+        including_emulation=False
+    )
+    return "bfloat16" if native else "float32"
+
+
+def has_language_model_head(config):
+    """Whether the checkpoint is a causal language model's, with its head."""
+    return _head_mapping(config) is not None
+
+
+def auto_class(config):
+    """Class of transformers that loads the checkpoint, with its LM head if it has one.
+
+    Parameters
+    ----------
+    config : PretrainedConfig
+        Configuration of the model.
+
+    Returns
+    -------
+    type
+        An AutoModel.
+    """
+    from transformers import AutoModel
+
+    return _head_mapping(config) or AutoModel
+
+
+def _head_mapping(config):
+    """Auto class of the LM head that the checkpoint was saved with; None without one.
+
+    transformers knows which classes these are, those of models for texts and pictures
+    among them. An encoder saved by such a class does not write from left to right.
+    """
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoModelForMaskedLM,
+    )
+
+    decoder = getattr(config, "is_decoder", False)  # counts where there are encoders
+    encoder = _class_names(AutoModelForMaskedLM, config) and not decoder
+    if config.is_encoder_decoder or encoder:
+        return None
+    saved = set(config.architectures or ())
+    texts = _class_names(AutoModelForCausalLM, config)
+    if saved & (texts | _class_names(AutoModelForImageTextToText, config)):
+        # Some are loaded by either, by the first without the part for pictures.
+        return AutoModelForCausalLM if texts else AutoModelForImageTextToText
+    return None
+
+
+def _class_names(auto, config):
+    """Names of the classes that an auto class loads a configuration with."""
+    if type(config) not in auto._model_mapping:
+        return set()
+    classes = auto._model_mapping[type(config)]
+    classes = classes if isinstance(classes, tuple) else (classes,)
+    return {each.__name__ for each in classes}
+
+
+def takes_input(network, name):
+    """Whether the forward pass of a network takes an input of this name."""
+    return name in signature(network.forward).parameters
+
+
+def resolve_layers(layer, config):
+    """Count layers from 0.
+
+    Parameters
+    ----------
+    layer : "auto", int or list of int
+        Hidden states, from 0 to the number of layers; negative ones count from the end.
+        "auto" is the last but one of a causal language model, whose last serves the
+        next token, and the last of an encoder, which is made to be read there.
+    config : PretrainedConfig
+        Configuration of the model.
+
+    Returns
+    -------
+    layers : tuple of int
+
+    Raises
+    ------
+    ValueError
+        If there are none, or the model has no such layer.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.language_models._checkpoints import load_config
+    >>> from sklearn_adaalloc.language_models._options import resolve_layers
+    >>> config = load_config("embedded")  # four layers
+    >>> resolve_layers([-1, 2], config), resolve_layers("auto", config)
+    ((4, 2), (3,))
+    """
+    n_layers = config.get_text_config().num_hidden_layers
+    if isinstance(layer, str) and layer == "auto":
+        return (max(n_layers - has_language_model_head(config), 1),)
+    layers = [layer] if isinstance(layer, Integral) else layer
+    valid = isinstance(layers, (list, tuple, np.ndarray)) and len(layers) > 0
+    for each in layers if valid else ():
+        whole = isinstance(each, Integral) and not isinstance(each, bool)
+        valid = valid and whole and -n_layers - 1 <= each <= n_layers
+    if not valid:
+        raise ValueError(
+            f"layer={layer!r} is not accepted. Expected 'auto', a whole number from "
+            f"{-n_layers - 1} to {n_layers}, the number of layers of the model, or a "
+            "list of them."
+        )
+    return tuple(int(each) % (n_layers + 1) for each in layers)
+
+
+def warn_truncated(truncated, max_length):
+    """Warn, once, if queries lost tokens; `truncated` says of each whether it did."""
+    n_truncated = int(np.sum(truncated))
+    if n_truncated:
+        warnings.warn(
+            f"{n_truncated} of {len(truncated)} queries have more tokens than the "
+            f"model, or max_length={max_length!r}, allows: their first tokens were cut "
+            "off. Shorten them, or raise max_length if the model takes more.",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,230 @@
+"""What a session knows about its queries, and what it would do next.
+
+A belief holds predictions and verdicts of a batch and answers two calls:
+
+=============================================  ====================================
+``plan(money, n_rounds, min_budget)``          samples to take now (n_queries,)
+``update(rewards)``                            take in (n_queries, n_new), NaN last
+=============================================  ====================================
+
+`n_rounds` counts the rounds left, None for one at a time. A plan never takes more than
+`money` in total nor more than `limits` of any query over all rounds.
+"""
+
+import numpy as np
+
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.planning._rewards import (
+    add_samples,
+    expected_improvements,
+    fit_trust,
+    mean_and_spread,
+    no_samples,
+)
+from sklearn_adaalloc.planning._rounds import (
+    group_curves,
+    mean_budget,
+    plan_one_by_one,
+    plan_round,
+)
+from sklearn_adaalloc.planning._solvers import allocate
+from sklearn_adaalloc.planning._success import (
+    after_failures,
+    correct_chances,
+    cumulative_hazards,
+    fit_correction,
+    next_chances,
+)
+
+_REFIT = (
+    1.25  # one at a time, predictions are corrected each time verdicts grew by this
+)
+
+
+class SuccessBelief:
+    """Belief about 0/1 rewards: a chance of success that falls with each failure.
+
+    Parameters
+    ----------
+    marginals : ndarray of shape (n_queries, max_budget)
+        Predicted marginal rewards.
+    limits : ndarray of shape (n_queries,), int
+        Most samples of each query, at most `max_budget`.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample, which the first marginal is net of.
+    share_plans : bool, default=True
+        Whether queries with near-equal curves share one plan, where there are many.
+    corrected : bool, default=True
+        Whether the verdicts correct the predictions of the whole batch.
+
+    Attributes
+    ----------
+    budgets : ndarray of shape (n_queries,), int64
+        Samples so far.
+    best : ndarray of shape (n_queries,)
+        Best reward so far, -inf without a sample.
+    correction : tuple of float
+        Scale and shape, see :func:`~sklearn_adaalloc.planning._success.fit_correction`.
+    """
+
+    binary = True
+
+    def __init__(
+        self, marginals, limits, *, empty_reward=0.0, share_plans=True, corrected=True
+    ):
+        chances = next_chances(marginals, empty_reward=empty_reward)
+        own = np.arange(len(chances)), chances
+        self._kind, self._predicted = group_curves(chances) if share_plans else own
+        self._chances = self._predicted
+        self._limits = limits
+        self._corrected = corrected
+        self._n_fitted = 0
+        self._failures = np.zeros(len(limits), dtype=np.int64)
+        self.budgets = np.zeros(len(limits), dtype=np.int64)
+        self.best = np.full(len(limits), -np.inf)
+        self.correction = (1.0, 1.0)
+
+    def plan(self, money, n_rounds, min_budget=0):
+        """Samples to take now, none of a solved query; see the module."""
+        if self._corrected:
+            self._correct(every_time=n_rounds is not None)
+        budgets = np.zeros_like(self.budgets)
+        left = self._limits - self.budgets
+        unsolved = np.flatnonzero((self.best < 1) & (left > 0))
+        if unsolved.size == 0:
+            return budgets
+        states, state = _distinct(self._kind, self.budgets, left, rows=unsolved)
+        kind, failures, limits = states
+        chances = after_failures(self._chances[kind], failures, limits)
+        if n_rounds is None:
+            planned = plan_one_by_one(chances[state], money)
+            planned = np.maximum(planned, min_budget)
+        else:
+            planned = plan_round(
+                chances, money, n_rounds, kind=state, min_budget=min_budget
+            )
+        budgets[unsolved] = np.minimum(planned, left[unsolved])
+        return budgets
+
+    def update(self, rewards):
+        """Take in verdicts; see the module."""
+        right = rewards == 1
+        new = np.isfinite(rewards).sum(axis=1)
+        # A query with new verdicts was unsolved: up to its first right one, it failed.
+        self._failures += np.where(right.any(axis=1), right.argmax(axis=1), new)
+        self.budgets += new
+        self.best = np.maximum(self.best, _row_maxima(rewards))
+
+    def _correct(self, *, every_time):
+        """Correct the predictions by all verdicts, if there are enough new ones."""
+        n_verdicts = int(self.budgets.sum())
+        if n_verdicts <= self._n_fitted * (1.0 if every_time else _REFIT):
+            return
+        self._n_fitted = n_verdicts
+        hazards = cumulative_hazards(self._predicted)
+        solved = self.best == 1
+        after = hazards[self._kind, self._failures + solved]
+        self.correction = fit_correction(
+            before=hazards[self._kind, self._failures],
+            after=np.where(solved, after, np.inf),
+        )
+        self._chances = correct_chances(self._predicted, *self.correction)
+
+
+class RewardBelief:
+    """Belief about real-valued rewards: normal, each query with its mean and spread.
+
+    Parameters
+    ----------
+    marginals : ndarray of shape (n_queries, max_budget)
+        Predicted marginal rewards.
+    limits : ndarray of shape (n_queries,), int
+        Most samples of each query, at most `max_budget`.
+    min_budget : int, default=0
+        Samples that every query gets first.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample, which the first marginal is net of.
+    highest : float, default=inf
+        Highest reward there is, as far as is known: no sample improves on it.
+
+    Attributes
+    ----------
+    trust : Trust
+        How far the samples bear out the predictions; None before there are any.
+    """
+
+    binary = False
+
+    def __init__(
+        self, marginals, limits, *, min_budget=0, empty_reward=0.0, highest=np.inf
+    ):
+        marginals = np.asarray(marginals, dtype=np.float64)
+        self._marginals = concave_repair(marginals, min_budget=min_budget)
+        self._limits = limits
+        self._highest = highest
+        self._prior = mean_and_spread(marginals, empty_reward=empty_reward)
+        self._samples = no_samples(len(limits))
+        self.trust = None
+
+    @property
+    def budgets(self):
+        """Samples so far (n_queries,)."""
+        return self._samples.count
+
+    @property
+    def best(self):
+        """Best reward so far (n_queries,), -inf without a sample."""
+        return self._samples.best
+
+    def plan(self, money, n_rounds, min_budget=0):
+        """Samples to take now; see the module.
+
+        If this were the last round, each further sample would go where it is expected
+        to improve the best reward most. With more rounds to come each query gets its
+        share of that now, so that what it then shows can still move the rest.
+        """
+        left = self._limits - self.budgets
+        gains = self._improvements()
+        beyond = np.arange(gains.shape[1]) >= left[:, None]
+        np.minimum(gains, 0.0, out=gains, where=beyond)
+        budget = mean_budget(money, len(gains))
+        final, _ = allocate(gains, budget, min_budget=min_budget)
+        now = np.minimum(final, 1) if n_rounds is None else -(-final // n_rounds)
+        return np.minimum(np.maximum(now, min_budget), left)
+
+    def update(self, rewards):
+        """Take in rewards; see the module."""
+        self._samples = add_samples(self._samples, rewards)
+        self._highest = max(self._highest, self.best.max())
+        self.trust = fit_trust(self._samples, *self._prior)
+
+    def _improvements(self):
+        """Expected improvement by each further sample (n_queries, max_budget)."""
+        gains = self._marginals.copy()  # all there is to say without a sample
+        seen = np.flatnonzero(self.budgets)
+        if seen.size:
+            samples = type(self._samples)(*(values[seen] for values in self._samples))
+            means, spreads = (values[seen] for values in self._prior)
+            gains[seen] = expected_improvements(
+                samples,
+                means,
+                spreads,
+                self.trust,
+                gains.shape[1],
+                highest=self._highest,
+            )
+        return gains
+
+
+def _row_maxima(rewards):
+    """Largest reward in each row (n_queries,); -inf where there is none."""
+    return np.where(np.isnan(rewards), -np.inf, rewards).max(axis=1, initial=-np.inf)
+
+
+def _distinct(*columns, rows):
+    """Distinct combinations of whole numbers in some rows, and which each row has."""
+    columns = [column[rows] for column in columns]
+    sizes = [int(column.max()) + 1 for column in columns]
+    code = np.ravel_multi_index(columns, sizes)
+    codes, combination = np.unique(code, return_inverse=True)
+    return np.unravel_index(codes, sizes), combination

@@ -1,0 +1,192 @@
+"""One pass over each prompt, and any number of answers decoded from it.
+
+A prompt is run once, without padding beside it that it could see; what the layers
+keep of it, keys and values, is laid out again for every row that continues it. Imports
+torch at its top, so samplers import it inside their methods.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache, TopPLogitsWarper
+
+from sklearn_adaalloc.language_models._forward import kept_states
+from sklearn_adaalloc.language_models._pooling import POOLINGS
+from sklearn_adaalloc.sampling._local.rows import Rows
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt after its pass.
+
+    Attributes
+    ----------
+    token_ids : list of int
+    logits : Tensor of shape (n_tokens,), float32
+        Of the first new token.
+    cache : list of n_layers pairs of Tensor of shape (n_heads, length, head_size)
+        Keys and values.
+    """
+
+    token_ids: list
+    logits: torch.Tensor
+    cache: list
+
+
+@torch.inference_mode()
+def prefill(language_model, token_ids, *, layers, pooling):
+    """Run a batch of prompts, each once.
+
+    Parameters
+    ----------
+    language_model : LanguageModel
+        Causal language model.
+    token_ids : list of n_prompts lists of int
+        Prompts.
+    layers : sequence of int
+        Hidden states to pool on the way.
+    pooling : str
+        Key of ``POOLINGS``.
+
+    Returns
+    -------
+    prompts : list of n_prompts Prompt
+    features : ndarray of shape (n_prompts, n_layers * hidden_size), float32
+    """
+    input_ids, attention_mask = language_model.pad(token_ids)
+    # (n_prompts,): logits are computed where some prompt ends, and nowhere else.
+    ends, end_of = (attention_mask.sum(dim=1) - 1).unique(return_inverse=True)
+    cache = DynamicCache()
+    with (
+        language_model.lock,
+        kept_states(language_model.backbone, layers) as states,
+    ):
+        # Padding on the right needs no mask: a causal model never looks there.
+        logits = language_model.model(
+            input_ids=input_ids, past_key_values=cache, logits_to_keep=ends
+        ).logits
+    # (n_prompts, n_tokens); some models compute the logits of all tokens nevertheless.
+    column = end_of if logits.shape[1] == len(ends) else ends[end_of]
+    logits = logits[torch.arange(len(logits), device=logits.device), column].float()
+    prompts = [
+        Prompt(ids, logits[row], cache_of(cache, row, len(ids)))
+        for row, ids in enumerate(token_ids)
+    ]
+    pooled = [POOLINGS[pooling](states[k].float(), attention_mask) for k in layers]
+    return prompts, torch.cat(pooled, dim=1).cpu().numpy()
+
+
+def cache_of(cache, row, length):
+    """Keys and values of one row of a batch padded on the right, padding left out."""
+    return [
+        (layer.keys[row, :, :length], layer.values[row, :, :length])
+        for layer in cache.layers
+    ]
+
+
+_COLDEST = 1e-30  # below it logits over temperature overflow; above 0 it is argmax
+
+
+class TokenChoice:
+    """Ordinary sampling: what a step does with the logits.
+
+    The token is where the cumulative distribution passes the row's uniform number, so
+    it does not depend on which rows are beside it.
+
+    Parameters
+    ----------
+    temperature : float
+        Logits are divided by it; 0 takes the most likely token.
+    top_p : float
+        The least likely tokens that together have no more than 1 − `top_p` are out.
+    """
+
+    def __init__(self, temperature, top_p):
+        self.temperature = temperature
+        self.top_p = top_p
+
+    def start(self, prompts):
+        """Prepare for rows that continue `prompts`, a list of n_rows Prompt."""
+
+    def choose(self, logits, uniforms):
+        """Next token of each row.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n_rows, n_tokens)
+        uniforms : Tensor of shape (n_rows,), float64
+            In [0, 1).
+
+        Returns
+        -------
+        tokens : Tensor of shape (n_rows,)
+        """
+        if self.temperature < _COLDEST:
+            return logits.argmax(dim=-1)
+        scores = logits.float() / self.temperature
+        if self.top_p < 1:
+            scores = TopPLogitsWarper(self.top_p)(None, scores)
+        cumulative = scores.softmax(dim=-1).to(uniforms.dtype).cumsum(dim=-1)
+        reached = uniforms[:, None] * cumulative[:, -1:]
+        return torch.searchsorted(cumulative, reached, right=True)[:, 0]
+
+    def select(self, rows):
+        """Keep some rows only; `rows` is a Tensor of positions."""
+
+
+@torch.inference_mode()
+def decode(language_model, prompts, uniforms, limits, *, choice, ended):
+    """Continue prompts token by token; a row that has ended leaves the batch.
+
+    Parameters
+    ----------
+    language_model : LanguageModel
+        Causal language model.
+    prompts : list of n_rows Prompt
+        What each row continues; rows may share one.
+    uniforms : ndarray of shape (n_rows, max_new_tokens)
+        Random numbers of each row.
+    limits : sequence of n_rows int
+        Most new tokens of each row, at least 1.
+    choice : TokenChoice
+        Picks the tokens.
+    ended : callable
+        Says of a row's new tokens whether they are complete.
+
+    Returns
+    -------
+    answers : list of n_rows lists of int
+        New tokens of each row.
+    """
+    device = language_model.device
+    # (max_new_tokens, n_rows); MPS has no float64.
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    uniforms = torch.from_numpy(uniforms.T.copy()).to(device, dtype)
+    logits = torch.stack([prompt.logits for prompt in prompts])
+    answers = [[] for _ in prompts]
+    alive = torch.arange(len(prompts), device=device)
+    with language_model.lock:
+        rows = Rows(
+            language_model.model,
+            [prompt.cache for prompt in prompts],
+            language_model.first_position,
+        )
+        choice.start(prompts)
+        for uniform in uniforms:
+            tokens = choice.choose(logits, uniform[alive])  # (n_alive,)
+            going_on = []
+            for i, (row, token) in enumerate(
+                zip(alive.tolist(), tokens.tolist(), strict=True)
+            ):
+                answers[row].append(token)
+                if len(answers[row]) < limits[row] and not ended(answers[row]):
+                    going_on.append(i)
+            if not going_on:
+                break
+            if len(going_on) < len(alive):
+                kept = torch.tensor(going_on, device=device)
+                alive, tokens = alive[kept], tokens[kept]
+                rows.select(kept)
+                choice.select(kept)
+            logits = rows.run(tokens).logits[:, -1]
+    return answers

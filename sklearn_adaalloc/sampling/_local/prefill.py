@@ -1,0 +1,322 @@
+"""Prompts that went through a model once, ready to be answered."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from sklearn_adaalloc._utils.queries import query_keys
+from sklearn_adaalloc.language_models._options import takes_input, warn_truncated
+from sklearn_adaalloc.sampling._local.streams import stream_key, uniform_stream
+from sklearn_adaalloc.sampling._protocol import TokenUsage
+from sklearn_adaalloc.sampling._requests import (
+    check_first_sample,
+    check_sample_budgets,
+)
+
+
+@dataclass(frozen=True)
+class PrefillOptions:
+    """How prompts are run and answered; a sampler's parameters, as they were then.
+
+    Attributes
+    ----------
+    model : str
+        Name of the language model, for messages.
+    layers : tuple of int
+        Hidden states that make the features, counted from 0.
+    pooling : str
+        How the states of a prompt become one vector.
+    max_length : int or None
+        Most tokens of a prompt.
+    chat_template : bool
+        Whether texts are put into the chat template.
+    batch_tokens : int
+        Most tokens of a batch, padding included.
+    cache_tokens : int
+        Most tokens of prompts whose keys and values are kept.
+    max_new_tokens : int
+        Most tokens of an answer.
+    random_state : int
+        Seed of the streams of random numbers.
+    progress : bool
+        Whether to show a bar.
+    ending : Ending
+        Where an answer ends.
+    new_choice : callable
+        Makes what picks the tokens of one batch.
+    """
+
+    model: str
+    layers: tuple
+    pooling: str
+    max_length: int | None
+    chat_template: bool
+    batch_tokens: int
+    cache_tokens: int
+    max_new_tokens: int
+    random_state: int
+    progress: bool
+    ending: object
+    new_choice: Callable
+
+
+class PrefilledPrompts:
+    """What :meth:`TransformersSampler.prefill` hands out.
+
+    Equal prompts are one here. The model's keys and values of a prompt are kept from
+    its pass to :meth:`decode`, for up to `cache_tokens` tokens of prompts; a prompt
+    beyond that is run again when it is to be answered.
+
+    Parameters
+    ----------
+    language_model : LanguageModel
+        Causal language model.
+    prompts : list of n_prompts str or lists of dict
+        Checked prompts.
+    options : PrefillOptions
+        How they are run and answered.
+    """
+
+    def __init__(self, language_model, prompts, options):
+        self.language_model = language_model
+        self.options = options
+        keys = query_keys(prompts)
+        position = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+        self._distinct = np.array([position[key] for key in keys])  # (n_prompts,)
+        distinct = dict(zip(keys, prompts, strict=True))
+        self._token_ids, truncated = self.language_model.encode(
+            list(distinct.values()),
+            max_length=options.max_length,
+            chat_template=options.chat_template,
+        )
+        warn_truncated(truncated[self._distinct], options.max_length)
+        self._lengths = np.array([len(ids) for ids in self._token_ids])
+        self._kept = {}  # distinct prompt -> its pass
+        self._features = [None] * len(distinct)
+        self._unreported = np.zeros(len(distinct), dtype=np.int64)  # tokens run
+
+    @property
+    def features(self):
+        """Pooled hidden states, (n_prompts, n_layers * hidden_size), float32."""
+        return np.stack([self._features[row] for row in self._distinct])
+
+    def decode(self, budgets, *, first_sample=None, return_usage=False):
+        """Answer the prompts; may be called again for further samples.
+
+        Parameters
+        ----------
+        budgets : int or array-like of shape (n_prompts,)
+            Number of samples of each prompt.
+        first_sample : array-like of shape (n_prompts,), default=None
+            Index of the first sample of each prompt, such as the number of samples it
+            got before; None for 0.
+        return_usage : bool, default=False
+            Whether to return the tokens paid for, too.
+
+        Returns
+        -------
+        answers : list of n_prompts lists of str
+            ``budgets[i]`` answers to prompt i.
+        usage : TokenUsage
+            If `return_usage`. Prompts count when they are first reported; an answer is
+            cut off where `max_new_tokens` or the model's positions end it.
+
+        Raises
+        ------
+        ValueError
+            If there is not one budget, a whole number of at least 0, per prompt.
+        """
+        n_prompts = len(self._distinct)
+        budgets = check_sample_budgets(budgets, n_prompts)
+        first_sample = check_first_sample(first_sample, n_prompts)
+        tokens = self.decode_tokens(budgets, first_sample)
+        return self.as_answers(tokens, budgets, return_usage)
+
+    def run_all(self):
+        """Run every prompt, for its features; keep what `cache_tokens` allows."""
+        n_kept = 0
+        for prompts in self._chunks(np.arange(len(self._token_ids))):
+            for row, prompt in self._run(prompts).items():
+                if n_kept + self._lengths[row] <= self.options.cache_tokens:
+                    self._kept[row] = prompt
+                    n_kept += self._lengths[row]
+
+    def decode_tokens(self, budgets, first_sample, *, features=False):
+        """New tokens of every answer, prompt after prompt.
+
+        With `features`, prompts without budget are run too.
+        """
+        budgets, first_sample = np.asarray(budgets), np.asarray(first_sample)
+        within = np.arange(budgets.sum()) - np.repeat(
+            np.cumsum(budgets) - budgets, budgets
+        )
+        # (n_answers, 2): distinct prompt and index of the sample. Equal prompts share
+        # their samples, so each pair is drawn once.
+        wanted = np.column_stack(
+            [
+                np.repeat(self._distinct, budgets),
+                np.repeat(first_sample, budgets) + within,
+            ]
+        )
+        pairs, pair_of = np.unique(wanted, axis=0, return_inverse=True)
+        pair_of = pair_of.ravel()  # NumPy 2.0 gives it the axis back
+        to_run = np.arange(len(self._token_ids)) if features else np.unique(pairs[:, 0])
+        tokens = [None] * len(pairs)
+        with tqdm(
+            total=len(pairs),
+            desc="samples",
+            unit=" answers",
+            disable=not self.options.progress,
+        ) as progress:
+            for chunk in self._chunks(to_run):
+                missing = np.setdiff1d(chunk, list(self._kept))
+                passes = self._kept | self._run(missing)
+                rows = np.flatnonzero(np.isin(pairs[:, 0], chunk))
+                for batch, answers in self._decoded(pairs[rows], passes):
+                    for row, answer in zip(rows[batch], answers, strict=True):
+                        tokens[row] = answer
+                    progress.update(len(batch))
+        self._warn_out_of_positions(pairs, tokens)
+        return [tokens[pair] for pair in pair_of]
+
+    def as_answers(self, tokens, budgets, return_usage):
+        """Texts, prompt by prompt, and what they cost."""
+        ending = self.options.ending
+        ends = np.cumsum(budgets)
+        spans = [slice(end - n, end) for end, n in zip(ends, budgets, strict=True)]
+        texts = [ending.text(answer) for answer in tokens]
+        answers = [texts[span] for span in spans]
+        if not return_usage:
+            return answers
+        counts = np.array([len(answer) for answer in tokens], dtype=np.float64)
+        # What did not end by itself was ended by its limit.
+        cut_off = np.array([not ending.reached(answer) for answer in tokens], bool)
+        n_prompt = np.zeros(len(budgets), dtype=np.float64)
+        first = np.unique(self._distinct, return_index=True)[1]
+        n_prompt[first] = self._unreported
+        self._unreported[:] = 0
+        usage = TokenUsage(
+            n_prompt,
+            [counts[span] for span in spans],
+            cut_off=[cut_off[span] for span in spans],
+        )
+        return answers, usage
+
+    def _chunks(self, prompts):
+        """Split prompts, those of one length together, by what may be kept at once."""
+        chunk, n_tokens = [], 0
+        for row in prompts[np.argsort(-self._lengths[prompts], kind="stable")]:
+            if chunk and n_tokens + self._lengths[row] > self.options.cache_tokens:
+                yield np.array(chunk)
+                chunk, n_tokens = [], 0
+            chunk.append(row)
+            n_tokens += self._lengths[row]
+        if chunk:
+            yield np.array(chunk)
+
+    def _run(self, prompts):
+        """Run prompts; returns their passes by distinct prompt, keeps features."""
+        from sklearn_adaalloc.language_models._batches import (
+            CPU_BATCH_TOKENS,
+            token_batches,
+        )
+        from sklearn_adaalloc.sampling._local.generation import prefill
+
+        on_cpu = self.language_model.device.type == "cpu"
+        batch_tokens = min(
+            self.options.batch_tokens, CPU_BATCH_TOKENS if on_cpu else np.inf
+        )
+
+        def run(rows):
+            return prefill(
+                self.language_model,
+                [self._token_ids[row] for row in prompts[rows]],
+                layers=self.options.layers,
+                pooling=self.options.pooling,
+            )
+
+        passes = {}
+        for rows, (done, features) in token_batches(
+            run, self._lengths[prompts], batch_tokens
+        ):
+            passes.update(zip(prompts[rows].tolist(), done, strict=True))
+            for row, values in zip(prompts[rows], features, strict=True):
+                self._features[row] = values
+        self._unreported[prompts] += self._lengths[prompts]
+        return passes
+
+    def _decoded(self, pairs, passes):
+        """Yield rows of `pairs` and their new tokens, a batch at a time."""
+        from sklearn_adaalloc.language_models._batches import token_batches
+        from sklearn_adaalloc.sampling._local.generation import decode
+
+        options, ending = self.options, self.options.ending
+        limits = self._limits()
+        keys = {
+            row: stream_key(options.random_state, self._token_ids[row])
+            for row in np.unique(pairs[:, 0])
+        }
+
+        def run(batch):
+            return decode(
+                self.language_model,
+                [passes[row] for row in batch[:, 0]],
+                np.stack(
+                    [
+                        uniform_stream(keys[row], sample, options.max_new_tokens)
+                        for row, sample in batch
+                    ]
+                ),
+                limits[batch[:, 0]],
+                choice=options.new_choice(),
+                ended=ending.reached,
+            )
+
+        longest = (self._lengths + limits)[pairs[:, 0]]
+        for group in self._decodable_together(pairs):
+            for rows, answers in token_batches(
+                lambda rows, group=group: run(pairs[group[rows]]),
+                longest[group],
+                options.batch_tokens,
+            ):
+                yield group[rows], answers
+
+    def _decodable_together(self, pairs):
+        """Rows of `pairs` that may share batches: all, or those of each length.
+
+        A model that is not told positions takes those of the longest row for all.
+        """
+        if takes_input(self.language_model.model, "position_ids"):
+            return [np.arange(len(pairs))]
+        lengths = self._lengths[pairs[:, 0]]
+        return [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+
+    def _limits(self):
+        """Most new tokens of each distinct prompt: the model has so many positions."""
+        positions = min(self.language_model.positions, 2**31)
+        # The last new token does not go through the model.
+        return np.minimum(
+            self.options.max_new_tokens, positions - self._lengths + 1
+        ).astype(np.int64)
+
+    def _warn_out_of_positions(self, pairs, tokens):
+        """Warn, once, of answers that the model's positions cut off."""
+        ending = self.options.ending
+        limits = self._limits()[pairs[:, 0]]
+        n_cut = sum(
+            len(answer) == limit < self.options.max_new_tokens
+            and not ending.reached(answer)
+            for answer, limit in zip(tokens, limits, strict=True)
+        )
+        if n_cut:
+            warnings.warn(
+                f"{n_cut} of {len(tokens)} answers were cut off where the positions of "
+                f"model={self.options.model!r} end, before max_new_tokens="
+                f"{self.options.max_new_tokens!r}. Shorten the prompts with max_length,"
+                " or take a model with more positions.",
+                UserWarning,
+                stacklevel=4,
+            )

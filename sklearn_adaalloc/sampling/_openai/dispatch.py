@@ -1,0 +1,320 @@
+"""Many requests to one server at once: retries, and what is missing asked for again."""
+
+import asyncio
+import queue
+import threading
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_adaalloc.sampling._openai.replies import (
+    covers_all,
+    read_reply,
+    seconds_to_wait,
+    share_tokens,
+)
+from sklearn_adaalloc.sampling._protocol import SampledAnswer
+
+_LONGEST_ASKED = 300.0  # seconds that a server may ask to wait before we give up
+_N_PROBES, _PROBE_LIMIT, _PROBE_RETRIES = 3, 1, 2
+
+
+class Request(NamedTuple):
+    """Samples `first` to ``first + n - 1`` of one prompt, of so many tokens at most."""
+
+    row: int
+    first: int
+    n: int
+    limit: int | None = None  # the sampler's own
+
+
+class Problem(NamedTuple):
+    """Why a request got no answer.
+
+    Attributes
+    ----------
+    kind : {"passing", "half", "refused", "barred", "fatal"}
+        The first two are tried again. If that is of no avail, "passing" is the server's
+        fault, "half" that of the request; "refused" ends the request at once, "fatal"
+        all of them, and so does "barred" if the server has answered nothing yet.
+    message : str
+        What to tell the user.
+    headers : mapping or None
+        Of the reply.
+    n_attempts : int
+        How often the request was sent.
+    """
+
+    kind: str
+    message: str
+    headers: object = None
+    n_attempts: int = 1
+
+
+class Memory:
+    """What the replies of a server have shown; kept from call to call.
+
+    Attributes
+    ----------
+    has_answered : bool
+        Whether any request was answered.
+    several : {None, "counted", "uncounted", "singly"}
+        How several answers are asked for: in one request, whose usage counts all
+        ("counted") or tells nothing ("uncounted"), or each in a request of its own.
+        None as long as it is not known; usage of several answers tells nothing then.
+    """
+
+    def __init__(self):
+        self.has_answered = False
+        self.several = None
+
+
+class Dispatcher:
+    """Send requests, a bounded number at a time, until each sample has its answer.
+
+    Parameters
+    ----------
+    send : callable
+        Coroutine function of a Request that returns the body of the reply, a str.
+    diagnose : callable
+        Takes an exception of `send`, returns a Problem.
+    give : callable
+        Takes each SampledAnswer.
+    max_retries : int
+        Attempts after the first, for each request.
+    memory : Memory, default=None
+        Of the server; None where nothing is known of it.
+    """
+
+    def __init__(self, send, diagnose, give, max_retries, memory=None):
+        self._send = send
+        self._diagnose = diagnose
+        self._give = give
+        self._max_retries = max_retries
+        self._memory = memory or Memory()
+        self._n_answered = 0
+        self._failed = {}  # row -> exception
+
+    async def find_out(self, requests):
+        """Find out how the server counts, from two answers of one token.
+
+        Parameters
+        ----------
+        requests : list of Request
+            For several answers; the first that is not refused is taken.
+        """
+        for row, first, *_ in requests[:_N_PROBES]:
+            probe = Request(row, first, 1, _PROBE_LIMIT)
+            single, problem = await self._ask(probe, _PROBE_RETRIES)
+            if single is None and problem.kind in ("refused", "half"):
+                continue
+            if single is None:
+                return
+            if np.isnan(single.answer_tokens):
+                self._memory.several = "uncounted"
+                return
+            pair, problem = await self._ask(probe._replace(n=2), _PROBE_RETRIES)
+            if pair is not None and covers_all(single, pair, _PROBE_LIMIT):
+                self._memory.several = "counted"
+            elif pair is not None or problem.kind == "refused":
+                self._memory.several = "singly"
+            return
+
+    async def run(self, requests, max_concurrency):
+        """Send all requests and what follows from them.
+
+        Raises
+        ------
+        ConnectionError
+            If the server does not answer any more.
+        ValueError
+            If it refuses us altogether.
+        """
+        self._line = asyncio.Queue()
+        for request in requests:
+            self._line.put_nowait(request)
+        n_workers = min(max_concurrency, sum(request.n for request in requests))
+        workers = [asyncio.create_task(self._work()) for _ in range(n_workers)]
+        done = asyncio.create_task(self._line.join())
+        try:
+            await asyncio.wait([done, *workers], return_when=asyncio.FIRST_COMPLETED)
+            for worker in workers:
+                if worker.done():  # workers end with an error only
+                    worker.result()
+        finally:
+            await _cancel([done, *workers])
+        if len(self._failed) > 1 and not self._memory.has_answered:
+            error = next(iter(self._failed.values()))
+            raise type(error)(
+                f"None of {len(self._failed)} prompts was answered. The first: {error}"
+            )
+
+    async def _work(self):
+        while True:
+            request = await self._line.get()
+            if self._memory.several == "singly" and request.n > 1:
+                self._split(request)
+            else:
+                await self._serve(request)
+            self._line.task_done()
+
+    def _split(self, request):
+        row, first, n, _ = request
+        for sample in range(first, first + n):
+            self._line.put_nowait(Request(row, sample, 1))
+
+    async def _serve(self, request):
+        """Get at least one answer; what is then missing goes back into the line."""
+        n_answered = self._n_answered
+        reply, problem = await self._ask(request, self._max_retries)
+        if reply is not None:
+            return self._hand_out(request, reply)
+        if problem.kind == "refused" and request.n > 1:
+            # It may be the prompt that the server refuses, or to answer it n times.
+            one = request._replace(n=1)
+            reply, problem = await self._ask(one, self._max_retries)
+            if reply is not None:
+                if self._memory.several != "counted":
+                    self._memory.several = "singly"
+                self._hand_out(one, reply)
+                return self._split(Request(one.row, one.first + 1, request.n - 1))
+        error = _as_exception(problem)
+        # As long as others are answered, it is this request that cannot be.
+        if (
+            problem.kind == "fatal"
+            or (problem.kind == "passing" and self._n_answered == n_answered)
+            or (problem.kind == "barred" and not self._memory.has_answered)
+        ):
+            raise error
+        for sample in range(request.first, request.first + request.n):
+            self._fail(request.row, sample, error)
+        return None
+
+    async def _ask(self, request, max_retries):
+        """Send until there is an answer: a Reply or None, and else the last Problem."""
+        max_retries = min(max_retries, self._max_retries)
+        for attempt in range(max_retries + 1):
+            try:
+                reply = read_reply(await self._send(request), request.n)
+            except Exception as error:
+                problem = self._diagnose(error)._replace(n_attempts=attempt + 1)
+            else:
+                self._memory.has_answered = True
+                return reply, None
+            if problem.kind not in ("passing", "half") or attempt == max_retries:
+                break
+            seconds = seconds_to_wait(attempt, problem.headers)
+            if seconds > _LONGEST_ASKED:
+                break
+            await asyncio.sleep(seconds)
+        return None, problem
+
+    def _hand_out(self, request, reply):
+        row, first, n, _ = request
+        texts = [choice.text for choice in reply.choices if not choice.withheld]
+        trusted = reply.n_choices == 1 or self._memory.several == "counted"
+        # What the reply spent on choices without a text is not known.
+        whole = trusted and len(texts) == reply.n_choices <= reply.answer_tokens
+        shares = iter(share_tokens(reply.answer_tokens if whole else np.nan, texts))
+        prompt = reply.prompt_tokens if trusted else np.nan
+        cached = reply.cached_tokens if trusted else np.nan
+        for sample, choice in enumerate(reply.choices, start=first):
+            if choice.withheld:
+                message = f"The server sent no text for a sample: {choice.withheld}."
+                self._fail(row, sample, ValueError(message))
+                continue
+            self._give(
+                SampledAnswer(
+                    row,
+                    sample,
+                    choice.text,
+                    prompt,
+                    next(shares),
+                    cached_tokens=cached,
+                    cut_off=choice.cut_off,
+                )
+            )
+            prompt = cached = 0.0  # the first has those of the request
+        n_answers = len(reply.choices)
+        self._n_answered += n_answers
+        if n_answers < n:
+            if reply.n_choices == 1:
+                self._memory.several = "singly"
+            self._line.put_nowait(Request(row, first + n_answers, n - n_answers))
+
+    def _fail(self, row, sample, error):
+        self._failed.setdefault(row, error)
+        self._give(SampledAnswer(row, sample, None, np.nan, np.nan, error))
+
+
+async def _cancel(tasks):
+    """Cancel tasks, and wait until they have ended."""
+    running = set(tasks)
+    while running:
+        # Up to Python 3.11, wait_for loses a cancellation that comes with its result.
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.1)
+    await asyncio.gather(*tasks, return_exceptions=True)  # none is left unretrieved
+
+
+def _as_exception(problem):
+    if problem.kind in ("passing", "half"):
+        n = problem.n_attempts
+        times = f"{n} attempts" if n > 1 else "1 attempt"
+        return ConnectionError(f"{problem.message} ({times}).")
+    return ValueError(problem.message)
+
+
+def iterate(run):
+    """Yield what a coroutine gives, while it runs in a thread of its own.
+
+    So it can be used where an event loop is running already, as in a notebook. Closing
+    the generator cancels the coroutine.
+
+    Parameters
+    ----------
+    run : callable
+        Coroutine function; it takes a function, `give`, and calls it with each thing to
+        yield.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._openai.dispatch import iterate
+    >>> async def count(give):
+    ...     for number in range(3):
+    ...         give(number)
+    >>> list(iterate(count))
+    [0, 1, 2]
+    """
+    things = queue.SimpleQueue()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(run(lambda thing: things.put((thing, None))))
+
+    def work():
+        error = StopIteration()
+        try:
+            loop.run_until_complete(task)
+        except BaseException as caught:
+            error = caught
+        finally:
+            loop.run_until_complete(_cancel(asyncio.all_tasks(loop)))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+            things.put((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            thing, error = things.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield thing
+    finally:
+        with suppress(RuntimeError):  # the loop is closed: it has ended by itself
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()

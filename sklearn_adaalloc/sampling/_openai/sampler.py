@@ -1,0 +1,403 @@
+"""Sampling from a server that speaks the OpenAI protocol."""
+
+import asyncio
+import hashlib
+from contextlib import closing
+from reprlib import repr as short_repr
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from tqdm.auto import tqdm
+
+from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc._utils.parameters import (
+    check_choice,
+    check_in_interval,
+    check_whole,
+)
+from sklearn_adaalloc._utils.queries import query_keys
+from sklearn_adaalloc.sampling._openai.dispatch import (
+    Dispatcher,
+    Memory,
+    Request,
+    iterate,
+)
+from sklearn_adaalloc.sampling._openai.server import (
+    Server,
+    check_address,
+    check_key_name,
+    read_key,
+)
+from sklearn_adaalloc.sampling._protocol import TokenUsage
+from sklearn_adaalloc.sampling._requests import check_request, stop_strings
+
+# Fields of a request that limit the tokens of an answer.
+_LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
+    """Sample answers from any OpenAI-compatible server: vLLM, SGLang, transformers.
+
+    Requests run concurrently, up to a bound. Lost connections, timeouts and the states
+    408, 409, 429 and 5xx are tried again, after 0.5, 1, 2, ... seconds or when the
+    server's Retry-After says. The answers of each reply are counted, and what is
+    missing is asked for again: some servers ignore or reject `n`, some send choices
+    without a text.
+
+    Parameters
+    ----------
+    base_url : str
+        Address of the server, such as ``"http://localhost:8000/v1"``.
+    model : str
+        Model to ask for, by the server's name for it.
+    completion : {"chat", "text"}, default="chat"
+        Endpoint: a text is put to the model as a user's message, or as it is.
+    system : str, default=None
+        System message in front of each chat.
+    temperature : float or None, default=0.7
+        Sampling temperature; for this and the next two, None leaves it to the server.
+    top_p : float or None, default=1.0
+        Sample from the most likely tokens that together reach this probability.
+    max_new_tokens : int or None, default=256
+        Most tokens of an answer (``max_tokens``).
+    stop : str or list of str, default=None
+        An answer ends before the first of these.
+    extra_body : dict, default=None
+        Further fields of each request, such as ``{"top_k": 20}`` or
+        ``{"max_completion_tokens": 256}``.
+    use_n : bool, default=True
+        Whether to ask for several samples of a prompt in one request, which pays for
+        its prompt tokens once, where the server does that and counts all of them. Such
+        requests carry no seed.
+    api_key_env : str or None, default="OPENAI_API_KEY"
+        Environment variable that the key is read from, at each call. A server without
+        keys needs none.
+    max_concurrency : int, default=16
+        Most requests at a time.
+    timeout : float, default=60.0
+        Seconds that a reply may take.
+    max_retries : int, default=5
+        Attempts after the first.
+    random_state : int or None, default=0
+        With an int, each request for a single sample carries a seed made of it, the
+        prompt and the sample's index.
+    progress : bool, default=False
+        Whether to show a progress bar.
+
+    See Also
+    --------
+    TransformersSampler : Samples in this process.
+
+    Notes
+    -----
+    Same seed, same answers holds as far as the server heeds seeds. Many do so up to
+    rounding, which varies with their load; `transformers serve` has one generator for
+    all requests, so there it takes ``max_concurrency=1``. With `use_n`, requests for
+    several samples are not seeded: from one seed, some servers make equal choices.
+
+    `transformers serve` samples only if the model's ``generation_config.json`` has
+    ``"do_sample": true``, whatever the temperature.
+
+    Token counts are the server's, or NaN. Some servers answer `n` times and count one
+    answer. So before a server is first asked for several answers whose tokens are
+    wanted, it gets the shortest prompt twice, for one and for two answers of one token.
+    If the second reply does not count twice the answers and once the prompt, each
+    answer is asked for by itself from then on, which has true counts and pays for the
+    prompt each time. Of answers that came in one reply the sum is the server's, and
+    each gets a share in proportion to its length: sums per prompt are exact, single
+    counts are not, unless ``use_n=False``. A server without usage, one that refuses
+    these two requests, and replies that hold more or less than what was asked for have
+    NaN. What was spent on the two requests, and on those tried again, is not counted.
+
+    A prompt that the server refuses (too long, filtered) and a text that it withholds
+    cost nothing else in :meth:`sample_each`, on which
+    :func:`~sklearn_adaalloc.collect_rewards` and the decoders are built.
+
+    Settings, under which :func:`~sklearn_adaalloc.collect_rewards` keeps answers, name
+    the model but not the address: a server may move. Give other weights another name.
+
+    The key is neither stored, nor logged, nor part of any message.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling import OpenAISampler
+    >>> sampler = OpenAISampler("http://localhost:8000/v1", "Qwen3-0.6B", top_p=0.9)
+    >>> sampler.settings["model"], sampler.settings["top_p"]
+    ('Qwen3-0.6B', 0.9)
+    """
+
+    def __init__(
+        self,
+        base_url,
+        model,
+        *,
+        completion="chat",
+        system=None,
+        temperature=0.7,
+        top_p=1.0,
+        max_new_tokens=256,
+        stop=None,
+        extra_body=None,
+        use_n=True,
+        api_key_env="OPENAI_API_KEY",
+        max_concurrency=16,
+        timeout=60.0,
+        max_retries=5,
+        random_state=0,
+        progress=False,
+    ):
+        self.base_url = base_url
+        self.model = model
+        self.completion = completion
+        self.system = system
+        self.temperature = temperature
+        self.top_p = top_p
+        self.max_new_tokens = max_new_tokens
+        self.stop = stop
+        self.extra_body = extra_body
+        self.use_n = use_n
+        self.api_key_env = api_key_env
+        self.max_concurrency = max_concurrency
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.random_state = random_state
+        self.progress = progress
+
+    @property
+    def settings(self):
+        """All that an answer depends on beside prompt and sample, as a dict."""
+        self._check_parameters()
+        return {
+            "sampler": type(self).__name__,
+            "model": self.model,
+            "completion": self.completion,
+            "system": self.system,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_new_tokens": self.max_new_tokens,
+            "stop": stop_strings(self.stop),
+            "extra_body": self.extra_body,
+            "random_state": self.random_state,
+        }
+
+    def sample(self, prompts, budgets, *, first_sample=None, return_usage=False):
+        """Answer prompts.
+
+        Parameters
+        ----------
+        prompts : sequence of n_prompts str or lists of dict
+            Texts, or lists of messages with "role" and "content".
+        budgets : int or array-like of shape (n_prompts,)
+            Number of samples of each prompt.
+        first_sample : int or array-like of shape (n_prompts,), default=None
+            Index of the first sample of each prompt, such as the number of samples it
+            got before; None for 0.
+        return_usage : bool, default=False
+            Whether to return the tokens paid for, too.
+
+        Returns
+        -------
+        answers : list of n_prompts lists of str
+            ``budgets[i]`` answers to prompt i.
+        usage : TokenUsage
+            If `return_usage`. Prompt tokens count once per request, those from the
+            server's cache included. NaN where the server does not tell.
+
+        Raises
+        ------
+        ValueError
+            If a prompt, a budget or a parameter is not accepted, here or by the server.
+        ConnectionError
+            If the server cannot be reached, or its replies are of no use, after all
+            retries. For answers that are kept however the call ends, see
+            :meth:`sample_each` and :func:`~sklearn_adaalloc.collect_rewards`.
+        """
+        prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
+        arrivals = self._arrivals(prompts, budgets, first_sample, counted=return_usage)
+        answers = [[None] * budget for budget in budgets]
+        usage = TokenUsage(
+            np.zeros(len(prompts)),
+            [np.zeros(budget) for budget in budgets],
+            np.zeros(len(prompts)),
+            [np.zeros(budget, dtype=bool) for budget in budgets],
+        )
+        bar = tqdm(arrivals, total=budgets.sum(), disable=not self.progress)
+        with closing(arrivals), bar:
+            for arrival in bar:
+                if arrival.error is not None:
+                    prompt = short_repr(prompts[arrival.row])
+                    raise type(arrival.error)(f"{arrival.error} (prompt {prompt})")
+                row, j = arrival.row, arrival.sample - first_sample[arrival.row]
+                answers[row][j] = arrival.answer
+                usage.prompt[row] += arrival.prompt_tokens
+                usage.answers[row][j] = arrival.answer_tokens
+                usage.cached[row] += arrival.cached_tokens
+                usage.cut_off[row][j] = arrival.cut_off
+        if np.isnan(usage.cached[budgets > 0]).all():
+            usage = usage._replace(cached=None)
+        return (answers, usage) if return_usage else answers
+
+    def sample_each(self, prompts, budgets, *, first_sample=None):
+        """Answer prompts, one sample at a time, as they arrive.
+
+        Parameters
+        ----------
+        prompts : sequence of n_prompts str or lists of dict
+            Texts, or lists of messages with "role" and "content".
+        budgets : int or array-like of shape (n_prompts,)
+            Number of samples of each prompt.
+        first_sample : int or array-like of shape (n_prompts,), default=None
+            Index of the first sample of each prompt; None for 0.
+
+        Returns
+        -------
+        arrivals : generator of SampledAnswer
+            Tuples (row, sample, answer, prompt_tokens, answer_tokens, error,
+            cached_tokens, cut_off), in any order. The answer is None and the error an
+            exception where a sample failed for good: its prompt was refused, or its
+            text withheld. Closing it cancels what is under way.
+
+        Raises
+        ------
+        ValueError, ConnectionError
+            As for :meth:`sample`, but not for what concerns one prompt only; after the
+            last arrival if the server has refused several prompts and answered none.
+        """
+        prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
+        return self._arrivals(prompts, budgets, first_sample, counted=True)
+
+    def _arrivals(self, prompts, budgets, first_sample, *, counted):
+        """Yield each SampledAnswer; `counted`: whether its tokens are wanted."""
+        self._check_parameters()
+        self._check_prompts(prompts)
+        memory = self._memory_of_server()
+        requests = [
+            request
+            for row, (budget, first) in enumerate(
+                zip(budgets.tolist(), first_sample.tolist(), strict=True)
+            )
+            for request in self._requests(row, first, budget, memory)
+        ]
+        probes = [request for request in requests if request.n > 1]
+        if memory.several is not None or not counted:
+            probes = []
+        probes.sort(key=lambda request: len(str(prompts[request.row])))
+        key = read_key(self.api_key_env)
+        return iterate(
+            lambda give: self._run(prompts, requests, probes, key, memory, give)
+        )
+
+    async def _run(self, prompts, requests, probes, key, memory, give):
+        """Send all requests over one client, after those that find out how it counts.
+
+        A server whose usage cannot be trusted with several answers is asked singly.
+        """
+        openai = import_optional("openai", extra="openai")
+        keys = query_keys(prompts)
+
+        async def send(request):
+            fields = self._fields(prompts[request.row], keys[request.row], request)
+            create = (
+                client.completions if "prompt" in fields else client.chat.completions
+            )
+            # The client's own timeout starts anew with each byte that arrives.
+            reply = await asyncio.wait_for(
+                create.with_raw_response.create(**fields), self.timeout
+            )
+            return reply.text
+
+        server = Server(self.base_url, key, self.api_key_env, self.timeout)
+        async with openai.AsyncOpenAI(
+            # Never None: the client would look for a key by itself.
+            api_key=key or "none",
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=self.timeout,
+        ) as client:
+            dispatcher = Dispatcher(
+                send, server.diagnose, give, self.max_retries, memory
+            )
+            await dispatcher.find_out(probes)
+            await dispatcher.run(requests, self.max_concurrency)
+
+    def _memory_of_server(self):
+        """What earlier calls have shown of this server."""
+        server = (self.base_url, self.model, self.completion)
+        if getattr(self, "_remembered", (None,))[0] != server:
+            self._remembered = (server, Memory())
+        return self._remembered[1]
+
+    def _requests(self, row, first, budget, memory):
+        if budget and self.use_n and memory.several != "singly":
+            return [Request(row, first, budget)]
+        return [Request(row, first + j, 1) for j in range(budget)]
+
+    def _fields(self, prompt, key, request):
+        """Make the body of a request."""
+        fields = {
+            "model": self.model,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_new_tokens,
+            "stop": stop_strings(self.stop) or None,
+            "extra_body": self.extra_body,
+        }
+        if self.completion == "text":
+            fields["prompt"] = prompt
+        else:
+            chat = [{"role": "user", "content": prompt}]
+            chat = chat if isinstance(prompt, str) else list(prompt)
+            system = [{"role": "system", "content": self.system}]
+            fields["messages"] = chat if self.system is None else system + chat
+        if request.limit is not None:
+            extra = dict(self.extra_body or {})
+            given = [name for name in _LIMITS if name in extra]
+            extra |= dict.fromkeys(given, request.limit)
+            fields["extra_body"] = extra
+            if self.max_new_tokens is not None or not given:
+                fields["max_tokens"] = request.limit
+        if request.n > 1:
+            fields["n"] = request.n
+        elif self.random_state is not None:
+            fields["seed"] = _seed(self.random_state, key, request.first)
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def _check_prompts(self, prompts):
+        if self.completion == "text":
+            for row, prompt in enumerate(prompts):
+                if not isinstance(prompt, str):
+                    raise ValueError(
+                        f"prompt {row} is a chat, and completion='text' takes texts. "
+                        "Use completion='chat'."
+                    )
+
+    def _check_parameters(self):
+        check_address(self.base_url)
+        check_choice(self.completion, "completion", ["chat", "text"])
+        if self.system is not None and self.completion == "text":
+            raise ValueError(
+                f"system={self.system!r} needs completion='chat': texts have no system "
+                "message. Put it in the prompts."
+            )
+        for name, high, closed in (
+            ("temperature", np.inf, "left"),
+            ("top_p", 1, "both"),
+        ):
+            if getattr(self, name) is not None:
+                check_in_interval(getattr(self, name), name, 0, high, closed=closed)
+        if self.max_new_tokens is not None:
+            check_whole(self.max_new_tokens, "max_new_tokens", least=1)
+        if self.random_state is not None:
+            check_whole(self.random_state, "random_state", least=0)
+        check_whole(self.max_concurrency, "max_concurrency", least=1)
+        check_whole(self.max_retries, "max_retries", least=0)
+        check_in_interval(self.timeout, "timeout", 0, np.inf)
+        stop_strings(self.stop)
+        check_key_name(self.api_key_env)
+
+
+def _seed(random_state, key, sample):
+    """Seed of one sample, below 2**31."""
+    digest = hashlib.sha256(f"{random_state} {sample} {key}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
