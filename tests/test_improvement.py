@@ -11,11 +11,11 @@ from sklearn_adaalloc.planning._rewards import (
     expected_improvements,
     fit_trust,
     improvement_table,
-    mean_and_spread,
+    mean_and_deviation,
     no_samples,
 )
 
-CERTAIN = Trust(mean_samples=1e8, spread_samples=1e8, spread_factor=1.0)
+CERTAIN = Trust(mean_samples=1e8, deviation_samples=1e8, variance_factor=1.0)
 
 
 def normal_curve(means, spreads, max_budget):
@@ -44,22 +44,22 @@ def test_rounds_add_up_to_one():
     assert at_once.best[1] == -np.inf
 
 
-def test_a_normal_curve_gives_its_mean_and_spread():
+def test_a_normal_curve_gives_its_mean_and_deviation():
     means, spreads = np.array([2.0, -1.0]), np.array([0.5, 3.0])
-    found = mean_and_spread(normal_curve(means, spreads, 8))
+    found = mean_and_deviation(normal_curve(means, spreads, 8))
     np.testing.assert_allclose(found, (means, spreads), rtol=1e-3)
 
 
 def test_empty_reward_is_added_back():
     marginals = normal_curve(np.array([2.0]), np.array([1.0]), 4)
     marginals[:, 0] += 5.0  # net of an empty reward of -5
-    means, _ = mean_and_spread(marginals, empty_reward=-5.0)
+    means, _ = mean_and_deviation(marginals, empty_reward=-5.0)
     assert means[0] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("marginals", [np.ones((3, 1)), np.zeros((3, 4))])
 def test_a_curve_without_growth_leaves_the_spread_open(marginals):
-    _, spreads = mean_and_spread(marginals)
+    _, spreads = mean_and_deviation(marginals)
     assert spreads.tolist() == [1.0, 1.0, 1.0]
 
 
@@ -79,7 +79,7 @@ def test_known_normal_improves_as_the_textbook_says():
 def test_improvements_equal_simulation():
     rng = np.random.default_rng(0)
     samples = add_samples(no_samples(1), np.array([[0.0, 1.0, 2.0]]))
-    trust = Trust(mean_samples=2.0, spread_samples=5.0, spread_factor=1.0)
+    trust = Trust(mean_samples=2.0, deviation_samples=5.0, variance_factor=1.0)
     gains = expected_improvements(samples, np.zeros(1), np.ones(1), trust, 3)
     # The posterior, drawn: variance first, then the mean, then three samples.
     squares = 3.0 + 2.0 + 2.0 * 3.0 / 5.0 * 1.0
@@ -114,15 +114,15 @@ def test_trust_finds_what_made_the_samples():
     samples = add_samples(no_samples(4000), rewards)
     trust = fit_trust(samples, np.zeros(4000), np.ones(4000))
     assert trust.mean_samples == pytest.approx(4.0, rel=0.2)
-    assert trust.spread_samples == pytest.approx(12.0, rel=0.3)
+    assert trust.deviation_samples == pytest.approx(12.0, rel=0.3)
     # The mean variance is 12 / 10 of the typical one, and that is 4.
-    assert trust.spread_factor == pytest.approx(4.8, rel=0.1)
+    assert trust.variance_factor == pytest.approx(4.8, rel=0.1)
 
 
 def test_one_sample_each_says_nothing_of_spreads():
     samples = add_samples(no_samples(30), np.random.default_rng(3).normal(size=(30, 1)))
     trust = fit_trust(samples, np.zeros(30), np.ones(30))
-    assert trust.spread_factor == 1.0
+    assert trust.variance_factor == 1.0
 
 
 def test_table_holds_the_maximum_of_normals():
@@ -136,7 +136,7 @@ def test_table_holds_the_maximum_of_normals():
 def test_heavy_tails_follow_student():
     # With the mean known, the predictive is Student's t: its first improvement.
     samples = RewardSamples(np.ones(1, int), np.zeros(1), np.zeros(1), np.array([1.0]))
-    trust = Trust(mean_samples=1e8, spread_samples=7.0, spread_factor=1.0)
+    trust = Trust(mean_samples=1e8, deviation_samples=7.0, variance_factor=1.0)
     gain = expected_improvements(samples, np.zeros(1), np.ones(1), trust, 1)[0, 0]
     scale = np.sqrt(5.0 / 8.0)
     y = np.linspace(1, 200, 400_001)

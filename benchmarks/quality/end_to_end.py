@@ -71,7 +71,7 @@ def task_rows(task, budget):
             "promised": promised,
             "z": float((solved.mean() - promised) / error),
             "uniform": expected_reward_score(data.rewards_test, spend),
-            "rounds": decoded.n_rounds,
+            "rounds": decoded.rounds_taken,
             "prompt_tokens": int(decoded.usage.prompt.sum()),
             "answer_tokens": int(sum(row.sum() for row in decoded.usage.answers)),
         }

@@ -186,7 +186,7 @@ def play(outcomes, world, prior, budget, n_rounds, table, *, corrected=True):
         min_budget=min(outcomes.min_budget, int(budget)),
         empty_reward=world.empty,
     )
-    return replay(session, table), session.budgets, session.n_rounds
+    return replay(session, table), session.budgets, session.rounds_taken
 
 
 # --- all policies at all budgets -------------------------------------------------

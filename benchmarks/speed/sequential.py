@@ -72,7 +72,7 @@ def row(name, n_queries, n_rounds, asked):
         "n_queries": n_queries,
         "asked": asked,
         "seconds": deliberated,
-        "rounds": session.n_rounds,
+        "rounds": session.rounds_taken,
         "one-shot allocations": deliberated / once,
         "solved": float((session.best_rewards == 1).mean()),
         "spend": float(session.budgets.mean()),

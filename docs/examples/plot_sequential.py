@@ -43,7 +43,7 @@ while (budgets := session.ask()) is not None:
         ]
     )
     solved = int(session.best_rewards.sum())
-    print(f"{session.n_rounds:5}  {budgets.sum():5}  {solved:6}")
+    print(f"{session.rounds_taken:5}  {budgets.sum():5}  {solved:6}")
 print(f"mean budget {session.budgets.mean():.2f}, at most {session.budgets.max()}")
 
 # %%

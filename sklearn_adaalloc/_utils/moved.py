@@ -1,4 +1,4 @@
-"""Modules under the names that they had in earlier versions, for files that name them.
+"""Names of earlier versions: modules that files name, attributes that programs use.
 
 A pickle and a policy file name the module of each class. Files of earlier versions are
 read by importing those names from where the modules are now.
@@ -6,6 +6,7 @@ read by importing those names from where the modules are now.
 
 import importlib
 import sys
+import warnings
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 
@@ -69,3 +70,12 @@ def install():
     """Let old names be imported, once per process."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(MovedModules())
+
+
+def warn_renamed(old, new):
+    """Warn that an attribute has another name now; blames who asked for it."""
+    warnings.warn(
+        f"the attribute {old} is now called {new}. Use that: {old} will be removed.",
+        FutureWarning,
+        stacklevel=3,
+    )

@@ -268,7 +268,7 @@ _WITH_REPLACEMENT = (
 
 EXTENDED = (
     "reward curves are extended as the samples of a row suggest, by a posterior rate "
-    "or a normal spread (scores take the with-replacement estimator)"
+    "or a normal standard deviation (scores take the with-replacement estimator)"
 )
 """What fitting does beyond the samples of a row, for :func:`warn_beyond_samples`."""
 

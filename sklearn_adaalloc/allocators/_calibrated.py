@@ -13,7 +13,7 @@ from sklearn_adaalloc._utils.numbers import check_numbers
 from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.rewards import check_marginals
 from sklearn_adaalloc.allocators._base import RegressorAllocator
-from sklearn_adaalloc.allocators._coins import query_coins, spread_coins
+from sklearn_adaalloc.allocators._coins import query_coins, separate_coins
 from sklearn_adaalloc.allocators._drift import compare_with_calibration
 
 
@@ -100,14 +100,14 @@ class CalibratedAllocator(RegressorAllocator):
         """Coins of the calibration queries (n_calibration,)."""
         if self._calibration_coins is not None:
             return self._calibration_coins
-        return spread_coins(np.zeros(len(self.calibration_scores_)))
+        return separate_coins(np.zeros(len(self.calibration_scores_)))
 
     def _decide(self, X):
         return self._follow(self.predict_marginals(X), self._coins(X))
 
     def _allocate(self, scores, costs=None):
         # Without the queries, only their number says what ties will cost.
-        return self._follow(scores, spread_coins(np.zeros(len(scores))))
+        return self._follow(scores, separate_coins(np.zeros(len(scores))))
 
     def _coins(self, X):
         """Coins of queries, where any are needed, (n_queries,)."""

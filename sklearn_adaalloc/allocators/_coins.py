@@ -45,7 +45,7 @@ def query_coins(X, seed):
     return _scramble(codes + _scramble(np.array([seed], dtype=np.uint64))) / 2.0**64
 
 
-def spread_coins(coins):
+def separate_coins(coins):
     """Coins of which equal ones are moved apart, in order of their place.
 
     Parameters
@@ -60,8 +60,8 @@ def spread_coins(coins):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.allocators._coins import spread_coins
-    >>> spread_coins(np.array([0.0, 0.0, 0.5, 0.0])).round(2)
+    >>> from sklearn_adaalloc.allocators._coins import separate_coins
+    >>> separate_coins(np.array([0.0, 0.0, 0.5, 0.0])).round(2)
     array([0.  , 0.62, 0.5 , 0.24])
     """
     order = np.argsort(coins, kind="stable")
@@ -110,7 +110,7 @@ def share_out(n_tied, coins, n_left):
     most_alike = int(np.unique(coins, return_counts=True)[1].max())
     by_place = most_alike > max(len(tied) / 4, 1)
     if by_place:
-        coins = spread_coins(coins)
+        coins = separate_coins(coins)
     # The k-th step of a query is given out once share * n_tied + coin reaches k.
     steps = np.arange(1, n_tied.max() + 1)
     shares = (steps - coins[:, None]) / n_tied[:, None]
@@ -145,7 +145,7 @@ def tied_budgets(n_tied, coins, share, by_place):
     """
     budgets = np.zeros(len(n_tied), dtype=np.int64)
     tied = np.flatnonzero(n_tied)
-    own = spread_coins(coins[tied]) if by_place else coins[tied]
+    own = separate_coins(coins[tied]) if by_place else coins[tied]
     budgets[tied] = np.floor(share * n_tied[tied] + own)
     return budgets
 

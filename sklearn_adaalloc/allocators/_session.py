@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.numbers import reward_array
 from sklearn_adaalloc._utils.rewards import is_binary
 from sklearn_adaalloc.planning._solvers import count_steps
@@ -25,6 +26,11 @@ class SequentialSession:
         Number of samples that every query gets in the first round at least.
     empty_reward : float, default=0.0
         Reward of a query without a sample.
+
+    Attributes
+    ----------
+    rounds_taken : int
+        Number of rounds whose rewards were told.
 
     Examples
     --------
@@ -50,7 +56,20 @@ class SequentialSession:
         self._min_budget = min_budget
         self._empty_reward = empty_reward
         self._asked = None
-        self.n_rounds = 0
+        self.rounds_taken = 0
+
+    def __setstate__(self, state):
+        # Sessions of earlier versions counted rounds under another name.
+        if "n_rounds" in state:
+            state = state | {"rounds_taken": state["n_rounds"]}
+            del state["n_rounds"]
+        vars(self).update(state)
+
+    @property
+    def n_rounds(self):
+        """Old name of `rounds_taken`: the limit on rounds has this name, too."""
+        warn_renamed("n_rounds", "rounds_taken")
+        return self.rounds_taken
 
     @property
     def budgets(self):
@@ -105,7 +124,7 @@ class SequentialSession:
         self._money -= int(self._asked.sum())
         self._min_budget = 0
         self._asked = None
-        self.n_rounds += 1
+        self.rounds_taken += 1
         if self._rounds_left is not None:
             self._rounds_left -= 1
 

@@ -51,18 +51,19 @@ def extend_short_rows(marginals, rewards):
         tails = mixture_marginals(posterior, RATES, max_budget)
     else:
         maxima = normal_maxima(max_budget)
-        spreads = _own_spreads(marginals, n_samples, maxima)[short]
-        tails = spreads[:, None] * np.diff(maxima, prepend=0.0)
+        deviations = _own_deviations(marginals, n_samples, maxima)[short]
+        tails = deviations[:, None] * np.diff(maxima, prepend=0.0)
     marginals[beyond] = tails[beyond[short]]
     return marginals
 
 
-def _own_spreads(marginals, n_samples, maxima):
+def _own_deviations(marginals, n_samples, maxima):
     """Spread of normal rewards whose curve is nearest to each row's, (n_queries,)."""
     inside = np.arange(1, marginals.shape[1]) < n_samples[:, None]
     grown = np.where(inside, np.cumsum(marginals[:, 1:], axis=1), 0.0)
     squares = inside @ maxima[1:] ** 2
     known = squares > 0
-    spreads = np.divide(grown @ maxima[1:], squares, out=squares * 0, where=known)
-    # One sample has no spread: it takes the mean of the others, if there are any.
-    return np.where(known, spreads, spreads.sum() / max(np.count_nonzero(known), 1))
+    deviations = np.divide(grown @ maxima[1:], squares, out=squares * 0, where=known)
+    # One sample has no standard deviation: its row takes the mean of the others.
+    mean = deviations.sum() / max(np.count_nonzero(known), 1)
+    return np.where(known, deviations, mean)

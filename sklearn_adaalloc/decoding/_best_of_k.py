@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._utils.budgets import check_budgets
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._policies import read_policy
@@ -31,8 +32,8 @@ class BestAnswers(NamedTuple):
     usage : TokenUsage
         Tokens of prompts and answers; its `cut_off` says which answers the token limit
         cut off.
-    n_rounds : int
-        Rounds of sampling; 1 where all budgets are decided up front.
+    rounds_taken : int
+        Number of rounds of sampling; 1 where all budgets are decided up front.
     errors : dict
         Row of a query -> exception, the first reason why it lacks an answer.
     """
@@ -41,8 +42,14 @@ class BestAnswers(NamedTuple):
     rewards: np.ndarray
     budgets: np.ndarray
     usage: TokenUsage
-    n_rounds: int
+    rounds_taken: int
     errors: dict
+
+    @property
+    def n_rounds(self):
+        """Old name of `rounds_taken`: the limit on rounds has this name, too."""
+        warn_renamed("n_rounds", "rounds_taken")
+        return self.rounds_taken
 
 
 class BestOfK(DocumentationLinkMixin, BaseEstimator):
@@ -209,7 +216,7 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             best_rewards,
             gathered.n_answers,
             gathered.usage,
-            session.n_rounds,
+            session.rounds_taken,
             gathered.errors,
         )
 
@@ -255,10 +262,10 @@ class _OneRound:
     def __init__(self, budgets):
         self._asked = budgets
         self.budgets = np.zeros_like(budgets)
-        self.n_rounds = 0
+        self.rounds_taken = 0
 
     def ask(self):
-        return None if self.n_rounds else self._asked
+        return None if self.rounds_taken else self._asked
 
     def tell(self, rewards):
-        self.budgets, self.n_rounds = self._asked, 1
+        self.budgets, self.rounds_taken = self._asked, 1

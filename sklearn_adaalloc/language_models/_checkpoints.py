@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-EMBEDDED = Path(__file__).parent / "datasets" / "data" / "weak"
+EMBEDDED = Path(__file__).parents[1] / "datasets" / "data" / "weak"
 # Files of weights in the order in which transformers looks for them.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

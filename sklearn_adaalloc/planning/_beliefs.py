@@ -18,7 +18,7 @@ from sklearn_adaalloc.planning._rewards import (
     add_samples,
     expected_improvements,
     fit_trust,
-    mean_and_spread,
+    mean_and_deviation,
     no_samples,
 )
 from sklearn_adaalloc.planning._rounds import (
@@ -132,7 +132,7 @@ class SuccessBelief:
 
 
 class RewardBelief:
-    """Belief about real-valued rewards: normal, each query with its mean and spread.
+    """Belief about real-valued rewards: normal, with a mean and deviation per query.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class RewardBelief:
         self._marginals = concave_repair(marginals, min_budget=min_budget)
         self._limits = limits
         self._highest = highest
-        self._prior = mean_and_spread(marginals, empty_reward=empty_reward)
+        self._prior = mean_and_deviation(marginals, empty_reward=empty_reward)
         self._samples = no_samples(len(limits))
         self.trust = None
 
@@ -204,11 +204,11 @@ class RewardBelief:
         seen = np.flatnonzero(self.budgets)
         if seen.size:
             samples = type(self._samples)(*(values[seen] for values in self._samples))
-            means, spreads = (values[seen] for values in self._prior)
+            means, deviations = (values[seen] for values in self._prior)
             gains[seen] = expected_improvements(
                 samples,
                 means,
-                spreads,
+                deviations,
                 self.trust,
                 gains.shape[1],
                 highest=self._highest,

@@ -1,12 +1,12 @@
 r"""Expected improvement of the best reward by further samples, for real-valued rewards.
 
-A query's rewards are taken as normal with unknown mean and spread. The predicted reward
-curve says what both are likely to be: its first value is the mean, and its growth
-:math:`q(b) - q(1)` is the spread times the expected maximum of b standard normals. The
-batch's own samples say how far to trust that (empirical Bayes), and each query's own
-samples update it (normal and scaled inverse chi-squared, the conjugate pair). Given
-mean μ and spread σ, s more samples improve the best so far, B, by
-:math:`\sigma\, g_s((B - \mu) / \sigma)` with
+A query's rewards are taken as normal with unknown mean and standard deviation. The
+predicted reward curve says what both are likely to be: its first value is the mean, and
+its growth :math:`q(b) - q(1)` is the standard deviation times the expected maximum of b
+standard normals. The batch's own samples say how far to trust that (empirical Bayes),
+and each query's own samples update it (normal and scaled inverse chi-squared, the
+conjugate pair). Given mean μ and standard deviation σ, s more samples improve the best
+so far, B, by :math:`\sigma\, g_s((B - \mu) / \sigma)` with
 
 .. math:: g_s(z) = \int_z^\infty 1 - \Phi(u)^s \, du,
 
@@ -23,11 +23,13 @@ from scipy.special import chdtri, gammaln
 
 from sklearn_adaalloc.curves._normal import improvement_table, look_up, normal_maxima
 
-# Gauss-Hermite nodes for the mean, equal slices for the spread.
+# Gauss-Hermite nodes for the mean, equal slices for the deviation.
 _MEAN_NODES = np.sqrt(3) * np.array([-1.0, 0.0, 1.0])
 _MEAN_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6
-_SPREAD_SLICES = np.array([1.0, 3.0, 5.0, 7.0, 9.0]) / 10
-_LEAST_SPREAD = 0.05  # of the batch's mean spread: no query is known to be constant
+_DEVIATION_SLICES = np.array([1.0, 3.0, 5.0, 7.0, 9.0]) / 10
+_LEAST_DEVIATION = (
+    0.05  # of the batch's mean deviation: no query is known to be constant
+)
 _LEAST_WORTH = 0.001
 _LEAST_FREEDOM = 4.0  # with fewer, few samples alike would pass for certainty
 _MOST_FITTED = 5000  # queries that settle the numbers for the batch
@@ -43,11 +45,11 @@ class RewardSamples(NamedTuple):
 
 
 class Trust(NamedTuple):
-    """How far to trust predicted means and spreads, for a whole batch."""
+    """How far to trust predicted means and deviations, for a whole batch."""
 
     mean_samples: float  # samples that a predicted mean is worth
-    spread_samples: float  # samples that a predicted spread is worth, above 2
-    spread_factor: float  # mean variance in units of the predicted one
+    deviation_samples: float  # samples that a predicted deviation is worth, above 2
+    variance_factor: float  # mean variance in units of the predicted one
 
 
 def no_samples(n_queries):
@@ -117,8 +119,8 @@ def add_samples(samples, rewards):
     )
 
 
-def mean_and_spread(marginals, *, empty_reward=0.0):
-    """Mean and spread of a normal distribution with a given reward curve.
+def mean_and_deviation(marginals, *, empty_reward=0.0):
+    """Mean and deviation of a normal distribution with a given reward curve.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ def mean_and_spread(marginals, *, empty_reward=0.0):
 
     Returns
     -------
-    means, spreads : ndarrays of shape (n_queries,)
+    means, deviations : ndarrays of shape (n_queries,)
         Spreads by least squares on the curve beyond its first value, and at least a
         twentieth of their mean. From a single step none can be told: they are 1, to be
         scaled by :func:`fit_trust`.
@@ -137,23 +139,23 @@ def mean_and_spread(marginals, *, empty_reward=0.0):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.planning._rewards import mean_and_spread
-    >>> mean_and_spread(np.array([[3.0, 2 * 0.5641895835477563]]))
+    >>> from sklearn_adaalloc.planning._rewards import mean_and_deviation
+    >>> mean_and_deviation(np.array([[3.0, 2 * 0.5641895835477563]]))
     (array([3.]), array([2.]))
     """
     means = marginals[:, 0] + empty_reward
     maxima = normal_maxima(marginals.shape[1])[1:]
     grown = np.cumsum(marginals[:, 1:], axis=1)
     total = maxima @ maxima
-    spreads = grown @ maxima / total if total > 0 else np.ones(len(means))
-    typical = np.maximum(spreads, 0).mean()
+    deviations = grown @ maxima / total if total > 0 else np.ones(len(means))
+    typical = np.maximum(deviations, 0).mean()
     if typical == 0:
         return means, np.ones(len(means))
-    return means, np.maximum(spreads, _LEAST_SPREAD * typical)
+    return means, np.maximum(deviations, _LEAST_DEVIATION * typical)
 
 
-def fit_trust(samples, means, spreads):
-    """Find how far the samples of a batch bear out its predicted means and spreads.
+def fit_trust(samples, means, deviations):
+    """Find how far the samples of a batch bear out its predicted means and deviations.
 
     The variance is rescaled by moments, because the queries of large variance decide
     what there is to gain; the two worths maximise the evidence of the samples under the
@@ -164,7 +166,7 @@ def fit_trust(samples, means, spreads):
     ----------
     samples : RewardSamples
         Samples so far.
-    means, spreads : ndarray of shape (n_queries,)
+    means, deviations : ndarray of shape (n_queries,)
         Predictions.
 
     Returns
@@ -188,41 +190,41 @@ def fit_trust(samples, means, spreads):
     """
     seen = np.flatnonzero(samples.count)[:_MOST_FITTED]
     part = RewardSamples(*(values[seen] for values in samples))
-    means, spreads = means[seen], spreads[seen]
+    means, deviations = means[seen], deviations[seen]
     freedom = part.count - 1
-    expected = freedom @ spreads**2
+    expected = freedom @ deviations**2
     pull = expected / max(freedom.sum(), 1)  # as much as one more sample
     factor = (part.squares.sum() + pull) / (expected + pull) if pull > 0 else 1.0
 
     def loss(logs):
         trust = Trust(*np.exp(logs), factor)
-        return logs @ logs / 18 - _log_evidence(part, means, spreads, trust).sum()
+        return logs @ logs / 18 - _log_evidence(part, means, deviations, trust).sum()
 
     bounds = np.log([(_LEAST_WORTH, 1000.0), (_LEAST_FREEDOM, 1000.0)])
     fit = minimize(loss, bounds[:, 0].clip(0), method="L-BFGS-B", bounds=bounds)
     return Trust(*(float(worth) for worth in np.exp(fit.x)), float(factor))
 
 
-def _posterior(samples, means, spreads, trust):
+def _posterior(samples, means, deviations, trust):
     """Updated mean, its worth in samples, sum of squares and degrees of freedom."""
     worth = trust.mean_samples + samples.count
-    freedom = trust.spread_samples + samples.count
+    freedom = trust.deviation_samples + samples.count
     shift = samples.mean - means
-    squares = _prior_squares(spreads, trust) + samples.squares
+    squares = _prior_squares(deviations, trust) + samples.squares
     squares = squares + trust.mean_samples * samples.count / worth * shift**2
     return means + samples.count / worth * shift, worth, squares, freedom
 
 
-def _prior_squares(spreads, trust):
+def _prior_squares(deviations, trust):
     """Sum of squares that stands for the prediction: its mean variance, ν − 2 times."""
-    return (trust.spread_samples - 2) * trust.spread_factor * spreads**2
+    return (trust.deviation_samples - 2) * trust.variance_factor * deviations**2
 
 
-def _log_evidence(samples, means, spreads, trust):
+def _log_evidence(samples, means, deviations, trust):
     """Log density of each query's samples, up to a constant."""
-    _, worth, squares, freedom = _posterior(samples, means, spreads, trust)
-    before = trust.spread_samples
-    expected = _prior_squares(spreads, trust)
+    _, worth, squares, freedom = _posterior(samples, means, deviations, trust)
+    before = trust.deviation_samples
+    expected = _prior_squares(deviations, trust)
     return (
         gammaln(freedom / 2)
         - gammaln(before / 2)
@@ -233,7 +235,7 @@ def _log_evidence(samples, means, spreads, trust):
 
 
 def expected_improvements(
-    samples, means, spreads, trust, max_budget, *, highest=np.inf
+    samples, means, deviations, trust, max_budget, *, highest=np.inf
 ):
     """Expected improvement of the best reward by each further sample.
 
@@ -241,7 +243,7 @@ def expected_improvements(
     ----------
     samples : RewardSamples
         Samples so far, at least one of every query.
-    means, spreads : ndarray of shape (n_queries,)
+    means, deviations : ndarray of shape (n_queries,)
         Predictions.
     trust : Trust
         How far to trust them.
@@ -273,14 +275,14 @@ def expected_improvements(
     >>> bool((gains[1] > gains[0]).all())
     True
     """
-    centre, worth, squares, freedom = _posterior(samples, means, spreads, trust)
+    centre, worth, squares, freedom = _posterior(samples, means, deviations, trust)
     table = improvement_table(max_budget)
     totals = np.zeros((len(centre), max_budget))
-    for part in _SPREAD_SLICES:
-        spread = np.sqrt(squares / chdtri(freedom, part))
+    for part in _DEVIATION_SLICES:
+        deviation = np.sqrt(squares / chdtri(freedom, part))
         for node, weight in zip(_MEAN_NODES, _MEAN_WEIGHTS, strict=True):
-            mean = centre + node * spread / np.sqrt(worth)
-            gains = look_up(table, (samples.best - mean) / spread)
-            gains -= look_up(table, (highest - mean) / spread)
-            totals += weight / len(_SPREAD_SLICES) * spread[:, None] * gains
+            mean = centre + node * deviation / np.sqrt(worth)
+            gains = look_up(table, (samples.best - mean) / deviation)
+            gains -= look_up(table, (highest - mean) / deviation)
+            totals += weight / len(_DEVIATION_SLICES) * deviation[:, None] * gains
     return np.minimum.accumulate(np.diff(totals, axis=1, prepend=0.0), axis=1)

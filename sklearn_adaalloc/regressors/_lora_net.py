@@ -102,7 +102,7 @@ class AdaptedLanguageModel(nn.Module):
     layer, pooling
         Which hidden state, see :mod:`sklearn_adaalloc.language_models._pooling`.
     center, scale : ndarray of shape (hidden_size,)
-        Mean and spread of the state over the training queries, before training.
+        Mean and deviation of the state over the training queries, before training.
     initial_outputs : ndarray of shape (n_outputs,)
         Outputs of the average predictor.
     """
@@ -224,7 +224,7 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
     """
     layer, pooling = options["layer"], options["pooling"]
     states = pooled_states(language_model, token_ids, layer=layer, pooling=pooling)
-    spread = states.std(axis=0)
+    deviation = states.std(axis=0)
     training, held_out = _split(
         language_model,
         token_ids,
@@ -242,7 +242,7 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
             module__layer=layer,
             module__pooling=pooling,
             module__center=states.mean(axis=0),
-            module__scale=np.where(spread > 0, spread, 1.0),
+            module__scale=np.where(deviation > 0, deviation, 1.0),
             module__initial_outputs=initial_outputs,
             criterion=_Criterion,
             criterion__name=loss,

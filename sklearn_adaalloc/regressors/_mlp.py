@@ -141,10 +141,10 @@ class MLPRewardRegressor(BaseRewardRegressor):
         options = self._check_options()
         X = _dense(X)
         self._mean = X.mean(axis=0, dtype=np.float64)
-        spread = X.std(axis=0, dtype=np.float64)
+        deviation = X.std(axis=0, dtype=np.float64)
         rounding = 10 * np.finfo(np.float64).eps * np.abs(self._mean)
-        constant = spread <= np.maximum(rounding, 1 / LARGEST)
-        self._scale = np.where(constant, 1.0, spread)
+        constant = deviation <= np.maximum(rounding, 1 / LARGEST)
+        self._scale = np.where(constant, 1.0, deviation)
         labels = self._target.labels(rewards)
         self.weights_, self.history_ = fit_mlp_ensemble(
             ((X - self._mean) / self._scale).astype(np.float32),

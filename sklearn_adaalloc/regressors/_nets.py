@@ -117,9 +117,9 @@ def feature_relevance(features, values, training):
         y = values[rows] - values[rows].mean(axis=0)
         # Covariances rather than products over all pairs: (n_features, n_values).
         explained = np.square(x.T @ y / len(x)).sum(axis=1)
-        spread = x.var(axis=0) * y.var(axis=0).sum()
+        variation = x.var(axis=0) * y.var(axis=0).sum()
         squared = np.divide(
-            explained, spread, out=np.zeros(len(spread)), where=spread > 0
+            explained, variation, out=np.zeros(len(variation)), where=variation > 0
         )
         squared = np.maximum(squared - 1 / len(x), 0) + 1e-6
         relevance[member] = np.sqrt(squared / squared.mean())

@@ -28,7 +28,7 @@ from sklearn_adaalloc.rewards._programs.sandbox import (
     package_folders,
     run_tests,
 )
-from sklearn_adaalloc.rewards._references import look_up, spread, table_digest
+from sklearn_adaalloc.rewards._references import assign_grades, look_up, table_digest
 
 RULES = 2  # version of the rules by which programs are found, run and compared
 
@@ -180,7 +180,8 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
         with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
             verdicts = dict(zip(distinct, pool.map(verdict, distinct), strict=True))
         _warn_of_unknown(verdicts.values())
-        return spread({job: _grade(verdict) for job, verdict in verdicts.items()}, jobs)
+        grades = {job: _grade(verdict) for job, verdict in verdicts.items()}
+        return assign_grades(grades, jobs)
 
     @property
     def settings(self):

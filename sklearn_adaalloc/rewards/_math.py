@@ -23,7 +23,7 @@ from sklearn_adaalloc.rewards._final_answers import (
     reference_answer,
     same_words,
 )
-from sklearn_adaalloc.rewards._references import look_up, spread, table_digest
+from sklearn_adaalloc.rewards._references import assign_grades, look_up, table_digest
 from sklearn_adaalloc.rewards._workers import WorkerPool
 
 JUDGE_PROMPT = """\
@@ -144,7 +144,7 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
             for gold, row in zip(golds, answers, strict=True)
         ]
         right = self._compare(list(dict.fromkeys(c for row in cases for c in row)))
-        rewards = spread(right, cases)
+        rewards = assign_grades(right, cases)
         if self.judge is not None:
             self._ask_judge(queries, golds, answers, rewards)
         _warn_ungraded(rewards, golds, self.timeout)

@@ -1,4 +1,4 @@
-"""What all reward functions share: what is known of queries, and spreading grades."""
+"""What all reward functions share: what is known of queries, and grades given out."""
 
 import hashlib
 import json
@@ -111,7 +111,7 @@ def _as_plain(value):
     return dict(value) if isinstance(value, Mapping) else repr(value)
 
 
-def spread(grades, cases):
+def assign_grades(grades, cases):
     """Give each answer the grade of its case.
 
     Parameters

@@ -14,7 +14,7 @@ from sklearn_adaalloc.language_models._options import (
     resolve_dtype,
     warn_truncated,
 )
-from sklearn_adaalloc.rewards._references import spread
+from sklearn_adaalloc.rewards._references import assign_grades
 
 
 class RewardModel(DocumentationLinkMixin, BaseEstimator):
@@ -113,7 +113,7 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
         distinct = dict.fromkeys(pair for row in pairs for pair in row)
         by_key = dict(zip(query_keys(queries), queries, strict=True))
         scores = self._score([(by_key[key], answer) for key, answer in distinct])
-        return spread(dict(zip(distinct, scores, strict=True)), pairs)
+        return assign_grades(dict(zip(distinct, scores, strict=True)), pairs)
 
     @property
     def settings(self):

@@ -149,7 +149,7 @@ class CheckedSampler:
         is_function = not hasattr(sampler, "sample")
         self._sample = sampler if is_function else sampler.sample
         # A function is told what it names, and asked only for what it has to answer.
-        self._options = _options(self._sample, spread=not is_function)
+        self._options = _options(self._sample, expand=not is_function)
         self._skips_idle = is_function
 
     def arrivals(self, prompts, budgets, first_sample):
@@ -347,14 +347,14 @@ def warn_cut_off(n_cut_off, n_known, *, stacklevel):
         )
 
 
-def _options(sample, *, spread):
-    """Which extras a function takes; with `spread`, by ``**`` too."""
+def _options(sample, *, expand):
+    """Which extras a function takes; with `expand`, by ``**`` too."""
     try:
         parameters = signature(sample).parameters.values()
     except (TypeError, ValueError):  # some built-in functions have none
         return []
     named = {each.name for each in parameters if each.kind is not Parameter.VAR_KEYWORD}
-    takes_all = spread and any(
+    takes_all = expand and any(
         each.kind is Parameter.VAR_KEYWORD for each in parameters
     )
     extras = ("first_sample", "return_usage")

@@ -71,7 +71,7 @@ def test_spend_is_never_above_the_budget(profile, budget, n_rounds, request):
         n_told += budgets.sum()
     assert n_told == session.budgets.sum() <= np.floor(budget * len(rewards))
     assert session.budgets.max(initial=0) <= 16
-    assert session.n_rounds <= (n_rounds or np.inf)
+    assert session.rounds_taken <= (n_rounds or np.inf)
 
 
 @pytest.mark.parametrize("n_rounds", [1, None])

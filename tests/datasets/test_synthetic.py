@@ -65,7 +65,7 @@ def test_code_is_hopeless_on_two_queries_in_five(n_queries):
     assert (rates == 0).sum() == np.ceil(0.4 * n_queries)
 
 
-def test_chat_queries_differ_in_mean_and_spread():
+def test_chat_queries_differ_in_mean_and_deviation():
     table = make_reward_table(2000, 500, profile="chat", random_state=0)
     means, scales = table.rewards.mean(axis=1), table.rewards.std(axis=1)
     np.testing.assert_allclose(means, table.means, atol=1.2)

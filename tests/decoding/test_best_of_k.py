@@ -54,7 +54,7 @@ class TestOneShot:
         assert decoded.answers == ["I don't know.", "b:0", "c:2", "d:2"]
         np.testing.assert_array_equal(decoded.rewards, [np.nan, 0, 1, 1])
         np.testing.assert_array_equal(decoded.budgets, [0, 1, 3, 4])
-        assert decoded.n_rounds == 1
+        assert decoded.rounds_taken == 1
 
     def test_tokens_are_counted(self, given, sampler):
         usage = BestOfK(given([0, 1, 3, 4]), sampler, third_is_right).decode(QUERIES)
@@ -100,7 +100,7 @@ class TestRounds:
         assert decoded.budgets[0] == 1
         assert decoded.budgets.sum() == 12
         assert decoded.answers[0] == "a:0"
-        assert decoded.n_rounds == len(sampler.asked) > 1
+        assert decoded.rounds_taken == len(sampler.asked) > 1
 
     def test_no_sample_is_drawn_twice(self, sampler):
         never = lambda queries, answers: [[0.0] * len(row) for row in answers]  # noqa: E731

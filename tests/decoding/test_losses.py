@@ -111,7 +111,7 @@ class TestRefusals:
         assert sum("b" in call for call in sampler.calls) == 1
         assert decoded.budgets[1] == 0
         assert decoded.budgets.sum() <= 12
-        assert decoded.n_rounds > 1
+        assert decoded.rounds_taken > 1
         assert decoded.answers[0] == "a:0"
 
     def test_the_router(self, given):
@@ -169,7 +169,7 @@ class TestMissingGrades:
         with pytest.warns(UserWarning, match="could not be graded"):
             decoded = BestOfK(Positions(), Refusing(), grading(grades)).decode(QUERIES)
         assert decoded.budgets.sum() <= 8
-        assert decoded.n_rounds > 1
+        assert decoded.rounds_taken > 1
         assert decoded.answers[2] == "c:0"
 
 

@@ -70,7 +70,7 @@ def test_rounds_are_carried_out_in_rounds(policy, make_sampler, tmp_path):
     policy = policy.fit(QUERIES, SAMPLES)
     for each in (policy, FrozenEstimator(policy)):
         decoded = BestOfK(each, make_sampler(), wrong).decode(QUERIES[:20])
-        assert decoded.n_rounds > 1
+        assert decoded.rounds_taken > 1
         assert decoded.budgets.sum() <= 3 * 20
 
 
@@ -80,7 +80,7 @@ def test_a_search_gives_the_budgets_that_it_predicts(kind, sampler):
     policy = policy.fit(QUERIES, SAMPLES)
     decoded = BestOfK(policy, sampler, wrong).decode(QUERIES)
     np.testing.assert_array_equal(decoded.budgets, policy.predict(QUERIES))
-    assert decoded.n_rounds == 1
+    assert decoded.rounds_taken == 1
 
 
 def allocators(**options):
