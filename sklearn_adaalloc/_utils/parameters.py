@@ -5,9 +5,76 @@ import os
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
 
 MOST = 2**31 - 1
 """Largest whole number of samples, tokens and the like that is accepted."""
+# Constraints that several estimators state, in scikit-learn's own terms.
+COUNT = [Interval(Integral, 0, MOST, closed="both")]
+POSITIVE_COUNT = [Interval(Integral, 1, MOST, closed="both")]
+OPTIONAL_COUNT = [*POSITIVE_COUNT, None]
+FLAG = ["boolean"]
+POSITIVE = [Interval(Real, 0, None, closed="neither")]
+NOT_NEGATIVE = [Interval(Real, 0, None, closed="left")]
+PROPER_SHARE = [Interval(Real, 0, 1, closed="neither")]
+
+
+def check_parameters(estimator):
+    """Check every parameter for which an estimator's class states a constraint.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its class has `_parameter_constraints`: from the name of a parameter to a list
+        of constraints, of which one must be met. They are those of scikit-learn:
+        `Interval`, `StrOptions`, "boolean", or None.
+
+    Raises
+    ------
+    ValueError
+        If a value meets none of its constraints. Truth values are no numbers here.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import BinnedAllocator
+    >>> from sklearn_adaalloc._utils.parameters import check_parameters
+    >>> check_parameters(BinnedAllocator(n_bins=0))
+    Traceback (most recent call last):
+        ...
+    ValueError: n_bins=0 is not accepted. Expected a whole number of at least 1.
+    """
+    for name, constraints in estimator._parameter_constraints.items():
+        value = getattr(estimator, name)
+        if not any(_meets(value, constraint) for constraint in constraints):
+            accepted = " or ".join(_in_words(each, value) for each in constraints)
+            raise ValueError(f"{name}={value!r} is not accepted. Expected {accepted}.")
+
+
+def _meets(value, constraint):
+    if constraint is None:
+        return value is None
+    if constraint == "boolean":
+        return isinstance(value, bool | np.bool_)
+    if isinstance(constraint, Interval):
+        return is_number(value) and constraint.is_satisfied_by(value)
+    return constraint.is_satisfied_by(value)
+
+
+def _in_words(constraint, value):
+    if constraint is None:
+        return "None"
+    if constraint == "boolean":
+        return "True or False"
+    if isinstance(constraint, StrOptions):
+        return f"one of {sorted(constraint.options)}"
+    if constraint.type is Integral:
+        too_large = isinstance(value, Integral) and value > constraint.right
+        bound = f" and at most {constraint.right}" if too_large else ""
+        return f"a whole number of at least {constraint.left}{bound}"
+    left = "[" if constraint.closed in ("left", "both") else "("
+    right = "]" if constraint.closed in ("right", "both") else ")"
+    high = "inf" if constraint.right is None else constraint.right
+    return f"a number in {left}{constraint.left}, {high}{right}"
 
 
 def check_whole(value, name, *, least, most=MOST):

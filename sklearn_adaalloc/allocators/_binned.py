@@ -1,9 +1,10 @@
 """A fixed budget for each bin of predicted difficulty: the paper's offline method."""
 
 import numpy as np
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._utils.parameters import check_choice, check_whole
+from sklearn_adaalloc._utils.parameters import POSITIVE_COUNT
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
 from sklearn_adaalloc.curves._repair import concave_repair
@@ -110,6 +111,11 @@ class BinnedAllocator(CalibratedAllocator):
     True
     """
 
+    _parameter_constraints = CalibratedAllocator._parameter_constraints | {
+        "n_bins": POSITIVE_COUNT,
+        "strategy": [StrOptions({"quantile", "uniform"})],
+    }
+
     def __init__(
         self,
         regressor=None,
@@ -134,11 +140,6 @@ class BinnedAllocator(CalibratedAllocator):
         self.empty_reward = empty_reward
         self.selection = selection
         self.random_state = random_state
-
-    def _fit(self, X, rewards):
-        check_whole(self.n_bins, "n_bins", least=1)
-        check_choice(self.strategy, "strategy", ["quantile", "uniform"])
-        super()._fit(X, rewards)
 
     @property
     def bin_budgets_(self):

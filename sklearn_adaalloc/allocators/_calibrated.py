@@ -10,7 +10,11 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._utils.numbers import check_numbers
-from sklearn_adaalloc._utils.parameters import check_in_interval
+from sklearn_adaalloc._utils.parameters import (
+    PROPER_SHARE,
+    check_in_interval,
+    check_parameters,
+)
 from sklearn_adaalloc._utils.rewards import check_marginals
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._coins import query_coins, separate_coins
@@ -27,6 +31,7 @@ class CalibratedAllocator(RegressorAllocator):
     the leading columns of the predicted marginals that the rule looks at.
     """
 
+    _parameter_constraints = {"holdout": PROPER_SHARE}
     # What policies of earlier versions lack.
     _solved, _coin_seed, _calibration_coins = None, 0, None
 
@@ -115,6 +120,7 @@ class CalibratedAllocator(RegressorAllocator):
         return query_coins(X, self._coin_seed) if tied else np.zeros(_num_samples(X))
 
     def _fit(self, X, rewards):
+        check_parameters(self)
         X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
         training, calibration = self._split(len(rewards))
         super()._fit(_safe_indexing(X, training), rewards[training])
@@ -149,12 +155,11 @@ class CalibratedAllocator(RegressorAllocator):
 
     def _split(self, n_queries):
         """Rows for the regressor and for the rule; all for both if it is frozen."""
-        holdout = check_in_interval(self.holdout, "holdout", 0, 1)
         rows = np.arange(n_queries)
         if isinstance(self.regressor, FrozenEstimator):
             return rows, rows
         random_state = check_random_state(self.random_state)
-        return train_test_split(rows, test_size=holdout, random_state=random_state)
+        return train_test_split(rows, test_size=self.holdout, random_state=random_state)
 
     def _check_scores(self, scores):
         """Scores with at least the columns that the rule looks at."""

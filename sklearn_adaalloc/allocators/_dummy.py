@@ -3,9 +3,10 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._utils.parameters import check_choice
+from sklearn_adaalloc._utils.parameters import check_parameters
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
 from sklearn_adaalloc.curves._repair import concave_repair
@@ -66,6 +67,10 @@ class DummyAllocator(BaseAllocator):
     >>> allocator.predict([[0.0]] * 4)
     array([1, 2, 1, 2])
     """
+
+    _parameter_constraints = {
+        "strategy": [StrOptions({"uniform", "random", "shuffled"})]
+    }
 
     def __init__(
         self,
@@ -141,7 +146,7 @@ class DummyAllocator(BaseAllocator):
         return np.tile(self.mean_marginals_, (_num_samples(X), 1))
 
     def _fit(self, X, rewards):
-        check_choice(self.strategy, "strategy", ["uniform", "random", "shuffled"])
+        check_parameters(self)
         _, _, max_budget = self._check_budget()
         marginals = extended_marginals(
             rewards,

@@ -3,7 +3,10 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_adaalloc._utils.parameters import check_whole
+from sklearn_adaalloc._utils.parameters import (
+    OPTIONAL_COUNT,
+    check_parameters,
+)
 from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders, is_binary
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
@@ -83,6 +86,8 @@ class SequentialAllocator(RegressorAllocator):
     >>> bool(session.budgets.sum() == budgets.sum())
     True
     """
+
+    _parameter_constraints = {"n_rounds": OPTIONAL_COUNT}
 
     def __init__(
         self,
@@ -165,7 +170,8 @@ class SequentialAllocator(RegressorAllocator):
 
     def _open_session(self, marginals, limits):
         budget, min_budget, _ = self._check_budget()
-        n_rounds = self._check_rounds()
+        check_parameters(self)
+        n_rounds = self.n_rounds
         options = {"empty_reward": self.empty_reward}
         if self.binary_:
             share_plans = n_rounds is not None
@@ -188,15 +194,10 @@ class SequentialAllocator(RegressorAllocator):
 
     def _fit(self, X, rewards):
         self._check_table(rewards)
-        self._check_rounds()
+        check_parameters(self)
         self.binary_ = is_binary(rewards)
         self.highest_reward_ = float(np.nanmax(rewards))
         super()._fit(X, rewards)
-
-    def _check_rounds(self):
-        if self.n_rounds is None:
-            return None
-        return check_whole(self.n_rounds, "n_rounds", least=1)
 
     def _check_table(self, rewards):
         if has_decoders(rewards):

@@ -47,9 +47,6 @@ class Selection(ABC):
     def __eq__(self, other):
         return type(other) is type(self) and vars(other) == vars(self)
 
-    def __hash__(self):
-        return hash((type(self), *sorted(vars(self).items())))
-
     @abstractmethod
     def curves(self, rewards, max_budget, *, replacement="auto"):
         """Expected reward of the chosen one of b samples, for b = 1..max_budget.

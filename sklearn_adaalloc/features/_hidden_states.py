@@ -4,10 +4,16 @@ from contextlib import ExitStack
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
-from sklearn_adaalloc._utils.parameters import check_choice, check_flag, check_whole
+from sklearn_adaalloc._utils.parameters import (
+    FLAG,
+    OPTIONAL_COUNT,
+    POSITIVE_COUNT,
+    check_parameters,
+)
 from sklearn_adaalloc._utils.queries import check_queries, query_keys
 from sklearn_adaalloc.features._cache import FeatureStore
 from sklearn_adaalloc.language_models._checkpoints import (
@@ -18,6 +24,7 @@ from sklearn_adaalloc.language_models._checkpoints import (
 from sklearn_adaalloc.language_models._model import load_language_model
 from sklearn_adaalloc.language_models._options import (
     DTYPES,
+    POOLINGS,
     resolve_device,
     resolve_dtype,
     resolve_layers,
@@ -111,6 +118,14 @@ class HiddenStateFeaturizer(
     (2, 256)
     """
 
+    _parameter_constraints = {
+        "pooling": [StrOptions(set(POOLINGS))],
+        "dtype": [StrOptions(set(DTYPES))],
+        "chat_template": FLAG,
+        "batch_tokens": POSITIVE_COUNT,
+        "max_length": OPTIONAL_COUNT,
+    }
+
     def __init__(
         self,
         model="embedded",
@@ -159,15 +174,8 @@ class HiddenStateFeaturizer(
             If a query is neither text nor chat, a parameter is not accepted, or there
             is no such model.
         """
-        from sklearn_adaalloc.language_models._pooling import POOLINGS
-
         check_queries(X)
-        check_choice(self.pooling, "pooling", POOLINGS)
-        check_choice(self.dtype, "dtype", DTYPES)
-        check_flag(self.chat_template, "chat_template")
-        check_whole(self.batch_tokens, "batch_tokens", least=1)
-        if self.max_length is not None:
-            check_whole(self.max_length, "max_length", least=1)
+        check_parameters(self)
         config = load_config(self.model, revision=self.revision)
         self.layers_ = resolve_layers(self.layer, config)
         self.n_features_out_ = len(self.layers_) * config.get_text_config().hidden_size

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn_adaalloc._utils.parameters import check_choice
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+POOLINGS = ("last", "mean", "first")
+"""How the hidden states of a query's tokens become one vector."""
 
 
 def resolve_device(device):

@@ -1,14 +1,19 @@
 """A language model adapted to say how hard a query is for it."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import (
-    check_choice,
-    check_flag,
-    check_in_interval,
-    check_whole,
+    FLAG,
+    NOT_NEGATIVE,
+    POSITIVE,
+    POSITIVE_COUNT,
+    PROPER_SHARE,
+    check_parameters,
 )
 from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.language_models._checkpoints import (
@@ -17,7 +22,11 @@ from sklearn_adaalloc.language_models._checkpoints import (
     recognise,
 )
 from sklearn_adaalloc.language_models._model import load_language_model
-from sklearn_adaalloc.language_models._options import resolve_layers, warn_truncated
+from sklearn_adaalloc.language_models._options import (
+    POOLINGS,
+    resolve_layers,
+    warn_truncated,
+)
 from sklearn_adaalloc.language_models._reader import HiddenStateReader
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
@@ -137,6 +146,17 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
 
     weight_attributes = ("adapter_", "head_")
 
+    _parameter_constraints = {
+        "pooling": [StrOptions(set(POOLINGS))],
+        "chat_template": FLAG,
+        **dict.fromkeys(("r", "batch_size", "max_epochs", "patience"), POSITIVE_COUNT),
+        "alpha": POSITIVE,
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "learning_rate": POSITIVE,
+        "weight_decay": NOT_NEGATIVE,
+        "validation_fraction": PROPER_SHARE,
+    }
+
     def __init__(
         self,
         model="embedded",
@@ -233,26 +253,17 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
 
     def _check_reading(self):
         """Checked layer, counted from 0, and pooling."""
-        from sklearn_adaalloc.language_models._pooling import POOLINGS
-
         config = load_config(self.model, revision=self.revision)
         one = self.layer if isinstance(self.layer, str) else [self.layer]
         (layer,) = resolve_layers(one, config)
         return {
             "layer": layer,
-            "pooling": check_choice(self.pooling, "pooling", POOLINGS),
+            "pooling": self.pooling,
         }
 
     def _check_options(self):
         """Checked training options of :func:`fit_lora`."""
-        check_flag(self.chat_template, "chat_template")
-        for name in ("r", "batch_size", "max_epochs", "patience"):
-            check_whole(getattr(self, name), name, least=1)
-        check_in_interval(self.alpha, "alpha", 0, np.inf)
-        check_in_interval(self.dropout, "dropout", 0, 1, closed="left")
-        check_in_interval(self.learning_rate, "learning_rate", 0, np.inf)
-        check_in_interval(self.weight_decay, "weight_decay", 0, np.inf, closed="left")
-        check_in_interval(self.validation_fraction, "validation_fraction", 0, 1)
+        check_parameters(self)
         return {
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,

@@ -1,11 +1,19 @@
 """A two-layer perceptron on features: the default difficulty model."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils._param_validation import Interval
 
 from sklearn_adaalloc._utils.numbers import LARGEST
-from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
+from sklearn_adaalloc._utils.parameters import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    POSITIVE_COUNT,
+    check_parameters,
+)
 from sklearn_adaalloc.language_models._options import resolve_device
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
@@ -100,6 +108,14 @@ class MLPRewardRegressor(BaseRewardRegressor):
 
     weight_attributes = ("weights_",)
 
+    _parameter_constraints = {
+        **dict.fromkeys(("hidden_units", "n_members"), POSITIVE_COUNT),
+        **dict.fromkeys(("batch_size", "max_epochs", "patience"), POSITIVE_COUNT),
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "learning_rate": POSITIVE,
+        "weight_decay": NOT_NEGATIVE,
+    }
+
     def __init__(
         self,
         target="auto",
@@ -157,12 +173,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
 
     def _check_options(self):
         """Checked training options of :func:`fit_mlp_ensemble`."""
-        for name in ("hidden_units", "n_members", "batch_size", "max_epochs"):
-            check_whole(getattr(self, name), name, least=1)
-        check_whole(self.patience, "patience", least=1)
-        check_in_interval(self.dropout, "dropout", 0, 1, closed="left")
-        check_in_interval(self.learning_rate, "learning_rate", 0, np.inf)
-        check_in_interval(self.weight_decay, "weight_decay", 0, np.inf, closed="left")
+        check_parameters(self)
         return {
             "hidden_units": self.hidden_units,
             "dropout": self.dropout,

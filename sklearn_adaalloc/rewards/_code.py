@@ -4,16 +4,17 @@ import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from numbers import Integral, Real
 from sys import version_info
 
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.parameters import (
-    check_choice,
-    check_in_interval,
-    check_whole,
+    MOST,
+    check_parameters,
 )
 from sklearn_adaalloc._utils.queries import check_answers
 from sklearn_adaalloc.rewards._programs.entries import (
@@ -107,6 +108,12 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
     [array([1., 0.])]
     """
 
+    _parameter_constraints = {
+        "timeout": [Interval(Real, 0, 3600, closed="right")],
+        "memory_mb": [Interval(Integral, 64, MOST, closed="both")],
+        "sandbox": [StrOptions(set(SANDBOXES))],
+    }
+
     def __init__(
         self,
         tests,
@@ -154,9 +161,8 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
             If there is no sandbox, or it does not start.
         """
         queries, answers = check_answers(queries, answers)
-        check_in_interval(self.timeout, "timeout", 0, 3600, closed="right")
-        check_whole(self.memory_mb, "memory_mb", least=64)
-        if check_choice(self.sandbox, "sandbox", SANDBOXES) == "bubblewrap":
+        check_parameters(self)
+        if self.sandbox == "bubblewrap":
             bubblewrap_command()
         packages = _check_packages(self.packages)
         _check_preamble(self.preamble)

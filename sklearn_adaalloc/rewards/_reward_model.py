@@ -2,9 +2,14 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import StrOptions
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
-from sklearn_adaalloc._utils.parameters import check_choice, check_whole
+from sklearn_adaalloc._utils.parameters import (
+    OPTIONAL_COUNT,
+    POSITIVE_COUNT,
+    check_parameters,
+)
 from sklearn_adaalloc._utils.queries import check_answers, query_keys
 from sklearn_adaalloc.language_models._checkpoints import fingerprint, load_config
 from sklearn_adaalloc.language_models._model import load_language_model
@@ -63,6 +68,12 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
     >>> bool(right > wrong)
     True
     """
+
+    _parameter_constraints = {
+        "dtype": [StrOptions(set(DTYPES))],
+        "batch_tokens": POSITIVE_COUNT,
+        "max_length": OPTIONAL_COUNT,
+    }
 
     def __init__(
         self,
@@ -134,10 +145,7 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
                 f"chat_template={self.chat_template!r} is not accepted. Expected "
                 "'auto', True or False."
             )
-        check_choice(self.dtype, "dtype", DTYPES)
-        check_whole(self.batch_tokens, "batch_tokens", least=1)
-        if self.max_length is not None:
-            check_whole(self.max_length, "max_length", least=1)
+        check_parameters(self)
 
     def _score(self, pairs):
         """Scores of distinct pairs of a query and an answer, (n_pairs,)."""

@@ -1,10 +1,17 @@
 """Sampling from a language model of transformers, each prompt run once."""
 
-import numpy as np
+from numbers import Real
+
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils._param_validation import Interval
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
-from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
+from sklearn_adaalloc._utils.parameters import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE_COUNT,
+    check_parameters,
+)
 from sklearn_adaalloc.features import HiddenStateFeaturizer
 from sklearn_adaalloc.language_models._checkpoints import fingerprint, load_config
 from sklearn_adaalloc.language_models._model import load_language_model
@@ -110,6 +117,14 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
     >>> prefilled.decode([1, 1])
     [['cba'], ['41']]
     """
+
+    _parameter_constraints = {
+        "temperature": NOT_NEGATIVE,
+        "top_p": [Interval(Real, 0, 1, closed="right")],
+        "max_new_tokens": POSITIVE_COUNT,
+        "cache_tokens": POSITIVE_COUNT,
+        "random_state": COUNT,
+    }
 
     def __init__(
         self,
@@ -290,11 +305,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         return PrefilledPrompts(language_model, prompts, options)
 
     def _check_parameters(self):
-        check_in_interval(self.temperature, "temperature", 0, np.inf, closed="left")
-        check_in_interval(self.top_p, "top_p", 0, 1, closed="right")
-        check_whole(self.max_new_tokens, "max_new_tokens", least=1)
-        check_whole(self.cache_tokens, "cache_tokens", least=1)
-        check_whole(self.random_state, "random_state", least=0)
+        check_parameters(self)
         stop_strings(self.stop)
 
     def _featurizer(self):

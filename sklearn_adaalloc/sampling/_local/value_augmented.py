@@ -1,10 +1,15 @@
 """Value-augmented sampling: a value model has a say at every token."""
 
+from numbers import Real
 from pathlib import Path
 from reprlib import repr as short_repr
 
+from sklearn.utils._param_validation import Interval
+
 from sklearn_adaalloc._utils.identity import function_identity
-from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
+from sklearn_adaalloc._utils.parameters import (
+    POSITIVE_COUNT,
+)
 from sklearn_adaalloc.language_models._checkpoints import fingerprint
 from sklearn_adaalloc.language_models._model import load_language_model
 from sklearn_adaalloc.sampling._local.sampler import TransformersSampler
@@ -106,6 +111,11 @@ class ValueAugmentedSampler(TransformersSampler):
     [['6', '7', '6']]
     """
 
+    _parameter_constraints = TransformersSampler._parameter_constraints | {
+        "top_k": POSITIVE_COUNT,
+        "beta": [Interval(Real, -1e6, 1e6, closed="neither")],  # times a value: finite
+    }
+
     def __init__(
         self,
         model="embedded",
@@ -199,8 +209,6 @@ class ValueAugmentedSampler(TransformersSampler):
 
     def _check_parameters(self):
         super()._check_parameters()
-        check_whole(self.top_k, "top_k", least=1)
-        check_in_interval(self.beta, "beta", -1e6, 1e6)  # times a value: still a float
         if not (
             callable(self.value_model) or isinstance(self.value_model, (str, Path))
         ):

@@ -3,18 +3,23 @@
 import asyncio
 import hashlib
 from contextlib import closing
+from numbers import Real
 from reprlib import repr as short_repr
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import (
-    check_choice,
-    check_in_interval,
-    check_whole,
+    COUNT,
+    NOT_NEGATIVE,
+    OPTIONAL_COUNT,
+    POSITIVE,
+    POSITIVE_COUNT,
+    check_parameters,
 )
 from sklearn_adaalloc._utils.queries import query_keys
 from sklearn_adaalloc.sampling._openai.dispatch import (
@@ -126,6 +131,17 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
     >>> sampler.settings["model"], sampler.settings["top_p"]
     ('Qwen3-0.6B', 0.9)
     """
+
+    _parameter_constraints = {
+        "completion": [StrOptions({"chat", "text"})],
+        "temperature": [*NOT_NEGATIVE, None],
+        "top_p": [Interval(Real, 0, 1, closed="both"), None],
+        "max_new_tokens": OPTIONAL_COUNT,
+        "random_state": [*COUNT, None],
+        "max_concurrency": POSITIVE_COUNT,
+        "max_retries": COUNT,
+        "timeout": POSITIVE,
+    }
 
     def __init__(
         self,
@@ -374,25 +390,12 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
 
     def _check_parameters(self):
         check_address(self.base_url)
-        check_choice(self.completion, "completion", ["chat", "text"])
+        check_parameters(self)
         if self.system is not None and self.completion == "text":
             raise ValueError(
                 f"system={self.system!r} needs completion='chat': texts have no system "
                 "message. Put it in the prompts."
             )
-        for name, high, closed in (
-            ("temperature", np.inf, "left"),
-            ("top_p", 1, "both"),
-        ):
-            if getattr(self, name) is not None:
-                check_in_interval(getattr(self, name), name, 0, high, closed=closed)
-        if self.max_new_tokens is not None:
-            check_whole(self.max_new_tokens, "max_new_tokens", least=1)
-        if self.random_state is not None:
-            check_whole(self.random_state, "random_state", least=0)
-        check_whole(self.max_concurrency, "max_concurrency", least=1)
-        check_whole(self.max_retries, "max_retries", least=0)
-        check_in_interval(self.timeout, "timeout", 0, np.inf)
         stop_strings(self.stop)
         check_key_name(self.api_key_env)
 
