@@ -5,8 +5,11 @@ Pure functions on text that cannot hang: what may is left to the workers.
 
 import re
 from collections import deque
+from fractions import Fraction
+from typing import NamedTuple
 
 from sklearn_adaalloc.rewards._scripts import in_one_script
+from sklearn_adaalloc.rewards._units import conversions, find_date, read_unit
 
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox)\s*\{([^{}]*)\}"
@@ -135,9 +138,40 @@ _STRIPPED_UNIT = re.compile(
     rf"(?<=[\d}}])\\(?!(?:{_COMMANDS})(?![A-Za-z]))(?=[A-Za-z])"
 )
 _TIME = re.compile(rf"(\d{{1,2}})(?::(\d\d))?({_PERIOD})", re.I)
+_DEGREES = re.compile(r"(?:\^\s*\{?\s*\\circ\s*\}?|\^?\s*\{?\s*\\degree\s*\}?)$")
+_REPEATING = re.compile(
+    r"(?<![\d.,/^])(\d*)\.(\d*?)(\d+?)(\3+)\s?(?:\.{3}|…|\\[lc]?dots(?![A-Za-z]))"
+)
+_OPTION = re.compile(
+    r"(?:\(\s*([A-Ha-h])\s*\)|([A-Ha-h])\)|([A-H])[.:])\s+(\S.*)", re.S
+)
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no(?:ne| (?:real )?solutions?)|empty set)"
 )
+
+# Letters that are a word in any case, though there are not four of them.
+_SHORT_WORDS = set(
+    "yes no odd true all any one two six ten not none red sum max min day sun mon tue "
+    "wed thu fri sat".split()
+)
+
+
+class Answer(NamedTuple):
+    """A normalised answer.
+
+    Parameters
+    ----------
+    formula : str
+        What it is, without a unit, in LaTeX or words.
+    unit : str
+        What it counts, as written; "" for nothing.
+    letter : str
+        Of the choice whose text the answer is; "" if it is no choice with a text.
+    """
+
+    formula: str
+    unit: str = ""
+    letter: str = ""
 
 
 def final_answer(text):
@@ -166,7 +200,7 @@ def final_answer(text):
     >>> final_answer(r"So x = 3, and \boxed{\frac{1}{2}}."), final_answer("It is 7.")
     ('\\frac{1}{2}', '7')
     """
-    text = _without_thoughts(in_one_script(text))
+    text = _without_thoughts(_written_out(text))
     if boxed := _boxes(text):
         answer = boxed
     elif marked := re.search(r"####[ \t]*([^\n#]+?)\s*\Z", text[-_LONGEST:]):
@@ -203,7 +237,23 @@ def reference_answer(text):
     marked = r"\boxed" in text or r"\fbox" in text or "####" in text
     words = len(_PROSE.findall(text))
     is_solution = marked or _INTRODUCTION.search(text) or words > 6
-    return final_answer(text) if is_solution else in_one_script(text).strip()
+    return final_answer(text) if is_solution else _written_out(text).strip()
+
+
+def _written_out(text):
+    """A text in one script, its periodic decimals as fractions."""
+    return _REPEATING.sub(_fraction, in_one_script(text))
+
+
+def _fraction(match):
+    """The fraction that a decimal with an ellipsis is, where its period is clear."""
+    whole, start, period, more = match.groups()
+    digits = len((whole + start + period + more).lstrip("0"))
+    if len(period) > 1 and digits >= 6 and len(more) < 2 * len(period):
+        return f"{whole}.{start}{period}{more}"  # stands for what begins like this
+    value = Fraction(int(whole + start or 0), 10 ** len(start))
+    value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(start))
+    return str(value)
 
 
 def _without_thoughts(text):
@@ -259,7 +309,9 @@ def _formula(text, first):
     text = text.strip().rstrip(".").strip("`")
     words = _PROSE.findall(_LATEX.sub("", _MATH.sub("", text)))
     whole = _MATH.fullmatch(text)
-    if _without_unit(text) != text or re.fullmatch(r"[!-~]+", text):
+    if _without_unit(text)[1] or re.fullmatch(r"[!-~]+", text):
+        return text
+    if _OPTION.fullmatch(text) and len(words) <= 6 and "\n" not in text:
         return text
     if whole or not words or (len(words) <= 4 and not re.search(r"[\d$\\]", text)):
         return text
@@ -269,6 +321,8 @@ def _formula(text, first):
         for match in pattern.finditer(text)
         if pattern is _NUMBER or not _PROSE.search(_LATEX.sub("", match.group()))
     ]
+    if date := find_date(text):
+        found.append(date[0])
     if not found:
         return ""
     if first:
@@ -289,51 +343,87 @@ def normalise(answer):
 
     Returns
     -------
-    formula : str
+    answer : Answer
 
     Examples
     --------
     >>> from sklearn_adaalloc.rewards._final_answers import normalise
-    >>> normalise("$1e3$ km"), normalise("√2/2"), normalise(r"\text{No solution}.")
-    ('1 \\times 10^{3}', '\\sqrt{2}/2', '\\emptyset')
+    >>> normalise("$1e3$ km")[:2], normalise(r"\text{No solution}.").formula
+    (('1 \\times 10^{3}', 'km'), '\\emptyset')
     """
-    answer = re.sub(r"(?<!\\)\\!", "", in_one_script(answer))
+    answer = re.sub(r"(?<!\\)\\!", "", _written_out(answer))
     answer = _SPACE.sub(" ", answer).strip("` \n").rstrip("\\.,;: \n")
     answer = re.sub(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", r"\1\2", answer, flags=re.S)
+    option = _OPTION.fullmatch(_TEXT.sub(r"\1", answer))
+    if option:
+        letter = (option[1] or option[2] or option[3]).upper()
+        return normalise(option[4])._replace(letter=letter)
+    currency = _currency(answer)
     answer = re.sub(r"\\?\$", "", answer).strip()
+    if date := find_date(_TEXT.sub(r"\1", answer).strip(), whole=True):
+        return Answer(*date[1:])
     answer = re.sub(
         r"(?<=\d)\s*\^?\{?(?:\\text|\\mathrm)?\{?(?:st|nd|rd|th)\b\}*", "", answer
     )
     if spoken := _TEXT.fullmatch(answer):
         answer = spoken[1].strip()
     if time := _TIME.fullmatch(answer):
-        return _time(*time.groups())
-    answer = _without_unit(answer)
+        return Answer(_time(*time.groups()))
+    answer, unit = _without_unit(answer)
+    if re.fullmatch(r"per\s?cent", unit, re.I):
+        answer += r"\%"
     for pattern, replacement in _REWRITES:
         answer = pattern.sub(_ungrouped if replacement is None else replacement, answer)
     answer = re.sub(rf"{_CURRENCY}\s*|\s*{_CURRENCY}", "", answer)
     answer = answer.strip().rstrip(".,;:").removeprefix("=").strip()
-    words = _TEXT.sub(r" \1 ", answer).strip().rstrip(".").casefold()
-    if _NOTHING.fullmatch(words):
-        return r"\emptyset"
+    unit = f"{currency} {unit}".strip()
+    if not unit and (mark := re.search(r"%$", answer) or _DEGREES.search(answer)):
+        unit = mark[0]
+    words = _TEXT.sub(r" \1 ", answer).strip().rstrip(".")
+    if _NOTHING.fullmatch(words.casefold()):
+        return Answer(r"\emptyset")
     if _is_words(words):
-        return " ".join(words.split())
+        return Answer(_folded(" ".join(words.split())), unit)
     missing = answer.count("{") - answer.count("}")
-    return answer + "}" * missing if missing > 0 else answer
+    return Answer(answer + "}" * missing if missing > 0 else answer, unit)
+
+
+def _currency(answer):
+    """Sign of a currency in an answer; a dollar that encloses a formula is none."""
+    if r"\$" in answer or (
+        answer.count("$") == 1 and re.match(r"-?\$\s?[\d.]|.*\d\$$", answer)
+    ):
+        return "$"
+    sign = re.search(_CURRENCY, answer)
+    return sign[0] if sign else ""
 
 
 def _without_unit(answer):
+    """Value and unit of an answer; the answer and "" where it has none."""
     spoken = _TEXT.sub(r" \1 ", _STRIPPED_UNIT.sub(" ", answer)).strip()
-    if unit := _UNITS.fullmatch(spoken):
-        return unit[1]
-    unit = _UNIT.fullmatch(spoken)
-    if unit is None:
-        return answer
-    joined = not spoken[unit.end(1)].isspace()
-    words = _PROSE.findall(spoken, unit.end(1))
-    # Letters that are neither a word nor a known unit are variables.
-    is_unit = len(max(words, key=len)) > 2 + joined or re.fullmatch(_SYMBOL, words[0])
-    return unit[1] if is_unit else answer
+    unit = _UNITS.fullmatch(spoken)
+    if unit is None and (unit := _UNIT.fullmatch(spoken)):
+        joined = not spoken[unit.end(1)].isspace()
+        words = _PROSE.findall(spoken, unit.end(1))
+        # Letters that are neither a word nor a known unit are variables.
+        is_word = len(max(words, key=len)) > 2 + joined
+        unit = unit if is_word or re.fullmatch(_SYMBOL, words[0]) else None
+    if unit is not None:
+        return unit[1], spoken[unit.end(1) :].strip()
+    return _without_known_unit(spoken) or (answer, "")
+
+
+def _without_known_unit(spoken):
+    """A longer formula and the unit at its end; None if it is no known unit."""
+    for cut in re.finditer(r"(?<=[\d})i])\s+(?=[^\W\d_])", spoken[-_LONGEST:]):
+        value, unit = spoken[: cut.start()], spoken[cut.end() :]
+        is_long = re.search(r"[^\W\d_]{2}", unit) and len(unit) < 60
+        if not is_long or re.search(r"[=,()\\]|(?<![\^{-])\d", unit):
+            continue
+        known = read_unit(unit)
+        if known.measures and not known.things:
+            return None if _PROSE.search(_LATEX.sub("", value)) else (value, unit)
+    return None
 
 
 def _ungrouped(match):
@@ -350,11 +440,45 @@ def _time(hours, minutes, period):
     return f"{hours}:{minutes}" if minutes else str(hours)
 
 
+def readings(gold, answer):
+    """Ways in which an answer may be right: formulas to compare.
+
+    Parameters
+    ----------
+    gold, answer : Answer
+
+    Returns
+    -------
+    readings : list of (pair, verdict)
+        Formulas of reference and answer, and the grade if these are equal: 1.0, or NaN
+        where it cannot be decided. An empty list for an answer that is wrong.
+    """
+    if gold.letter and answer.letter and gold.letter != answer.letter:
+        return []
+    found = [
+        ((gold.formula, _times(answer.formula, factor)), verdict)
+        for factor, verdict in conversions(gold.unit, answer.unit)
+    ]
+    if gold.letter and not answer.letter:
+        found.append(((gold.letter, answer.formula), 1.0))
+    if answer.letter and not gold.letter:
+        found.append(((gold.formula, answer.letter), 1.0))
+    return found
+
+
+def _times(formula, factor):
+    return rf"({formula}) \cdot {factor}" if factor else formula
+
+
 def same_words(gold, answer):
-    """Compare two normalised answers where letters decide; None where they do not.
+    """Compare two normalised formulas where letters decide; None where they do not.
 
     Equal texts are equal answers. A word is not a product of letters. A letter in
     parentheses is a choice, and what follows it is that choice's text.
+
+    Parameters
+    ----------
+    gold, answer : str
 
     Returns
     -------
@@ -362,7 +486,7 @@ def same_words(gold, answer):
     """
     if not gold or not answer:
         return False
-    if gold == answer or (_PROSE.search(gold) and gold.lower() == answer.lower()):
+    if gold == answer or _folded(gold) == _folded(answer):
         return True
     choice = re.fullmatch(r"\(?\s*([A-Ha-h])\s*\)?", gold)
     if choice:
@@ -376,6 +500,28 @@ def same_words(gold, answer):
 def has_words(text):
     """Whether a normalised answer holds words, so that it is no formula."""
     return _PROSE.search(_LATEX.sub(" words ", text)) is not None
+
+
+def _folded(text):
+    """A text with its words in small letters; symbols and points keep their case."""
+    return re.sub(r"\\[A-Za-z]+|[^\W\d_]{2,}|^[AI](?=\s)", _folded_word, text)
+
+
+def _folded_word(match):
+    """One word in small letters: what names no points and no product of symbols."""
+    word = match[0].casefold()
+    if match[0][0] == "\\":
+        return match[0]
+    if word in _SHORT_WORDS or len(word) == 1 or not word.isascii():
+        return word
+    capitals = match[0].isupper()
+    points = capitals and len(word) <= 5 and re.fullmatch("[a-h]+", word)
+    is_word = (
+        re.search("[aeiouy]", word)
+        if len(word) > 3
+        else (len(word) == 3 and not capitals and re.search("[aeiou]", word[1:]))
+    )
+    return word if is_word and not points else match[0]
 
 
 def _is_words(text):

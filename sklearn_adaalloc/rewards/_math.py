@@ -21,6 +21,7 @@ from sklearn_adaalloc.rewards._final_answers import (
     final_answer,
     has_words,
     normalise,
+    readings,
     reference_answer,
     same_words,
 )
@@ -39,7 +40,7 @@ Second answer: {answer}
 
 Is the second answer right? Reply with one word, YES or NO.
 """
-RULES = 2  # counts the changes after which an answer may get another grade
+RULES = 3  # counts the changes after which an answer may get another grade
 _LONGEST = 1000  # characters of a text in the prompt
 _LOCK = Lock()
 
@@ -185,7 +186,7 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         golds = []
         for query, reference in zip(queries, references, strict=True):
             gold = reference_answer(str(reference))
-            if reference is None or not normalise(gold):
+            if reference is None or not normalise(gold).formula:
                 raise ValueError(
                     f"references has {reference!r} for query {query!r}, which holds no "
                     "answer. Give a number, a formula or a word, as text."
@@ -193,15 +194,22 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
             golds.append(gold)
         return golds
 
-    def _compare(self, pairs):
+    def _compare(self, cases):
         """First stage: grade of each pair of normalised answers."""
-        right = {pair: same_words(*pair) for pair in pairs}
-        open_pairs = [pair for pair in pairs if right[pair] is None]
+        ways = {case: readings(*case) for case in cases}
+        pairs = dict.fromkeys(pair for way in ways.values() for pair, _ in way)
+        equal = {pair: same_words(*pair) for pair in pairs}
+        open_pairs = [pair for pair in pairs if equal[pair] is None]
         if open_pairs:
             lines = [json.dumps([*pair, self.timeout]) for pair in open_pairs]
             replies = self._workers().ask(lines, self.timeout)
-            right.update(zip(open_pairs, map(_grade, open_pairs, replies), strict=True))
-        return right
+            equal.update(zip(open_pairs, map(_grade, open_pairs, replies), strict=True))
+        return {
+            case: _best(
+                [verdict * equal[pair] if equal[pair] else 0.0 for pair, verdict in way]
+            )
+            for case, way in ways.items()
+        }
 
     def _workers(self):
         """Worker processes of this object in this process."""
@@ -258,6 +266,11 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         if "temperature" not in self.judge.get_params(deep=False):
             return self.judge
         return clone(self.judge).set_params(temperature=self.judge_temperature)
+
+
+def _best(grades):
+    """Grade of an answer that may be read in several ways; 0 if in none."""
+    return 1.0 if 1.0 in grades else float(np.sum(grades))
 
 
 def _grade(pair, reply):

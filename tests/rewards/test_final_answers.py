@@ -65,7 +65,7 @@ def test_references_are_taken_whole_unless_they_are_solutions(text, answer):
     ],
 )
 def test_normalise(answer, formula):
-    assert normalise(answer) == formula
+    assert normalise(answer).formula == formula
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def test_settings_hold_what_a_grade_depends_on():
     assert len(settings.pop("references")) == 64
     assert settings == {
         "reward": "MathVerifier",
-        "rules": 2,
+        "rules": 3,
         "judge": {"sampler": "Judge", "temperature": 0.1},
         "timeout": 3.0,
     }

@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 
 import sympy
-from latex2sympy2_extended.latex2sympy2 import latex2sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 
 from sklearn_adaalloc.rewards._formulas._items import (
     Based,
@@ -25,6 +25,7 @@ from sklearn_adaalloc.rewards._formulas._items import (
     is_name,
 )
 
+_CASE_SENSITIVE = ConversionConfig(lowercase_symbols=False)
 LONGEST_NUMBER = 100_000  # decimal digits
 
 _NAMES = (
@@ -57,7 +58,12 @@ _RELATIONS = {
 }
 _NUMBER = re.compile(r"([-+]?)\s*(\d*)(?:\.(\d*))?")
 _MATRIX = re.compile(
-    r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}", re.S
+    r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}", re.S
+)
+_ROW_END = re.compile(r"\\\\(?:\s*\[\d*\.?\d*\s*[a-z]{2}\])?")
+# As written in French: the bracket of an end that is left out is turned away.
+_INTERVAL = re.compile(
+    r"([\[\]])([^\[\],;]*[^\[\],;\s][^\[\],;]*[,;][^\[\],;]*[^\[\],;\s][^\[\],;]*)([\[\]])"
 )
 
 
@@ -77,6 +83,9 @@ def _tidy(text):
     text = _UPRIGHT.sub(_plain, text)
     text = re.sub(rf"(?<![\\A-Za-z])({_NAMES})(?![A-Za-z])", r"\\\1", text)
     text = re.sub(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?", "", text)
+    text = re.sub(r"\\math(?:open|close)\s*\{?\s*([\[\]])\s*\}?", r"\1", text)
+    text = _INTERVAL.sub(_interval, text)
+    text = re.sub(r"\\Gamma(?![A-Za-z]|\s*\()", r"\\variable{Gamma}", text)
     text = re.sub(r"\\lbrace(?![A-Za-z])", r"\\{", text)
     text = re.sub(r"\\rbrace(?![A-Za-z])", r"\\}", text)
     text = re.sub(r"\\l?r?vert(?![A-Za-z])|\\mid(?![A-Za-z])", "|", text)
@@ -94,6 +103,14 @@ def _tidy(text):
 def _plain(match):
     content = match[1] if match[1] is not None else match[2]
     return content if len(content) == 1 else f" {content} "
+
+
+def _interval(match):
+    """An interval in round brackets where its ends are left out."""
+    opening, content, closing = match.groups()
+    if content.count("(") != content.count(")"):
+        return match[0]
+    return ("(" if opening == "]" else "[") + content + (")" if closing == "[" else "]")
 
 
 def _join(match):
@@ -179,6 +196,8 @@ def _read(text):
     text = text.strip()
     if not text:
         raise NotRead(text)
+    if matrix := _matrix(text):
+        return matrix
     parts, _ = _split(text, {",", ";"})
     if len(parts) > 1:
         return Collection(tuple(_read(part) for part in parts))
@@ -191,10 +210,23 @@ def _read(text):
         parts, found = _split(text, operations)
         if found:
             return Union(found[0], tuple(_read(part) for part in parts))
-    if matrix := _MATRIX.fullmatch(text):
-        rows = [row for row in re.split(r"\\\\", matrix[2]) if row.strip()]
-        return Matrix(tuple(tuple(map(_read, _split(r, {"&"})[0])) for r in rows))
     return _brackets(text) or _ratio(text) or _number(text)
+
+
+def _matrix(text):
+    """Rows between \\\\, or between commas where no environment is; None for none."""
+    if environment := _MATRIX.fullmatch(text):
+        content = environment[2]
+    elif r"\begin" not in text and "&" in text.replace(r"\&", ""):
+        content = text
+        if text[0] in "([" and _closing(_TOKEN.findall(text), 0, None) is None:
+            content = text[1:-1]
+    else:
+        return None
+    rows = [row for row in _ROW_END.split(content) if row.strip()]
+    if len(rows) == 1 and not environment:
+        rows = _split(content, {",", ";"})[0]
+    return Matrix(tuple(tuple(map(_read, _split(row, {"&"})[0])) for row in rows))
 
 
 def _relation(signs, sides):
@@ -290,7 +322,11 @@ def _formula(text):
         raise NotRead(text)
     try:
         value = latex2sympy(
-            text, is_real=True, convert_degrees=False, normalization_config=None
+            text,
+            is_real=True,
+            convert_degrees=False,
+            normalization_config=None,
+            conversion_config=_CASE_SENSITIVE,
         )
     except RecursionError:
         raise
