@@ -51,7 +51,7 @@ FLOORS = {
     "regressors": 4,
     "allocators": 4,
     "sampling": 4,
-    "rewards": 4,
+    "rewards": 4.25,  # a judge is a sampler
     "decoding": 5,
     "_manifest": 0.5,
     "_reward_store": 1,

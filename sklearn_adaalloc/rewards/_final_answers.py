@@ -83,7 +83,7 @@ _REWRITES = [
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?", ""),
         (r"\\(?:displaystyle|limits|quad|qquad|hspace\{\w*\})(?![A-Za-z])", " "),
         (r"\\\\(?=[A-Za-z])(?!.*\\end\{)", r"\\"),
-        (r"\\([()\[\]])", r"\1"),
+        (r"(?<!\\)\\([()\[\]])", r"\1"),
         (r"\\[dtc]frac", r"\\frac"),
         (r"\\[dt]binom", r"\\binom"),
         (r"(\d)\{,\}(?=\d)", r"\1,"),
@@ -353,7 +353,9 @@ def normalise(answer):
     """
     answer = re.sub(r"(?<!\\)\\!", "", _written_out(answer))
     answer = _SPACE.sub(" ", answer).strip("` \n").rstrip("\\.,;: \n")
-    answer = re.sub(r"\\\((.*?)\\\)|\\\[(.*?)\\\]", r"\1\2", answer, flags=re.S)
+    answer = re.sub(
+        r"(?<!\\)\\(?:\((.*?)\\\)|\[(.*?)\\\])", r"\1\2", answer, flags=re.S
+    )
     option = _OPTION.fullmatch(_TEXT.sub(r"\1", answer))
     if option:
         letter = (option[1] or option[2] or option[3]).upper()
@@ -504,13 +506,13 @@ def has_words(text):
 
 def _folded(text):
     """A text with its words in small letters; symbols and points keep their case."""
-    return re.sub(r"\\[A-Za-z]+|[^\W\d_]{2,}|^[AI](?=\s)", _folded_word, text)
+    return re.sub(r"\\?[^\W\d_]{2,}|^[AI](?=\s)", _folded_word, text)
 
 
 def _folded_word(match):
     """One word in small letters: what names no points and no product of symbols."""
     word = match[0].casefold()
-    if match[0][0] == "\\":
+    if match[0] not in (word, word.capitalize(), word.upper()):  # \Delta, NaCl
         return match[0]
     if word in _SHORT_WORDS or len(word) == 1 or not word.isascii():
         return word

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import warnings
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -13,6 +14,7 @@ from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
 from sklearn_adaalloc._documentation import DocumentationLinkMixin
+from sklearn_adaalloc._identity import function_identity
 from sklearn_adaalloc._optional import import_optional
 from sklearn_adaalloc._parameters import check_in_interval
 from sklearn_adaalloc._queries import check_answers
@@ -26,6 +28,7 @@ from sklearn_adaalloc.rewards._final_answers import (
     same_words,
 )
 from sklearn_adaalloc.rewards._workers import WorkerPool
+from sklearn_adaalloc.sampling._protocol import as_sampler
 
 JUDGE_PROMPT = """\
 Two people answered the same question. Decide whether the second answer means the same \
@@ -75,8 +78,9 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         chat is ``json.dumps(chat, sort_keys=True)``. A reference may be a whole
         solution, of which the final answer counts.
     judge : sampler, default=None
-        Asked about what the first stage does not accept; see
-        :class:`~sklearn_adaalloc.sampling.TransformersSampler`. It sees the query and
+        Asked about what the first stage does not accept: a
+        :class:`~sklearn_adaalloc.sampling.TransformersSampler`, or a function of
+        prompts and budgets, see :doc:`/extending`. It sees the query and
         the two final answers, and the first YES or NO in its reply counts. None for no
         second stage.
     judge_temperature : float, default=0.1
@@ -160,10 +164,10 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         judge = None
         if self.judge is not None:
             asked = self._judge()
-            judge = getattr(asked, "settings", None)
+            judge = getattr(asked, "settings", None) or _function(asked)
             if judge is None:
                 raise ValueError(
-                    f"judge={type(asked).__name__} has no settings, so that grades of "
+                    f"judge={_name(asked)} has no settings, so that grades of "
                     "different judges could not be told apart. Give it an attribute "
                     "settings, a dict of what its replies depend on (model, "
                     "temperature, seed, ...)."
@@ -241,12 +245,12 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         distinct = list(dict.fromkeys(prompts))
         if not distinct:
             return
-        replies = self._judge().sample(distinct, [1] * len(distinct))
-        verdicts = [re.findall(r"\b(YES|NO)\b", " ".join(r).upper()) for r in replies]
+        replies = _replies(self._judge(), distinct)
+        verdicts = [re.findall(r"\b(YES|NO)\b", reply.upper()) for reply in replies]
         unclear = sum(not verdict for verdict in verdicts)
         if unclear:
             warnings.warn(
-                f"judge={type(self.judge).__name__} replied neither YES nor NO to "
+                f"judge={_name(self.judge)} replied neither YES nor NO to "
                 f"{unclear} of {len(distinct)} questions, which count as NO where the "
                 "answer could be compared. Use a model that follows instructions, or "
                 "give it more max_new_tokens.",
@@ -266,6 +270,32 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         if "temperature" not in self.judge.get_params(deep=False):
             return self.judge
         return clone(self.judge).set_params(temperature=self.judge_temperature)
+
+
+def _replies(judge, prompts):
+    """One reply to each prompt."""
+    replies = [None] * len(prompts)
+    n_prompts = len(prompts)
+    asked = as_sampler(judge).arrivals(prompts, [1] * n_prompts, [0] * n_prompts)
+    for arrival in chain.from_iterable(asked):
+        if arrival.error is not None:
+            raise arrival.error
+        replies[arrival.row] = arrival.answer
+    return replies
+
+
+def _function(judge):
+    """What a function is that is a judge; None for an object, or if that is unclear."""
+    if hasattr(judge, "sample") or hasattr(judge, "sample_each"):
+        return None
+    try:
+        return function_identity(judge)
+    except ValueError:
+        return None
+
+
+def _name(judge):
+    return getattr(judge, "__name__", type(judge).__name__)
 
 
 def _best(grades):

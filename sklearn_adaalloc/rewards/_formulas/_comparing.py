@@ -68,6 +68,10 @@ def _equal(gold, answer):
         return _equal_list_and_tuple(gold, answer)
     if Collection in pair and len(pair) == 2:
         return _equal_collections(gold, answer)
+    if pair == {Matrix, Sequence}:
+        rows = _rows(gold if isinstance(gold, Sequence) else answer)
+        matrix = gold if isinstance(gold, Matrix) else answer
+        return rows is not None and _equal_matrices(matrix, rows)
     if pair == {Based, Number}:
         return _equal_based_and_number(gold, answer)
     if pair == {Ratio, Number}:
@@ -204,6 +208,14 @@ def _equal_matrices(gold, answer):
         for rows in zip(gold.rows, answer.rows, strict=True)
         for one, other in zip(*rows, strict=True)
     )
+
+
+def _rows(sequence):
+    """The matrix that a list of lists in square brackets is; None for another."""
+    lists = [sequence, *sequence.items]
+    if all(isinstance(i, Sequence) and i.opening + i.closing == "[]" for i in lists):
+        return Matrix(tuple(row.items for row in sequence.items))
+    return None
 
 
 def _as_interval(relation):

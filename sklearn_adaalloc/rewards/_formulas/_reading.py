@@ -85,7 +85,6 @@ def _tidy(text):
     text = re.sub(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?", "", text)
     text = re.sub(r"\\math(?:open|close)\s*\{?\s*([\[\]])\s*\}?", r"\1", text)
     text = _INTERVAL.sub(_interval, text)
-    text = re.sub(r"\\Gamma(?![A-Za-z]|\s*\()", r"\\variable{Gamma}", text)
     text = re.sub(r"\\lbrace(?![A-Za-z])", r"\\{", text)
     text = re.sub(r"\\rbrace(?![A-Za-z])", r"\\}", text)
     text = re.sub(r"\\l?r?vert(?![A-Za-z])|\\mid(?![A-Za-z])", "|", text)
@@ -196,8 +195,8 @@ def _read(text):
     text = text.strip()
     if not text:
         raise NotRead(text)
-    if matrix := _matrix(text):
-        return matrix
+    if "&" in text and r"\begin" not in text:
+        return _rows_without_environment(text)
     parts, _ = _split(text, {",", ";"})
     if len(parts) > 1:
         return Collection(tuple(_read(part) for part in parts))
@@ -210,23 +209,25 @@ def _read(text):
         parts, found = _split(text, operations)
         if found:
             return Union(found[0], tuple(_read(part) for part in parts))
+    if matrix := _MATRIX.fullmatch(text):
+        return _cells(text, [row for row in _ROW_END.split(matrix[2]) if row.strip()])
     return _brackets(text) or _ratio(text) or _number(text)
 
 
-def _matrix(text):
-    """Rows between \\\\, or between commas where no environment is; None for none."""
-    if environment := _MATRIX.fullmatch(text):
-        content = environment[2]
-    elif r"\begin" not in text and "&" in text.replace(r"\&", ""):
-        content = text
-        if text[0] in "([" and _closing(_TOKEN.findall(text), 0, None) is None:
-            content = text[1:-1]
-    else:
-        return None
+def _rows_without_environment(text):
+    """Rows between backslashes or commas, cells between &."""
+    content = text[1:-1] if text[0] in "([" and _wrapped(text) else text
     rows = [row for row in _ROW_END.split(content) if row.strip()]
-    if len(rows) == 1 and not environment:
+    if len(rows) == 1:
         rows = _split(content, {",", ";"})[0]
-    return Matrix(tuple(tuple(map(_read, _split(row, {"&"})[0])) for row in rows))
+    return _cells(text, rows)
+
+
+def _cells(text, rows):
+    cells = [_split(row, {"&"})[0] for row in rows]
+    if any(cell == text for row in cells for cell in row):
+        raise NotRead(text)
+    return Matrix(tuple(tuple(map(_read, row)) for row in cells))
 
 
 def _relation(signs, sides):
@@ -320,6 +321,8 @@ def _formula(text):
         or re.search(r"[^\x00-\x7f]", text)
     ):
         raise NotRead(text)
+    # A constant like \gamma for latex2sympy, and a function only before a bracket.
+    text = re.sub(r"\\Gamma(?![A-Za-z]|\s*\()", r"\\variable{Gamma}", text)
     try:
         value = latex2sympy(
             text,
