@@ -5,11 +5,10 @@ Pure functions on text that cannot hang: what may is left to the workers.
 
 import re
 from collections import deque
-from fractions import Fraction
 from typing import NamedTuple
 
-from sklearn_adaalloc.rewards._scripts import in_one_script
-from sklearn_adaalloc.rewards._units import conversions, find_date, read_unit
+from sklearn_adaalloc.rewards._scripts import written_out
+from sklearn_adaalloc.rewards._units import add_units, conversions, find_date, read_unit
 
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox)\s*\{([^{}]*)\}"
@@ -21,7 +20,7 @@ _PROSE = re.compile(
     rf"(?<![\\A-Za-z])(?!(?:{_FUNCTIONS})\b)[A-Za-z]{{2,}}|[^\W\d_A-Za-z]{{2,}}"
 )
 _PLAIN_NUMBER = r"-?(?:\d[\d,]*)?\.?\d+(?:/\d+|[eE][-+]?\d+)?"
-_CURRENCY = "[€£¥₹₩₽₺₪฿]"
+_CURRENCY = "[€£¥₹₩₽₺₪฿¢]"
 
 # What stands at the end of a text without mark: numbers, times, ratios, and lists.
 _PERIOD = r"\s?[ap]\.?\s?m\b\.?"
@@ -60,6 +59,15 @@ _BETWEEN = re.compile(  # two boxes that make a list
 _MOST_BOXES = 20  # that are looked at
 _LONGEST = 1000  # characters of an answer; some patterns take the square of that
 
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξρστφχψωΓΔΘΛΞΠΣΦΨΩ",
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho "
+        "sigma tau phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi "
+        "Omega".split(),
+        strict=True,
+    )
+)
 # One after the other; each is a pattern and what it becomes.
 _REWRITES = [
     (re.compile(pattern), replacement)
@@ -68,7 +76,7 @@ _REWRITES = [
         ("[·⋅]", r"\\cdot "),
         ("÷", "/"),
         ("π", r"\\pi "),
-        ("θ", r"\\theta "),
+        *((rf"(?<![Ͱ-Ͽ]){x}(?![Ͱ-Ͽ])", rf"\\{name} ") for x, name in _GREEK.items()),
         ("∞", r"\\infty "),
         ("≤|⩽", r"\\le "),
         ("≥|⩾", r"\\ge "),
@@ -78,6 +86,11 @@ _REWRITES = [
         ("∈", r"\\in "),
         ("±", r"\\pm "),
         ("°|º", r"^\\circ "),
+        ("ℝ", r"\\mathbb{R}"),
+        ("ℤ", r"\\mathbb{Z}"),
+        ("ℚ", r"\\mathbb{Q}"),
+        ("ℕ", r"\\mathbb{N}"),
+        (r"∛\s*(\d+|\w)", r"\\sqrt[3]{\1}"),
         (r"√\s*(\d+|\w)", r"\\sqrt{\1}"),
         (r"√\s*\(", r"sqrt("),
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?", ""),
@@ -139,12 +152,13 @@ _STRIPPED_UNIT = re.compile(
 )
 _TIME = re.compile(rf"(\d{{1,2}})(?::(\d\d))?({_PERIOD})", re.I)
 _DEGREES = re.compile(r"(?:\^\s*\{?\s*\\circ\s*\}?|\^?\s*\{?\s*\\degree\s*\}?)$")
-_REPEATING = re.compile(
-    r"(?<![\d.,/^])(\d*)\.(\d*?)(\d+?)(\3+)\s?(?:\.{3}|…|\\[lc]?dots(?![A-Za-z]))"
-)
 _OPTION = re.compile(
     r"(?:\(\s*([A-Ha-h])\s*\)|([A-Ha-h])\)|([A-H])[.:])\s+(\S.*)", re.S
 )
+_CHOICE = re.compile(r"(?:choice|option)\s*(\(?[A-H]\)?)", re.I)
+_QUANTITY = rf"({_PLAIN_NUMBER})\s*([^\W\d_]+)\.?"
+_AND = r"(?:\s*,)?\s*(?:and\s+)?"
+_QUANTITIES = re.compile(rf"{_QUANTITY}(?:{_AND}{_QUANTITY})+")
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no(?:ne| (?:real )?solutions?)|empty set)"
 )
@@ -200,7 +214,7 @@ def final_answer(text):
     >>> final_answer(r"So x = 3, and \boxed{\frac{1}{2}}."), final_answer("It is 7.")
     ('\\frac{1}{2}', '7')
     """
-    text = _without_thoughts(_written_out(text))
+    text = _without_thoughts(written_out(text))
     if boxed := _boxes(text):
         answer = boxed
     elif marked := re.search(r"####[ \t]*([^\n#]+?)\s*\Z", text[-_LONGEST:]):
@@ -237,23 +251,7 @@ def reference_answer(text):
     marked = r"\boxed" in text or r"\fbox" in text or "####" in text
     words = len(_PROSE.findall(text))
     is_solution = marked or _INTRODUCTION.search(text) or words > 6
-    return final_answer(text) if is_solution else _written_out(text).strip()
-
-
-def _written_out(text):
-    """A text in one script, its periodic decimals as fractions."""
-    return _REPEATING.sub(_fraction, in_one_script(text))
-
-
-def _fraction(match):
-    """The fraction that a decimal with an ellipsis is, where its period is clear."""
-    whole, start, period, more = match.groups()
-    digits = len((whole + start + period + more).lstrip("0"))
-    if len(period) > 1 and digits >= 6 and len(more) < 2 * len(period):
-        return f"{whole}.{start}{period}{more}"  # stands for what begins like this
-    value = Fraction(int(whole + start or 0), 10 ** len(start))
-    value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(start))
-    return str(value)
+    return final_answer(text) if is_solution else written_out(text).strip()
 
 
 def _without_thoughts(text):
@@ -351,18 +349,21 @@ def normalise(answer):
     >>> normalise("$1e3$ km")[:2], normalise(r"\text{No solution}.").formula
     (('1 \\times 10^{3}', 'km'), '\\emptyset')
     """
-    answer = re.sub(r"(?<!\\)\\!", "", _written_out(answer))
+    answer = re.sub(r"(?<!\\)\\!", "", written_out(answer))
     answer = _SPACE.sub(" ", answer).strip("` \n").rstrip("\\.,;: \n")
     answer = re.sub(
         r"(?<!\\)\\(?:\((.*?)\\\)|\[(.*?)\\\])", r"\1\2", answer, flags=re.S
     )
-    option = _OPTION.fullmatch(_TEXT.sub(r"\1", answer))
+    spoken = _TEXT.sub(r"\1", answer).strip()
+    if choice := _CHOICE.fullmatch(spoken):
+        return Answer(choice[1])
+    option = _OPTION.fullmatch(spoken)
     if option:
         letter = (option[1] or option[2] or option[3]).upper()
         return normalise(option[4])._replace(letter=letter)
     currency = _currency(answer)
     answer = re.sub(r"\\?\$", "", answer).strip()
-    if date := find_date(_TEXT.sub(r"\1", answer).strip(), whole=True):
+    if date := find_date(spoken, whole=True):
         return Answer(*date[1:])
     answer = re.sub(
         r"(?<=\d)\s*\^?\{?(?:\\text|\\mathrm)?\{?(?:st|nd|rd|th)\b\}*", "", answer
@@ -403,6 +404,10 @@ def _currency(answer):
 def _without_unit(answer):
     """Value and unit of an answer; the answer and "" where it has none."""
     spoken = _TEXT.sub(r" \1 ", _STRIPPED_UNIT.sub(" ", answer)).strip()
+    if _QUANTITIES.fullmatch(spoken):
+        found = [match.groups() for match in re.finditer(_QUANTITY, spoken)]
+        if added := add_units(found):
+            return added
     unit = _UNITS.fullmatch(spoken)
     if unit is None and (unit := _UNIT.fullmatch(spoken)):
         joined = not spoken[unit.end(1)].isspace()

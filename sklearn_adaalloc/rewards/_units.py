@@ -65,6 +65,7 @@ _KNOWN = [
     ("yr year", 12, "month"),
     ("decade", 120, "month"),
     ("century", 1200, "month"),
+    ("mpg", Fraction("1609.344") / Fraction("0.003785411784"), "m-2"),
     ("mph", "0.44704", "m s-1"),
     ("kph kmh kmph", Fraction(5, 18), "m s-1"),
     ("kWh kwh", 3_600_000, "kg m2 s-2"),
@@ -240,6 +241,49 @@ def _without_pi(dimension):
     return {name: power for name, power in dimension if name != "pi"}
 
 
+def add_units(parts):
+    r"""Add quantities up, as in "5 feet 6 inches", or list them if their unit is one.
+
+    Parameters
+    ----------
+    parts : list of (number, unit)
+        Texts.
+
+    Returns
+    -------
+    quantity : tuple of (formula, unit) or None
+        None if they neither add up nor have the same unit.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.rewards._units import add_units
+    >>> add_units([("1", "h"), ("30", "min")])
+    ('1+(30) \\cdot \\frac{1}{60}', 'h')
+    >>> add_units([("3", "cm"), ("4", "cm")])
+    ('3, 4', 'cm')
+    """
+    first, *others = [unit for _, unit in parts]
+    if not all(read_unit(unit).measures for unit in (first, *others)):
+        return None
+    if {first} == {*others}:
+        return ", ".join(number for number, _ in parts), first
+    terms = [parts[0][0]]
+    for (number, unit), before in zip(parts[1:], (first, *others), strict=False):
+        # Feet before inches, not the reverse.
+        if len(smaller := conversions(before, unit)) != 1 or not _is_part(
+            smaller[0][0]
+        ):
+            return None
+        [(factor, _)] = conversions(first, unit)
+        terms.append(rf"({number}) \cdot {factor}")
+    return "+".join(terms), first
+
+
+def _is_part(factor):
+    digits = re.fullmatch(r"\\frac\{(\d+)\}\{(\d+)\}", factor)
+    return digits is not None and int(digits[1]) < int(digits[2])
+
+
 @lru_cache(maxsize=4096)
 def read_unit(text):
     r"""Read what stands beside a number.
@@ -276,7 +320,7 @@ def read_unit(text):
             sign = -1
         elif word in _POWERS:
             pending = _POWERS[word]
-        elif word in _SCALES and sign == 1 and not parts:
+        elif word in _SCALES and sign == 1:
             scale *= _SCALES[word]
         elif meanings := _meanings(token, word, before):
             parts.append((meanings, sign * pending))

@@ -56,7 +56,9 @@ def same(gold, answer):
 
 
 def _equal(gold, answer):
-    gold, answer = _unwrap(gold, answer)
+    gold, answer = map(_real_numbers, _unwrap(gold, answer))
+    if Union in (type(gold), type(answer)):
+        gold, answer = (_without_points(each) or each for each in (gold, answer))
     if isinstance(gold, Relation) and isinstance(answer, Sequence | Union):
         gold = _as_interval(gold) or gold
     if isinstance(answer, Relation) and isinstance(gold, Sequence | Union):
@@ -216,6 +218,32 @@ def _rows(sequence):
     if all(isinstance(i, Sequence) and i.opening + i.closing == "[]" for i in lists):
         return Matrix(tuple(row.items for row in sequence.items))
     return None
+
+
+def _real_numbers(item):
+    """All real numbers as an interval."""
+    if getattr(item, "value", None) == sympy.S.Reals:
+        return Sequence((Number(-sympy.oo), Number(sympy.oo)), "(", ")")
+    return item
+
+
+def _without_points(item):
+    r"""The union of intervals that "x is not 2" or \mathbb{R}\setminus\{2\} is, or None."""
+    if isinstance(item, Relation) and item.signs == ("!=",):
+        points = item.sides[1:]
+        of_reals = getattr(getattr(item.sides[0], "value", None), "is_Symbol", False)
+    elif isinstance(item, Union) and item.operation in (r"\setminus", r"\backslash"):
+        first, *others = item.items
+        points = [point for each in others for point in _collection(each).items]
+        of_reals = getattr(first, "value", None) == sympy.S.Reals
+    else:
+        return None
+    values = [getattr(point, "value", sympy.nan) for point in points]
+    if not of_reals or not all(value.is_real and value.is_number for value in values):
+        return None
+    ends = [-sympy.oo, *sorted(set(values)), sympy.oo]
+    intervals = zip(map(Number, ends), map(Number, ends[1:]), strict=False)
+    return Union(r"\cup", tuple(Sequence(pair) for pair in intervals))
 
 
 def _as_interval(relation):

@@ -56,9 +56,16 @@ _RELATIONS = {
     r"\in": "in",
     r"\equiv": "=",
 }
+_BASES = {
+    word: str(base)
+    for base, word in enumerate(
+        "two three four five six seven eight nine ten eleven twelve".split(), 2
+    )
+} | {"sixteen": "16"}
 _NUMBER = re.compile(r"([-+]?)\s*(\d*)(?:\.(\d*))?")
 _MATRIX = re.compile(
-    r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}", re.S
+    r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}",
+    re.S,
 )
 _ROW_END = re.compile(r"\\\\(?:\s*\[\d*\.?\d*\s*[a-z]{2}\])?")
 # As written in French: the bracket of an end that is left out is turned away.
@@ -211,7 +218,7 @@ def _read(text):
             return Union(found[0], tuple(_read(part) for part in parts))
     if matrix := _MATRIX.fullmatch(text):
         return _cells(text, [row for row in _ROW_END.split(matrix[2]) if row.strip()])
-    return _brackets(text) or _ratio(text) or _number(text)
+    return _brackets(text) or _point(text) or _ratio(text) or _number(text)
 
 
 def _rows_without_environment(text):
@@ -280,6 +287,15 @@ def _brackets(text):
     )
 
 
+def _point(text):
+    """A point after its name, as an equation; None for anything else."""
+    named = re.fullmatch(r"([A-Z])\s*(\(.*\))", text, re.S)
+    point = _brackets(named[2]) if named else None
+    if not isinstance(point, Sequence):
+        return None
+    return Relation(("=",), (_number(named[1]), point))
+
+
 def _ratio(text):
     parts, colons = _split(text, {":"})
     if not colons:
@@ -294,9 +310,12 @@ def _number(text):
         text = percent[1].strip()
     while text[:1] == "{" and _wrapped(text):
         text = text[1:-1].strip()
-    based = re.fullmatch(r"([0-9A-Fa-f]+)\s*_\s*\{?\s*(\d+)\s*\}?", text)
-    if based and 2 <= int(based[2]) <= 36 and text[0].isdigit():
-        return Based(based[1].lower(), int(based[2]))
+    based = re.fullmatch(r"([0-9A-Fa-f]+)\s*_\s*\{?\s*(\d+|[a-z]+)\s*\}?", text)
+    if based:
+        digits, base = based[1].lower(), _BASES.get(based[2], based[2])
+        is_number = digits[0].isdigit() or (base == "16" and len(digits) > 1)
+        if is_number and base.isdigit() and 2 <= int(base) <= 36:
+            return Based(digits, int(base))
     number = _NUMBER.fullmatch(text)
     if number and (number[2] or number[3]):
         sign, whole, decimals = number[1], number[2] or "0", number[3]
