@@ -19,14 +19,9 @@ from sklearn_adaalloc._optional import import_optional
 from sklearn_adaalloc._parameters import check_in_interval
 from sklearn_adaalloc._queries import check_answers
 from sklearn_adaalloc.rewards._answers import look_up, spread, table_digest
-from sklearn_adaalloc.rewards._final_answers import (
-    final_answer,
-    has_words,
-    normalise,
-    readings,
-    reference_answer,
-    same_words,
-)
+from sklearn_adaalloc.rewards._final_answers import final_answer, reference_answer
+from sklearn_adaalloc.rewards._normal_forms import normalise, readings
+from sklearn_adaalloc.rewards._words import has_words, same_words
 from sklearn_adaalloc.rewards._workers import WorkerPool
 from sklearn_adaalloc.sampling._protocol import as_sampler
 

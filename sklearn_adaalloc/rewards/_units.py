@@ -1,4 +1,4 @@
-"""Units of answers: which are the same, which differ by a factor, which exclude another.
+"""Units of answers: which are the same, differ by a factor, or exclude each other.
 
 Pure functions on short texts.
 """
@@ -9,139 +9,18 @@ from functools import lru_cache
 from math import nan
 from typing import NamedTuple
 
-# Prefixes go with the symbol or the word of each of these.
-_PREFIXES = [
-    ("", "", 1),
-    ("G", "giga", 10**9),
-    ("M", "mega", 10**6),
-    ("k", "kilo", 10**3),
-    ("d", "deci", Fraction(1, 10)),
-    ("c", "centi", Fraction(1, 100)),
-    ("m", "milli", Fraction(1, 10**3)),
-    ("µ", "micro", Fraction(1, 10**6)),
-    ("μ", "micro", Fraction(1, 10**6)),
-    ("n", "nano", Fraction(1, 10**9)),
-]
-_PREFIXED = [
-    ("m", "metre meter", 1, "m"),
-    ("g", "gram gramme", "0.001", "kg"),
-    ("s", "second", 1, "s"),
-    ("L", "litre liter", "0.001", "m3"),
-    ("l", "litre liter", "0.001", "m3"),
-    ("N", "newton", 1, "kg m s-2"),
-    ("J", "joule", 1, "kg m2 s-2"),
-    ("W", "watt", 1, "kg m2 s-3"),
-    ("Pa", "pascal", 1, "kg m-1 s-2"),
-    ("Hz", "hertz", 1, "s-1"),
-    ("A", "ampere amp", 1, "A"),
-    ("C", "coulomb", 1, "A s"),
-    ("V", "volt", 1, "kg m2 s-3 A-1"),
-    ("mol", "mole", 1, "mol"),
-]
-# Names, how many of what; a name in several lines has several meanings.
-_KNOWN = [
-    ("in inch", "0.0254", "m"),
-    ("ft foot", "0.3048", "m"),
-    ("yd yard", "0.9144", "m"),
-    ("mi mile", "1609.344", "m"),
-    ("acre", "4046.8564224", "m2"),
-    ("ha hectare", 10**4, "m2"),
-    ("lb pound", "0.45359237", "kg"),
-    ("oz ounce", "0.028349523125", "kg"),
-    ("ton", "907.18474", "kg"),
-    ("t ton tonne", 1000, "kg"),
-    ("gal gallon", "0.003785411784", "m3"),
-    ("qt quart", "0.000946352946", "m3"),
-    ("pt pint", "0.000473176473", "m3"),
-    ("cup", "0.0002365882365", "m3"),
-    ("oz ounce", "0.0000295735295625", "m3"),
-    ("min minute", 60, "s"),
-    ("sec", 1, "s"),
-    ("h hr hour", 3600, "s"),
-    ("day", 86400, "s"),
-    ("wk week", 7 * 86400, "s"),
-    ("yr year", 365 * 86400, "s"),
-    ("mo month", 1, "month"),
-    ("yr year", 12, "month"),
-    ("decade", 120, "month"),
-    ("century", 1200, "month"),
-    ("mpg", Fraction("1609.344") / Fraction("0.003785411784"), "m-2"),
-    ("mph", "0.44704", "m s-1"),
-    ("kph kmh kmph", Fraction(5, 18), "m s-1"),
-    ("kWh kwh", 3_600_000, "kg m2 s-2"),
-    ("cal calorie", "4.184", "kg m2 s-2"),
-    ("kcal kilocalorie", 4184, "kg m2 s-2"),
-    ("° deg degree", 1, "degree"),
-    ("° deg degree celsius centigrade C", 1, "celsius"),
-    ("° deg degree fahrenheit F", 1, "fahrenheit"),
-    ("kelvin K", 1, "kelvin"),
-    ("rad radian", 180, "degree pi-1"),
-    ("% percent percentage", 1, "percent"),
-    ("$ usd dollar buck", 1, "dollar"),
-    ("€ eur euro", 1, "euro"),
-    ("£ gbp pound", 1, "sterling"),
-    ("¢ cent penny", "0.01", "dollar"),
-    ("¢ cent", "0.01", "euro"),
-    ("penny pence", "0.01", "sterling"),
-    ("¥ yen yuan", 1, "¥"),
-    ("₹ rupee", 1, "₹"),
-    ("₩ won", 1, "₩"),
-    ("₽ rouble ruble", 1, "₽"),
-]
-_SCALES = {
-    "dozen": Fraction(12),
-    "hundred": Fraction(100),
-    "thousand": Fraction(10**3),
-    "lakh": Fraction(10**5),
-    "million": Fraction(10**6),
-    "crore": Fraction(10**7),
-    "billion": Fraction(10**9),
-    "trillion": Fraction(10**12),
-    "third": Fraction(1, 3),
-    "fourth": Fraction(1, 4),
-    "fifth": Fraction(1, 5),
-    "sixth": Fraction(1, 6),
-    "eighth": Fraction(1, 8),
-    "tenth": Fraction(1, 10),
-    "hundredth": Fraction(1, 100),
-    "thousandth": Fraction(1, 1000),
-}
-_POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
-_POWERS_AFTER = {"squared": 2, "cubed": 3}
-_SINGULARS = {
-    "feet": "foot",
-    "inches": "inch",
-    "people": "person",
-    "children": "child",
-    "men": "man",
-    "women": "woman",
-    "mice": "mouse",
-    "geese": "goose",
-    "centuries": "century",
-    "pennies": "penny",
-    "hertz": "hertz",
-    "celsius": "celsius",
-}
-# Words that say nothing of what is counted.
-_EMPTY = set(
-    "a an the of in is are was were be there that this and at to for on with from by it "
-    "so total altogether left remaining in all more long tall high wide deep old away "
-    "about approximately exactly unit answer only".split()
+from sklearn_adaalloc.rewards._unit_tables import (
+    EMPTY,
+    MEANINGS,
+    POWERS,
+    POWERS_AFTER,
+    SCALES,
+    SINGULARS,
 )
-_MONTHS = (
-    "january february march april may june july august september october november "
-    "december"
-).split()
+
 _TOKEN = re.compile(r"[^\W\d_]+|\^\s*\{?\s*-?\d+\s*\}?|[/%°$¢€£¥₹₩₽₺₪฿]")
 _TEMPERATURE = re.compile(
     r"(?:\bdegrees?\b|°)\s*(celsius|centigrade|fahrenheit|kelvin|[CFK])(?!\w)", re.I
-)
-_MONTH = rf"({'|'.join(f'{m[:3]}(?:{m[3:]})?' for m in _MONTHS)}|sept)\b\.?"
-_DAY = r"(\d{1,2})(?:\s?(?:st|nd|rd|th))?"
-_DATE = re.compile(
-    rf"(?:{_MONTH}\s+(?:the\s+)?{_DAY}|(?:the\s+)?{_DAY}\s+(?:of\s+)?{_MONTH})"
-    r"(?:(?:\s*,\s*|\s+)(\d{4}))?(?!\w|\s*[-+*/^.:]?\s*\d)",
-    re.I,
 )
 
 
@@ -312,20 +191,20 @@ def read_unit(text):
     sign, pending, before = 1, 1, ""
     for token in _TOKEN.findall(text):
         word = _singular(token.casefold())
-        if token[0] == "^" or word in _POWERS_AFTER:
-            power = _POWERS_AFTER.get(word) or int(re.sub(r"[^-\d]", "", token))
+        if token[0] == "^" or word in POWERS_AFTER:
+            power = POWERS_AFTER.get(word) or int(re.sub(r"[^-\d]", "", token))
             if parts:
                 parts[-1] = parts[-1][0], parts[-1][1] * power
         elif token in ("/", "per", "Per") or (word in ("a", "an") and parts):
             sign = -1
-        elif word in _POWERS:
-            pending = _POWERS[word]
-        elif word in _SCALES and sign == 1:
-            scale *= _SCALES[word]
+        elif word in POWERS:
+            pending = POWERS[word]
+        elif word in SCALES and sign == 1:
+            scale *= SCALES[word]
         elif meanings := _meanings(token, word, before):
             parts.append((meanings, sign * pending))
             pending = 1
-        elif word not in _EMPTY:
+        elif word not in EMPTY:
             things.add(word)
         before = token
     return Unit(scale, _products(parts), frozenset(things))
@@ -333,17 +212,17 @@ def read_unit(text):
 
 def _meanings(token, word, before):
     """What a token may measure; () for a word that is no known unit."""
-    if token == "in" and before[:1].isalpha() and before.casefold() not in _POWERS:
-        return () if before != "per" else _NAMES["in"]
+    if token == "in" and before[:1].isalpha() and before.casefold() not in POWERS:
+        return () if before != "per" else MEANINGS["in"]
     for name in (token, token.casefold(), word):
-        if name in _NAMES and (name == token or len(name) > 1):
-            return _NAMES[name]
+        if name in MEANINGS and (name == token or len(name) > 1):
+            return MEANINGS[name]
     return ()
 
 
 def _singular(word):
-    if word in _SINGULARS:
-        return _SINGULARS[word]
+    if word in SINGULARS:
+        return SINGULARS[word]
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3] + "y"
     if re.search(r"(?:ss|x|ch|sh)es$", word):
@@ -372,59 +251,3 @@ def _added(dimension, others, power):
     for name, exponent in others:
         total[name] = total.get(name, 0) + power * exponent
     return total
-
-
-def _dimension(text):
-    """Basic units and their powers, as in "kg m s-2"."""
-    parts = (re.fullmatch(r"(\D+?)(-?\d+)?", part) for part in text.split())
-    return tuple((part[1], int(part[2] or 1)) for part in parts)
-
-
-def _names():
-    """All meanings of each name."""
-    names = {}
-    for symbol, words, factor, dimension in _PREFIXED:
-        for short, long, prefix in _PREFIXES:
-            for name in [short + symbol, *(long + word for word in words.split())]:
-                meaning = Fraction(factor) * prefix, _dimension(dimension)
-                names.setdefault(name, []).append(meaning)
-    for words, factor, dimension in _KNOWN:
-        for name in words.split():
-            meaning = Fraction(factor), _dimension(dimension)
-            names.setdefault(name, []).append(meaning)
-    return names
-
-
-_NAMES = _names()
-
-
-def find_date(text, *, whole=False):
-    r"""Find a day in a text.
-
-    Parameters
-    ----------
-    text : str
-        What may be a date, such as "June 20th", "20 June" or "the 20th of June, 2024".
-    whole : bool, default=False
-        Whether it must be all of the text.
-
-    Returns
-    -------
-    date : tuple of (match, day, unit) or None
-        Last date, its day as digits, its month and year as a unit for
-        :func:`conversions`.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.rewards._units import find_date
-    >>> find_date("20 June 2024", whole=True)[1:]
-    ('20', 'date june 2024')
-    """
-    matches = [_DATE.fullmatch(text)] if whole else list(_DATE.finditer(text))
-    if not matches or matches[-1] is None:
-        return None
-    month, day, other_day, other_month, year = matches[-1].groups()
-    month = (month or other_month).casefold()[:3]
-    month = next(name for name in _MONTHS if name.startswith(month))
-    day = str(int(day or other_day))
-    return matches[-1], day, " ".join(filter(None, ["date", month, year]))

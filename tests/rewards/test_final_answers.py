@@ -4,12 +4,9 @@ import time
 
 import pytest
 
-from sklearn_adaalloc.rewards._final_answers import (
-    final_answer,
-    normalise,
-    reference_answer,
-    same_words,
-)
+from sklearn_adaalloc.rewards._final_answers import final_answer, reference_answer
+from sklearn_adaalloc.rewards._normal_forms import normalise
+from sklearn_adaalloc.rewards._words import same_words
 
 
 @pytest.mark.parametrize(

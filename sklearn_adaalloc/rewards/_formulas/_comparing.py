@@ -228,7 +228,7 @@ def _real_numbers(item):
 
 
 def _without_points(item):
-    r"""The union of intervals that "x is not 2" or \mathbb{R}\setminus\{2\} is, or None."""
+    """The union of intervals that is all but some points; None for anything else."""
     if isinstance(item, Relation) and item.signs == ("!=",):
         points = item.sides[1:]
         of_reals = getattr(getattr(item.sides[0], "value", None), "is_Symbol", False)

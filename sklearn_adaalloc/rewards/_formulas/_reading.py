@@ -56,12 +56,10 @@ _RELATIONS = {
     r"\in": "in",
     r"\equiv": "=",
 }
-_BASES = {
-    word: str(base)
-    for base, word in enumerate(
-        "two three four five six seven eight nine ten eleven twelve".split(), 2
-    )
-} | {"sixteen": "16"}
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6"} | {
+    **{"seven": "7", "eight": "8", "nine": "9", "ten": "10", "twelve": "12"},
+    "sixteen": "16",
+}
 _NUMBER = re.compile(r"([-+]?)\s*(\d*)(?:\.(\d*))?")
 _MATRIX = re.compile(
     r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}",
