@@ -8,6 +8,7 @@ from collections import deque
 
 from sklearn_adaalloc.rewards._dates import find_date
 from sklearn_adaalloc.rewards._normal_forms import (
+    CHANGED_NUMBER,
     CURRENCY,
     LONGEST,
     OPTION,
@@ -21,7 +22,7 @@ _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.
 # What stands at the end of a text without mark: numbers, times, ratios, and lists.
 _ITEM = (
     rf"(?:(?<![\w.)])[a-z]\s?=\s?)?(?:(?<![\w.)])-\s?)?(?<![\w.)^]){CURRENCY}?(?<!\^\{{)"
-    r"(?:\d[\d,]*)?\.?\d+(?:/\d+|(?::\d+)+)?"
+    r"(?:\d[\d,]*)?\.?\d+(?!\d*[nxyz]\b)(?:/\d+|(?::\d+)+)?"
     rf"(?:\s?\\?%|{PERIOD}(?!\w))?"
 )
 _SEPARATOR = r"(?:\s*[,;]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)"
@@ -32,7 +33,8 @@ _FORMULAS = re.compile(
 
 # "The answer is", and what other languages write before a colon.
 _INTRODUCTION = re.compile(
-    r"(?:answers?\s*(?:is|are|:|=|\n)|answer\s*\([^()]*\)\s*:"
+    r"(?:answers?\s*(?:is|are|:|=|\n)|(?:option|choice)\s*(?:is|:)(?=\s*\(?(?-i:[A-H])\b)"
+    r"|answer\s*\([^()]*\)\s*:"
     r"|(?:réponse|reponse|respuesta|antwort|lösung|ergebnis|risposta|resposta|antwoord"
     r"|svar|vastaus|odpowiedź|odpověď|cevap|yanıt|jawaban|đáp án|đáp số|ответ|відповідь"
     r"|απάντηση|答案|答え|解答|答|정답|답|الجواب|الإجابة|الاجابة|उत्तर|คำตอบ|תשובה)"
@@ -174,6 +176,8 @@ def _formula(text, first):
     words = PROSE.findall(LATEX.sub("", _MATH.sub("", text)))
     whole = _MATH.fullmatch(text)
     if split_unit(text)[1] or re.fullmatch(r"[!-~]+", text):
+        return text
+    if CHANGED_NUMBER.match(text):
         return text
     if OPTION.fullmatch(text) and len(words) <= 6 and "\n" not in text:
         return text

@@ -115,6 +115,15 @@ _CHOICE = re.compile(r"(?:choice|option)\s*(\(?[A-H]\)?)", re.I)
 _QUANTITY = rf"({PLAIN_NUMBER})\s*([^\W\d_]+)\.?"
 _AND = r"(?:\s*,)?\s*(?:and\s+)?"
 _QUANTITIES = re.compile(rf"{_QUANTITY}(?:{_AND}{_QUANTITY})+")
+# A number that the words after it change.
+CHANGED_NUMBER = re.compile(
+    rf"{PLAIN_NUMBER}\s+(?:(?:squared|cubed|factorial|and (?:an?|one|two|three)"
+    r" (?:half|halves|thirds?|fourths?|quarters?|fifths?|eighths?|tenths?))\W*$"
+    r"|(?:plus|minus|times|over|divided by|mod|modulo)\s+(?:\w\b|\d)"
+    r"|(?:more|less|fewer|greater) than\b|or (?:more|less|fewer|greater)\b"
+    r"|at (?:least|most)\b|(?:degrees? )?below zero\b)",
+    re.I,
+)
 _NOTHING = re.compile(
     r"(?:there (?:is|are) )?(?:no(?:ne| (?:real )?solutions?)|empty set)"
 )
@@ -214,6 +223,8 @@ def _currency(answer):
 def split_unit(answer):
     """Value and unit of an answer; the answer and "" where it has none."""
     spoken = TEXT.sub(r" \1 ", _STRIPPED_UNIT.sub(" ", answer)).strip()
+    if CHANGED_NUMBER.match(spoken):
+        return answer, ""
     if _QUANTITIES.fullmatch(spoken):
         found = [match.groups() for match in re.finditer(_QUANTITY, spoken)]
         if added := add_units(found):

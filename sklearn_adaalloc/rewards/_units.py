@@ -87,7 +87,7 @@ def conversions(gold, answer):
     if not (_is_bare(gold) or _is_bare(answer)) and not _may_be_same(gold, answer):
         return [(_factor(scale), nan)]
     found = [(_factor(scale), 1.0)]
-    if scale != 1:
+    if scale != 1 and 1 in (gold.scale, answer.scale):
         found.append(("", nan))
     for one, other, power in ((gold, answer, 1), (answer, gold, -1)):
         # What has no unit may be in radians.
@@ -199,7 +199,7 @@ def read_unit(text):
             sign = -1
         elif word in POWERS:
             pending = POWERS[word]
-        elif word in SCALES and sign == 1:
+        elif word in SCALES and sign == 1 and (SCALES[word] > 1 or token[-1] == "s"):
             scale *= SCALES[word]
         elif meanings := _meanings(token, word, before):
             parts.append((meanings, sign * pending))
