@@ -13,15 +13,17 @@ from sklearn_adaalloc.rewards._normal_forms import (
     LONGEST,
     OPTION,
     PERIOD,
+    QUANTITIES,
     split_unit,
 )
 from sklearn_adaalloc.rewards._scripts import written_out
+from sklearn_adaalloc.rewards._units import leading_unit
 from sklearn_adaalloc.rewards._words import LATEX, PROSE
 
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 # What stands at the end of a text without mark: numbers, times, ratios, and lists.
 _ITEM = (
-    rf"(?:(?<![\w.)])[a-z]\s?=\s?)?(?:(?<![\w.)])-\s?)?(?<![\w.)^]){CURRENCY}?(?<!\^\{{)"
+    rf"(?:(?<![\w.)])[a-z]\s?=\s?)?(?:(?<![\w.)])-\s?)?(?<![\w.)^])(?:\\?\$|{CURRENCY})?(?<!\^\{{)"
     r"(?:\d[\d,]*)?\.?\d+(?!\d*[nxyz]\b)(?:/\d+|(?::\d+)+)?"
     rf"(?:\s?\\?%|{PERIOD}(?!\w))?"
 )
@@ -189,10 +191,15 @@ def _formula(text, first):
         for match in pattern.finditer(text)
         if pattern is _NUMBER or not PROSE.search(LATEX.sub("", match.group()))
     ]
+    found += [q for q in QUANTITIES.finditer(text) if split_unit(q.group())[1]]
     if date := find_date(text):
         found.append(date[0])
     if not found:
         return ""
     if first:
-        return min(found, key=lambda match: (match.start(), -match.end())).group()
-    return max(found, key=lambda match: (match.end(), -match.start())).group()
+        chosen = min(found, key=lambda match: (match.start(), -match.end()))
+    else:
+        chosen = max(found, key=lambda match: (match.end(), -match.start()))
+    answer = chosen.group()
+    is_one = re.fullmatch(_ITEM, answer, re.I)
+    return answer + leading_unit(text[chosen.end() :]) if is_one else answer

@@ -112,9 +112,9 @@ _TIME = re.compile(rf"(\d{{1,2}})(?::(\d\d))?({PERIOD})", re.I)
 _DEGREES = re.compile(r"(?:\^\s*\{?\s*\\circ\s*\}?|\^?\s*\{?\s*\\degree\s*\}?)$")
 OPTION = re.compile(r"(?:\(\s*([A-Ha-h])\s*\)|([A-Ha-h])\)|([A-H])[.:])\s+(\S.*)", re.S)
 _CHOICE = re.compile(r"(?:choice|option)\s*(\(?[A-H]\)?)", re.I)
-_QUANTITY = rf"({PLAIN_NUMBER})\s*([^\W\d_]+)\.?"
+_QUANTITY = rf"(?<![\d.,])({PLAIN_NUMBER})\s*([^\W\d_]+)\.?"
 _AND = r"(?:\s*,)?\s*(?:and\s+)?"
-_QUANTITIES = re.compile(rf"{_QUANTITY}(?:{_AND}{_QUANTITY})+")
+QUANTITIES = re.compile(rf"{_QUANTITY}(?:{_AND}{_QUANTITY})+")
 # A number that the words after it change.
 CHANGED_NUMBER = re.compile(
     rf"{PLAIN_NUMBER}\s+(?:(?:squared|cubed|factorial|and (?:an?|one|two|three)"
@@ -225,7 +225,7 @@ def split_unit(answer):
     spoken = TEXT.sub(r" \1 ", _STRIPPED_UNIT.sub(" ", answer)).strip()
     if CHANGED_NUMBER.match(spoken):
         return answer, ""
-    if _QUANTITIES.fullmatch(spoken):
+    if QUANTITIES.fullmatch(spoken):
         found = [match.groups() for match in re.finditer(_QUANTITY, spoken)]
         if added := add_units(found):
             return added

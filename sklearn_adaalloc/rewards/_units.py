@@ -210,6 +210,35 @@ def read_unit(text):
     return Unit(scale, _products(parts), frozenset(things))
 
 
+def leading_unit(text):
+    """Find the known unit that a text begins with.
+
+    Parameters
+    ----------
+    text : str
+        What follows a number.
+
+    Returns
+    -------
+    unit : str
+        As written, the space before it included; "" for none.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.rewards._units import leading_unit
+    >>> leading_unit(" km/h at most"), leading_unit(" in total")
+    (' km/h', '')
+    """
+    for length in range(4, 0, -1):
+        words = re.match(rf"(?:\s*[/^]?\s?[^\W_]+){{{length}}}(?!\w)", text[:100])
+        if words is None or words[0].split()[-1].casefold() in EMPTY:
+            continue
+        unit = read_unit(words[0])
+        if unit.measures and not unit.things and words[0].split()[0] != "in":
+            return words[0]
+    return ""
+
+
 def _meanings(token, word, before):
     """What a token may measure; () for a word that is no known unit."""
     if token == "in" and before[:1].isalpha() and before.casefold() not in POWERS:
