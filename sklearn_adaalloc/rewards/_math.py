@@ -49,8 +49,8 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
     Two stages, as in the paper. First, what the answer ends with (``\boxed``, "the
     answer is", else the last formula, number or list; thoughts between ``<think>`` and
     ``</think>`` do not count) is compared with the reference: 12.5 equals 25/2, x=2
-    equals 2, -0.5 equals -1/2, 11.00 equals 11; units are ignored. Then, with a
-    `judge`, a language model is asked about what the first stage does not accept.
+    equals 2, -0.5 equals -1/2, 11.00 equals 11. Then, with a `judge`, a language model
+    is asked about what the first stage does not accept.
 
     Formulas are read whole, by the parser of
     `math-verify <https://github.com/huggingface/Math-Verify>`_, never by a number in
@@ -59,9 +59,13 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
     not. Points, vectors and intervals have an order; sets and plain lists have none,
     and all of a list counts.
 
+    A unit counts where both sides have one: 5 cm equals 50 mm, not 5 m or 5 kg.
+    Symbols are case-sensitive, words and the letters of choices are not.
+
     An answer that cannot be read is wrong. Where the answer may be right all the same,
     its reward is NaN, with a warning that counts these: the reference cannot be read,
-    or the comparison takes longer than `timeout` or breaks down. Comparisons are done
+    the numbers are equal but count other things, as in 3 apples and 3 pears, or the
+    comparison takes longer than `timeout` or breaks down. Comparisons are done
     in worker processes, each killed and started again when a pair takes too long.
     Workers stay for the next call and end with this object. Distinct pairs are compared
     once.
@@ -271,7 +275,15 @@ def _replies(judge, prompts):
     """One reply to each prompt."""
     replies = [None] * len(prompts)
     n_prompts = len(prompts)
-    asked = as_sampler(judge).arrivals(prompts, [1] * n_prompts, [0] * n_prompts)
+    try:
+        sampler = as_sampler(judge)
+    except ValueError:
+        raise ValueError(
+            f"judge={judge!r} is no sampler. Expected a function of prompts and "
+            "budgets that returns a list of str per prompt, an object with such a "
+            "method, sample, or None."
+        ) from None
+    asked = sampler.arrivals(prompts, [1] * n_prompts, [0] * n_prompts)
     for arrival in chain.from_iterable(asked):
         if arrival.error is not None:
             raise arrival.error
@@ -313,8 +325,9 @@ def _warn_ungraded(rewards, golds, timeout):
     examples = [gold for gold, number in zip(golds, missing, strict=True) if number]
     warnings.warn(
         f"{sum(missing)} of {sum(map(len, rewards))} answers could not be graded, and "
-        "their rewards are NaN: the reference cannot be read, or the comparison took "
-        f"longer than timeout={timeout} seconds or broke down. The first such "
+        "their rewards are NaN: the reference cannot be read, the numbers are equal "
+        "but what they count may differ, or the comparison took longer than "
+        f"timeout={timeout} seconds or broke down. The first such "
         f"reference is {_shorten(examples[0])!r}. Write it as a number, a formula in "
         "LaTeX or words, raise timeout, or give a judge.",
         UserWarning,

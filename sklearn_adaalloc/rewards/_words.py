@@ -44,7 +44,8 @@ def same_words(gold, answer):
         chosen = re.match(
             r"\(?\s*([A-Ha-h])\s*(?:\)|[.:]|$)", TEXT.sub(r"\1", answer).strip()
         )
-        return chosen is not None and chosen[1].casefold() == choice[1].casefold()
+        if chosen:
+            return chosen[1].casefold() == choice[1].casefold()
     return False if is_words(gold) or is_words(answer) else None
 
 
