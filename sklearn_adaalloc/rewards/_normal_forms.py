@@ -112,8 +112,9 @@ _TIME = re.compile(rf"(\d{{1,2}})(?::(\d\d))?({PERIOD})", re.I)
 _DEGREES = re.compile(r"(?:\^\s*\{?\s*\\circ\s*\}?|\^?\s*\{?\s*\\degree\s*\}?)$")
 OPTION = re.compile(r"(?:\(\s*([A-Ha-h])\s*\)|([A-Ha-h])\)|([A-H])[.:])\s+(\S.*)", re.S)
 _CHOICE = re.compile(r"(?:choice|option)\s*(\(?[A-H]\)?)", re.I)
-_QUANTITY = rf"(?<![\d.,])({PLAIN_NUMBER})\s*([^\W\d_]+)\.?"
-_AND = r"(?:\s*,)?\s*(?:and\s+)?"
+# Read in one way only: a list of them in two ways each would take for ever.
+_QUANTITY = r"(?<![\d.,])(\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?)(?![\d.,])\s*([^\W\d_]+)\.?"
+_AND = r"(?:\s*,)?\s*(?:(?<![^\W\d_])and\s+)?"
 QUANTITIES = re.compile(rf"{_QUANTITY}(?:{_AND}{_QUANTITY})+")
 # A number that the words after it change.
 CHANGED_NUMBER = re.compile(

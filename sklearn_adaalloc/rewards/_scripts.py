@@ -31,7 +31,7 @@ _PUNCTUATION = str.maketrans(
 
 
 _REPEATING = re.compile(
-    r"(?<![\d.,/^])(\d*)\.(\d*?)(\d+?)(\3+)\s?(?:\.{3}|…|\\[lc]?dots(?![A-Za-z]))"
+    r"(?<![\d.,/^])(\d{0,20})\.(\d{0,9}?)(\d{1,9}?)(\3{1,30})\s?(?:\.{3}|…|\\[lc]?dots(?![A-Za-z]))"
 )
 
 

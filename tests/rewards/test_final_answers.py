@@ -94,6 +94,12 @@ def test_letters_decide_where_they_can(gold, answer, same):
         "\\text{",
         "5 ",
         "``",
+        "0.3",
+        "5 cm ",
+        "5 m5",
+        "May 5 ",
+        "(A) ",
+        "5 m/",
     ],
 )
 def test_no_text_takes_long(text):
