@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import warnings
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -13,18 +14,16 @@ from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.identity import function_identity
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.queries import check_answers
-from sklearn_adaalloc.rewards._final_answers import (
-    final_answer,
-    has_words,
-    normalise,
-    reference_answer,
-    same_words,
-)
+from sklearn_adaalloc.rewards._final_answers import final_answer, reference_answer
+from sklearn_adaalloc.rewards._normal_forms import normalise, readings
 from sklearn_adaalloc.rewards._references import assign_grades, look_up, table_digest
+from sklearn_adaalloc.rewards._words import has_words, same_words
 from sklearn_adaalloc.rewards._workers import WorkerPool
+from sklearn_adaalloc.sampling._protocol import as_sampler
 
 JUDGE_PROMPT = """\
 Two people answered the same question. Decide whether the second answer means the same \
@@ -39,7 +38,7 @@ Second answer: {answer}
 
 Is the second answer right? Reply with one word, YES or NO.
 """
-RULES = 2  # counts the changes after which an answer may get another grade
+RULES = 3  # counts the changes after which an answer may get another grade
 _LONGEST = 1000  # characters of a text in the prompt
 _LOCK = Lock()
 
@@ -50,8 +49,8 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
     Two stages, as in the paper. First, what the answer ends with (``\boxed``, "the
     answer is", else the last formula, number or list; thoughts between ``<think>`` and
     ``</think>`` do not count) is compared with the reference: 12.5 equals 25/2, x=2
-    equals 2, -0.5 equals -1/2, 11.00 equals 11; units are ignored. Then, with a
-    `judge`, a language model is asked about what the first stage does not accept.
+    equals 2, -0.5 equals -1/2, 11.00 equals 11. Then, with a `judge`, a language model
+    is asked about what the first stage does not accept.
 
     Formulas are read whole, by the parser of
     `math-verify <https://github.com/huggingface/Math-Verify>`_, never by a number in
@@ -60,9 +59,13 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
     not. Points, vectors and intervals have an order; sets and plain lists have none,
     and all of a list counts.
 
+    A unit counts where both sides have one: 5 cm equals 50 mm, not 5 m or 5 kg.
+    Symbols are case-sensitive, words and the letters of choices are not.
+
     An answer that cannot be read is wrong. Where the answer may be right all the same,
     its reward is NaN, with a warning that counts these: the reference cannot be read,
-    or the comparison takes longer than `timeout` or breaks down. Comparisons are done
+    the numbers are equal but count other things, as in 3 apples and 3 pears, or the
+    comparison takes longer than `timeout` or breaks down. Comparisons are done
     in worker processes, each killed and started again when a pair takes too long.
     Workers stay for the next call and end with this object. Distinct pairs are compared
     once.
@@ -74,8 +77,9 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         chat is ``json.dumps(chat, sort_keys=True)``. A reference may be a whole
         solution, of which the final answer counts.
     judge : sampler, default=None
-        Asked about what the first stage does not accept; see
-        :class:`~sklearn_adaalloc.sampling.TransformersSampler`. It sees the query and
+        Asked about what the first stage does not accept: a
+        :class:`~sklearn_adaalloc.sampling.TransformersSampler`, or a function of
+        prompts and budgets, see :doc:`/extending`. It sees the query and
         the two final answers, and the first YES or NO in its reply counts. None for no
         second stage.
     judge_temperature : float, default=0.1
@@ -159,10 +163,10 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         judge = None
         if self.judge is not None:
             asked = self._judge()
-            judge = getattr(asked, "settings", None)
+            judge = getattr(asked, "settings", None) or _function(asked)
             if judge is None:
                 raise ValueError(
-                    f"judge={type(asked).__name__} has no settings, so that grades of "
+                    f"judge={_name(asked)} has no settings, so that grades of "
                     "different judges could not be told apart. Give it an attribute "
                     "settings, a dict of what its replies depend on (model, "
                     "temperature, seed, ...)."
@@ -185,7 +189,7 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         golds = []
         for query, reference in zip(queries, references, strict=True):
             gold = reference_answer(str(reference))
-            if reference is None or not normalise(gold):
+            if reference is None or not normalise(gold).formula:
                 raise ValueError(
                     f"references has {reference!r} for query {query!r}, which holds no "
                     "answer. Give a number, a formula or a word, as text."
@@ -193,15 +197,22 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
             golds.append(gold)
         return golds
 
-    def _compare(self, pairs):
+    def _compare(self, cases):
         """First stage: grade of each pair of normalised answers."""
-        right = {pair: same_words(*pair) for pair in pairs}
-        open_pairs = [pair for pair in pairs if right[pair] is None]
+        ways = {case: readings(*case) for case in cases}
+        pairs = dict.fromkeys(pair for way in ways.values() for pair, _ in way)
+        equal = {pair: same_words(*pair) for pair in pairs}
+        open_pairs = [pair for pair in pairs if equal[pair] is None]
         if open_pairs:
             lines = [json.dumps([*pair, self.timeout]) for pair in open_pairs]
             replies = self._workers().ask(lines, self.timeout)
-            right.update(zip(open_pairs, map(_grade, open_pairs, replies), strict=True))
-        return right
+            equal.update(zip(open_pairs, map(_grade, open_pairs, replies), strict=True))
+        return {
+            case: _best(
+                [verdict * equal[pair] if equal[pair] else 0.0 for pair, verdict in way]
+            )
+            for case, way in ways.items()
+        }
 
     def _workers(self):
         """Worker processes of this object in this process."""
@@ -233,12 +244,12 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         distinct = list(dict.fromkeys(prompts))
         if not distinct:
             return
-        replies = self._judge().sample(distinct, [1] * len(distinct))
-        verdicts = [re.findall(r"\b(YES|NO)\b", " ".join(r).upper()) for r in replies]
+        replies = _replies(self._judge(), distinct)
+        verdicts = [re.findall(r"\b(YES|NO)\b", reply.upper()) for reply in replies]
         unclear = sum(not verdict for verdict in verdicts)
         if unclear:
             warnings.warn(
-                f"judge={type(self.judge).__name__} replied neither YES nor NO to "
+                f"judge={_name(self.judge)} replied neither YES nor NO to "
                 f"{unclear} of {len(distinct)} questions, which count as NO where the "
                 "answer could be compared. Use a model that follows instructions, or "
                 "give it more max_new_tokens.",
@@ -260,6 +271,45 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
         return clone(self.judge).set_params(temperature=self.judge_temperature)
 
 
+def _replies(judge, prompts):
+    """One reply to each prompt."""
+    replies = [None] * len(prompts)
+    n_prompts = len(prompts)
+    try:
+        sampler = as_sampler(judge)
+    except ValueError:
+        raise ValueError(
+            f"judge={judge!r} is no sampler. Expected a function of prompts and "
+            "budgets that returns a list of str per prompt, an object with such a "
+            "method, sample, or None."
+        ) from None
+    asked = sampler.arrivals(prompts, [1] * n_prompts, [0] * n_prompts)
+    for arrival in chain.from_iterable(asked):
+        if arrival.error is not None:
+            raise arrival.error
+        replies[arrival.row] = arrival.answer
+    return replies
+
+
+def _function(judge):
+    """What a function is that is a judge; None for an object, or if that is unclear."""
+    if hasattr(judge, "sample") or hasattr(judge, "sample_each"):
+        return None
+    try:
+        return function_identity(judge)
+    except ValueError:
+        return None
+
+
+def _name(judge):
+    return getattr(judge, "__name__", type(judge).__name__)
+
+
+def _best(grades):
+    """Grade of an answer that may be read in several ways; 0 if in none."""
+    return 1.0 if 1.0 in grades else float(np.sum(grades))
+
+
 def _grade(pair, reply):
     """Grade by a worker's reply, which is None if it was killed."""
     if reply == "null" and has_words(pair[0]):
@@ -275,8 +325,9 @@ def _warn_ungraded(rewards, golds, timeout):
     examples = [gold for gold, number in zip(golds, missing, strict=True) if number]
     warnings.warn(
         f"{sum(missing)} of {sum(map(len, rewards))} answers could not be graded, and "
-        "their rewards are NaN: the reference cannot be read, or the comparison took "
-        f"longer than timeout={timeout} seconds or broke down. The first such "
+        "their rewards are NaN: the reference cannot be read, the numbers are equal "
+        "but what they count may differ, or the comparison took longer than "
+        f"timeout={timeout} seconds or broke down. The first such "
         f"reference is {_shorten(examples[0])!r}. Write it as a number, a formula in "
         "LaTeX or words, raise timeout, or give a judge.",
         UserWarning,

@@ -4,12 +4,9 @@ import time
 
 import pytest
 
-from sklearn_adaalloc.rewards._final_answers import (
-    final_answer,
-    normalise,
-    reference_answer,
-    same_words,
-)
+from sklearn_adaalloc.rewards._final_answers import final_answer, reference_answer
+from sklearn_adaalloc.rewards._normal_forms import normalise
+from sklearn_adaalloc.rewards._words import same_words
 
 
 @pytest.mark.parametrize(
@@ -65,7 +62,7 @@ def test_references_are_taken_whole_unless_they_are_solutions(text, answer):
     ],
 )
 def test_normalise(answer, formula):
-    assert normalise(answer) == formula
+    assert normalise(answer).formula == formula
 
 
 @pytest.mark.parametrize(
@@ -97,6 +94,12 @@ def test_letters_decide_where_they_can(gold, answer, same):
         "\\text{",
         "5 ",
         "``",
+        "0.3",
+        "5 cm ",
+        "5 m5",
+        "May 5 ",
+        "(A) ",
+        "5 m/",
     ],
 )
 def test_no_text_takes_long(text):

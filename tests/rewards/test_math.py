@@ -136,6 +136,48 @@ def test_a_judge_without_temperature_is_asked_as_it_is(judge):
     assert verifier(["3 - 4"], [["14"]])[0].tolist() == [1]
 
 
+def accept(prompts, budgets):
+    return [["YES"] * budget for budget in budgets]
+
+
+def accept_with_usage(prompts, budgets, *, first_sample, return_usage):
+    assert first_sample == [0] * len(prompts)
+    tokens = [np.ones(budget) for budget in budgets]
+    return accept(prompts, budgets), TokenUsage(np.ones(len(prompts)), tokens)
+
+
+class OneByOne:
+    """A sampler that hands out its replies in another order."""
+
+    settings = {"sampler": "OneByOne"}
+
+    def sample_each(self, prompts, budgets, *, first_sample):
+        for row in reversed(range(len(prompts))):
+            reply = "YES" if "Second answer: 14\n" in prompts[row] else "NO"
+            yield row, 0, reply, 1, 1
+
+
+@pytest.mark.parametrize("judge", [accept, accept_with_usage, OneByOne()])
+def test_the_judge_may_be_any_sampler(judge):
+    verifier = MathVerifier(REFERENCES, judge=judge, n_jobs=1)
+    rewards = verifier(["3 - 4"], [["14", "15"]])[0]
+    assert rewards.tolist() == [1, float(callable(judge))]
+
+
+def test_a_judge_that_gives_no_reply_is_an_error():
+    verifier = MathVerifier(REFERENCES, judge=lambda p, b: [[None]] * len(p), n_jobs=1)
+    with pytest.raises(ValueError, match="returned no answer"):
+        verifier(["3 - 4"], [["14"]])
+
+
+def test_a_judge_that_is_no_sampler_is_named():
+    verifier = MathVerifier(REFERENCES, judge=3, n_jobs=1)
+    with pytest.raises(
+        ValueError, match=r"judge=3 is no sampler\. Expected a function"
+    ):
+        verifier(["3 - 4"], [["14"]])
+
+
 def test_the_judge_is_not_asked_where_nothing_was_rejected():
     log = []
     verifier = MathVerifier(REFERENCES, judge=Judge("14", log), n_jobs=1)
@@ -271,7 +313,7 @@ def test_settings_hold_what_a_grade_depends_on():
     assert len(settings.pop("references")) == 64
     assert settings == {
         "reward": "MathVerifier",
-        "rules": 2,
+        "rules": 3,
         "judge": {"sampler": "Judge", "temperature": 0.1},
         "timeout": 3.0,
     }
@@ -346,6 +388,13 @@ def test_a_judge_without_settings_cannot_be_told_from_others():
         ValueError, match="judge=Unnamed has no settings, so that grades"
     ):
         _ = verifier.settings
+
+
+def test_functions_that_judge_are_told_apart():
+    judges = accept, accept_with_usage
+    one, other = (MathVerifier(REFERENCES, judge=j).settings["judge"] for j in judges)
+    assert one != other
+    assert MathVerifier(REFERENCES, judge=accept).settings["judge"] == one
 
 
 def test_corrected_references_grade_stored_answers_anew(tmp_path):

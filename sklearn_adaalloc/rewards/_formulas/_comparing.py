@@ -56,7 +56,9 @@ def same(gold, answer):
 
 
 def _equal(gold, answer):
-    gold, answer = _unwrap(gold, answer)
+    gold, answer = map(_real_numbers, _unwrap(gold, answer))
+    if Union in (type(gold), type(answer)):
+        gold, answer = (_without_points(each) or each for each in (gold, answer))
     if isinstance(gold, Relation) and isinstance(answer, Sequence | Union):
         gold = _as_interval(gold) or gold
     if isinstance(answer, Relation) and isinstance(gold, Sequence | Union):
@@ -68,6 +70,10 @@ def _equal(gold, answer):
         return _equal_list_and_tuple(gold, answer)
     if Collection in pair and len(pair) == 2:
         return _equal_collections(gold, answer)
+    if pair == {Matrix, Sequence}:
+        rows = _rows(gold if isinstance(gold, Sequence) else answer)
+        matrix = gold if isinstance(gold, Matrix) else answer
+        return rows is not None and _equal_matrices(matrix, rows)
     if pair == {Based, Number}:
         return _equal_based_and_number(gold, answer)
     if pair == {Ratio, Number}:
@@ -204,6 +210,40 @@ def _equal_matrices(gold, answer):
         for rows in zip(gold.rows, answer.rows, strict=True)
         for one, other in zip(*rows, strict=True)
     )
+
+
+def _rows(sequence):
+    """The matrix that a list of lists in square brackets is; None for another."""
+    lists = [sequence, *sequence.items]
+    if all(isinstance(i, Sequence) and i.opening + i.closing == "[]" for i in lists):
+        return Matrix(tuple(row.items for row in sequence.items))
+    return None
+
+
+def _real_numbers(item):
+    """All real numbers as an interval."""
+    if getattr(item, "value", None) == sympy.S.Reals:
+        return Sequence((Number(-sympy.oo), Number(sympy.oo)), "(", ")")
+    return item
+
+
+def _without_points(item):
+    """The union of intervals that is all but some points; None for anything else."""
+    if isinstance(item, Relation) and item.signs == ("!=",):
+        points = item.sides[1:]
+        of_reals = getattr(getattr(item.sides[0], "value", None), "is_Symbol", False)
+    elif isinstance(item, Union) and item.operation in (r"\setminus", r"\backslash"):
+        first, *others = item.items
+        points = [point for each in others for point in _collection(each).items]
+        of_reals = getattr(first, "value", None) == sympy.S.Reals
+    else:
+        return None
+    values = [getattr(point, "value", sympy.nan) for point in points]
+    if not of_reals or not all(value.is_real and value.is_number for value in values):
+        return None
+    ends = [-sympy.oo, *sorted(set(values)), sympy.oo]
+    intervals = zip(map(Number, ends), map(Number, ends[1:]), strict=False)
+    return Union(r"\cup", tuple(Sequence(pair) for pair in intervals))
 
 
 def _as_interval(relation):

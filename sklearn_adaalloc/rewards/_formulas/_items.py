@@ -82,9 +82,10 @@ class Relation:
 def is_name(side):
     """Whether this is a variable, a product of some, a function, or words."""
     value = getattr(side, "value", None)
-    if side is None or isinstance(value, sympy.Symbol | AppliedUndef):
+    named = sympy.Symbol | AppliedUndef | type(sympy.EulerGamma)
+    if side is None or isinstance(value, named):
         return True
-    letters = sympy.Symbol | type(sympy.E) | type(sympy.I)
+    letters = sympy.Symbol | type(sympy.E) | type(sympy.I) | type(sympy.EulerGamma)
     return isinstance(value, sympy.Mul) and all(  # a line AB
         isinstance(factor, letters) for factor in value.args
     )

@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 
 import sympy
-from latex2sympy2_extended.latex2sympy2 import latex2sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 
 from sklearn_adaalloc.rewards._formulas._items import (
     Based,
@@ -25,6 +25,7 @@ from sklearn_adaalloc.rewards._formulas._items import (
     is_name,
 )
 
+_CASE_SENSITIVE = ConversionConfig(lowercase_symbols=False)
 LONGEST_NUMBER = 100_000  # decimal digits
 
 _NAMES = (
@@ -55,9 +56,19 @@ _RELATIONS = {
     r"\in": "in",
     r"\equiv": "=",
 }
+_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6"} | {
+    **{"seven": "7", "eight": "8", "nine": "9", "ten": "10", "twelve": "12"},
+    "sixteen": "16",
+}
 _NUMBER = re.compile(r"([-+]?)\s*(\d*)(?:\.(\d*))?")
 _MATRIX = re.compile(
-    r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}", re.S
+    r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1\}",
+    re.S,
+)
+_ROW_END = re.compile(r"\\\\(?:\s*\[\d*\.?\d*\s*[a-z]{2}\])?")
+# As written in French: the bracket of an end that is left out is turned away.
+_INTERVAL = re.compile(
+    r"([\[\]])([^\[\],;]*[^\[\],;\s][^\[\],;]*[,;][^\[\],;]*[^\[\],;\s][^\[\],;]*)([\[\]])"
 )
 
 
@@ -77,6 +88,8 @@ def _tidy(text):
     text = _UPRIGHT.sub(_plain, text)
     text = re.sub(rf"(?<![\\A-Za-z])({_NAMES})(?![A-Za-z])", r"\\\1", text)
     text = re.sub(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?", "", text)
+    text = re.sub(r"\\math(?:open|close)\s*\{?\s*([\[\]])\s*\}?", r"\1", text)
+    text = _INTERVAL.sub(_interval, text)
     text = re.sub(r"\\lbrace(?![A-Za-z])", r"\\{", text)
     text = re.sub(r"\\rbrace(?![A-Za-z])", r"\\}", text)
     text = re.sub(r"\\l?r?vert(?![A-Za-z])|\\mid(?![A-Za-z])", "|", text)
@@ -94,6 +107,14 @@ def _tidy(text):
 def _plain(match):
     content = match[1] if match[1] is not None else match[2]
     return content if len(content) == 1 else f" {content} "
+
+
+def _interval(match):
+    """An interval in round brackets where its ends are left out."""
+    opening, content, closing = match.groups()
+    if content.count("(") != content.count(")"):
+        return match[0]
+    return ("(" if opening == "]" else "[") + content + (")" if closing == "[" else "]")
 
 
 def _join(match):
@@ -179,6 +200,8 @@ def _read(text):
     text = text.strip()
     if not text:
         raise NotRead(text)
+    if "&" in text and r"\begin" not in text:
+        return _rows_without_environment(text)
     parts, _ = _split(text, {",", ";"})
     if len(parts) > 1:
         return Collection(tuple(_read(part) for part in parts))
@@ -192,9 +215,24 @@ def _read(text):
         if found:
             return Union(found[0], tuple(_read(part) for part in parts))
     if matrix := _MATRIX.fullmatch(text):
-        rows = [row for row in re.split(r"\\\\", matrix[2]) if row.strip()]
-        return Matrix(tuple(tuple(map(_read, _split(r, {"&"})[0])) for r in rows))
-    return _brackets(text) or _ratio(text) or _number(text)
+        return _cells(text, [row for row in _ROW_END.split(matrix[2]) if row.strip()])
+    return _brackets(text) or _point(text) or _ratio(text) or _number(text)
+
+
+def _rows_without_environment(text):
+    """Rows between backslashes or commas, cells between &."""
+    content = text[1:-1] if text[0] in "([" and _wrapped(text) else text
+    rows = [row for row in _ROW_END.split(content) if row.strip()]
+    if len(rows) == 1:
+        rows = _split(content, {",", ";"})[0]
+    return _cells(text, rows)
+
+
+def _cells(text, rows):
+    cells = [_split(row, {"&"})[0] for row in rows]
+    if any(cell == text for row in cells for cell in row):
+        raise NotRead(text)
+    return Matrix(tuple(tuple(map(_read, row)) for row in cells))
 
 
 def _relation(signs, sides):
@@ -247,6 +285,15 @@ def _brackets(text):
     )
 
 
+def _point(text):
+    """A point after its name, as an equation; None for anything else."""
+    named = re.fullmatch(r"([A-Z])\s*(\(.*\))", text, re.S)
+    point = _brackets(named[2]) if named else None
+    if not isinstance(point, Sequence):
+        return None
+    return Relation(("=",), (_number(named[1]), point))
+
+
 def _ratio(text):
     parts, colons = _split(text, {":"})
     if not colons:
@@ -261,9 +308,12 @@ def _number(text):
         text = percent[1].strip()
     while text[:1] == "{" and _wrapped(text):
         text = text[1:-1].strip()
-    based = re.fullmatch(r"([0-9A-Fa-f]+)\s*_\s*\{?\s*(\d+)\s*\}?", text)
-    if based and 2 <= int(based[2]) <= 36 and text[0].isdigit():
-        return Based(based[1].lower(), int(based[2]))
+    based = re.fullmatch(r"([0-9A-Fa-f]+)\s*_\s*\{?\s*(\d+|[a-z]+)\s*\}?", text)
+    if based:
+        digits, base = based[1].lower(), _BASES.get(based[2], based[2])
+        is_number = digits[0].isdigit() or (base == "16" and len(digits) > 1)
+        if is_number and base.isdigit() and 2 <= int(base) <= 36:
+            return Based(digits, int(base))
     number = _NUMBER.fullmatch(text)
     if number and (number[2] or number[3]):
         sign, whole, decimals = number[1], number[2] or "0", number[3]
@@ -288,9 +338,15 @@ def _formula(text):
         or re.search(r"[^\x00-\x7f]", text)
     ):
         raise NotRead(text)
+    # A constant like \gamma for latex2sympy, and a function only before a bracket.
+    text = re.sub(r"\\Gamma(?![A-Za-z]|\s*\()", r"\\variable{Gamma}", text)
     try:
         value = latex2sympy(
-            text, is_real=True, convert_degrees=False, normalization_config=None
+            text,
+            is_real=True,
+            convert_degrees=False,
+            normalization_config=None,
+            conversion_config=_CASE_SENSITIVE,
         )
     except RecursionError:
         raise
