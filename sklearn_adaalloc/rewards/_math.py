@@ -18,10 +18,13 @@ from sklearn_adaalloc._utils.identity import function_identity
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.queries import check_answers
-from sklearn_adaalloc.rewards._final_answers import final_answer, reference_answer
-from sklearn_adaalloc.rewards._normal_forms import normalise, readings
+from sklearn_adaalloc.rewards._mathematics.final_answers import (
+    final_answer,
+    reference_answer,
+)
+from sklearn_adaalloc.rewards._mathematics.normal_forms import normalise, readings
+from sklearn_adaalloc.rewards._mathematics.words import has_words, same_words
 from sklearn_adaalloc.rewards._references import assign_grades, look_up, table_digest
-from sklearn_adaalloc.rewards._words import has_words, same_words
 from sklearn_adaalloc.rewards._workers import WorkerPool
 from sklearn_adaalloc.sampling._protocol import as_sampler
 
@@ -221,7 +224,7 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
             pool = getattr(self, "_pool", None)
             wanted = n_workers, os.getpid()
             if pool is None or (pool.n_workers, pool.process_id) != wanted:
-                script = Path(__file__).with_name("_math_worker.py")
+                script = Path(__file__).parent / "_mathematics" / "worker.py"
                 self._pool = WorkerPool([sys.executable, str(script)], n_workers)
             return self._pool
 

@@ -4,9 +4,12 @@ import time
 
 import pytest
 
-from sklearn_adaalloc.rewards._final_answers import final_answer, reference_answer
-from sklearn_adaalloc.rewards._normal_forms import normalise
-from sklearn_adaalloc.rewards._words import same_words
+from sklearn_adaalloc.rewards._mathematics.final_answers import (
+    final_answer,
+    reference_answer,
+)
+from sklearn_adaalloc.rewards._mathematics.normal_forms import normalise
+from sklearn_adaalloc.rewards._mathematics.words import same_words
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("math_verify", reason="needs the extra verify")
 
-from sklearn_adaalloc.rewards._formulas import NotRead, read, same
+from sklearn_adaalloc.rewards._mathematics.formulas import NotRead, read, same
 
 
 @pytest.mark.parametrize(

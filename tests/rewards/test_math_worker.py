@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sklearn_adaalloc.rewards import _math_worker
+from sklearn_adaalloc.rewards._mathematics import worker
 
 pytest.importorskip("math_verify", reason="needs the extra verify")
 
@@ -15,7 +15,7 @@ pytest.importorskip("math_verify", reason="needs the extra verify")
 @pytest.fixture
 def replies(monkeypatch):
     """Function that has the worker answer lines in this process."""
-    monkeypatch.setattr(_math_worker, "limit_memory", lambda: None)  # not ours
+    monkeypatch.setattr(worker, "limit_memory", lambda: None)  # not ours
     disabled = logging.root.manager.disable
 
     def answer(*lines):
@@ -23,7 +23,7 @@ def replies(monkeypatch):
         text = "".join(f"{json.dumps(line)}\n" for line in lines)
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         monkeypatch.setattr(sys, "stdout", output)
-        _math_worker.main()
+        worker.main()
         return output.getvalue().splitlines()
 
     yield answer
@@ -52,5 +52,5 @@ def test_what_the_library_raises_or_prints_is_no_reply(
             raise RecursionError
         return True
 
-    monkeypatch.setattr(_math_worker, "load_same", lambda: same)
+    monkeypatch.setattr(worker, "load_same", lambda: same)
     assert replies(["gold", "answer", 5]) == ["ready", verdict]

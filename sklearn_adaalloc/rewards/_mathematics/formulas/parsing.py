@@ -12,7 +12,7 @@ from fractions import Fraction
 import sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 
-from sklearn_adaalloc.rewards._formulas._items import (
+from sklearn_adaalloc.rewards._mathematics.formulas.items import (
     Based,
     Collection,
     Matrix,

@@ -29,11 +29,11 @@ def find_date(text, *, whole=False):
     -------
     date : tuple of (match, day, unit) or None
         Last date, its day as digits, its month and year as a unit for
-        :func:`~sklearn_adaalloc.rewards._units.conversions`.
+        :func:`~sklearn_adaalloc.rewards._mathematics.units.conversions`.
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._dates import find_date
+    >>> from sklearn_adaalloc.rewards._mathematics.dates import find_date
     >>> find_date("20 June 2024", whole=True)[1:]
     ('20', 'date june 2024')
     """

@@ -3,7 +3,7 @@
 import sympy
 from sympy.functions.elementary.trigonometric import TrigonometricFunction
 
-from sklearn_adaalloc.rewards._formulas._items import (
+from sklearn_adaalloc.rewards._mathematics.formulas.items import (
     Based,
     Collection,
     Matrix,
@@ -15,8 +15,8 @@ from sklearn_adaalloc.rewards._formulas._items import (
     Union,
     is_name,
 )
-from sklearn_adaalloc.rewards._formulas._reading import read
-from sklearn_adaalloc.rewards._formulas._values import (
+from sklearn_adaalloc.rewards._mathematics.formulas.parsing import read
+from sklearn_adaalloc.rewards._mathematics.formulas.values import (
     close,
     same_number,
     same_value,
@@ -41,7 +41,7 @@ def same(gold, answer):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._formulas import same
+    >>> from sklearn_adaalloc.rewards._mathematics.formulas import same
     >>> same("0.5", r"\frac12"), same("2", "2)"), same("2)", "2")
     (True, False, None)
     """

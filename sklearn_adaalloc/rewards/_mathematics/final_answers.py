@@ -6,8 +6,8 @@ Pure functions on text that cannot hang: what may is left to the workers.
 import re
 from collections import deque
 
-from sklearn_adaalloc.rewards._dates import find_date
-from sklearn_adaalloc.rewards._normal_forms import (
+from sklearn_adaalloc.rewards._mathematics.dates import find_date
+from sklearn_adaalloc.rewards._mathematics.normal_forms import (
     CHANGED_NUMBER,
     CURRENCY,
     LONGEST,
@@ -16,9 +16,9 @@ from sklearn_adaalloc.rewards._normal_forms import (
     QUANTITIES,
     split_unit,
 )
-from sklearn_adaalloc.rewards._scripts import written_out
-from sklearn_adaalloc.rewards._units import leading_unit
-from sklearn_adaalloc.rewards._words import LATEX, PROSE
+from sklearn_adaalloc.rewards._mathematics.scripts import written_out
+from sklearn_adaalloc.rewards._mathematics.units import leading_unit
+from sklearn_adaalloc.rewards._mathematics.words import LATEX, PROSE
 
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 # What stands at the end of a text without mark: numbers, times, ratios, and lists.
@@ -80,7 +80,7 @@ def final_answer(text):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._final_answers import final_answer
+    >>> from sklearn_adaalloc.rewards._mathematics.final_answers import final_answer
     >>> final_answer(r"So x = 3, and \boxed{\frac{1}{2}}."), final_answer("It is 7.")
     ('\\frac{1}{2}', '7')
     """
@@ -114,7 +114,7 @@ def reference_answer(text):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._final_answers import reference_answer
+    >>> from sklearn_adaalloc.rewards._mathematics.final_answers import reference_answer
     >>> reference_answer("June 20"), reference_answer("6 * 7 = 42\n#### 42")
     ('June 20', '42')
     """

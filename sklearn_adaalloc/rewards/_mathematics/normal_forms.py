@@ -6,10 +6,20 @@ Pure functions on text that cannot hang: what may is left to the workers.
 import re
 from typing import NamedTuple
 
-from sklearn_adaalloc.rewards._dates import find_date
-from sklearn_adaalloc.rewards._scripts import written_out
-from sklearn_adaalloc.rewards._units import add_units, conversions, read_unit
-from sklearn_adaalloc.rewards._words import LATEX, PROSE, TEXT, folded, is_words
+from sklearn_adaalloc.rewards._mathematics.dates import find_date
+from sklearn_adaalloc.rewards._mathematics.scripts import written_out
+from sklearn_adaalloc.rewards._mathematics.units import (
+    add_units,
+    conversions,
+    read_unit,
+)
+from sklearn_adaalloc.rewards._mathematics.words import (
+    LATEX,
+    PROSE,
+    TEXT,
+    folded,
+    is_words,
+)
 
 PLAIN_NUMBER = r"-?(?:\d[\d,]*)?\.?\d+(?:/\d+|[eE][-+]?\d+)?"
 CURRENCY = "[€£¥₹₩₽₺₪฿¢]"
@@ -165,7 +175,7 @@ def normalise(answer):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._normal_forms import normalise
+    >>> from sklearn_adaalloc.rewards._mathematics.normal_forms import normalise
     >>> normalise("$1e3$ km")[:2], normalise(r"\text{No solution}.").formula
     (('1 \\times 10^{3}', 'km'), '\\emptyset')
     """

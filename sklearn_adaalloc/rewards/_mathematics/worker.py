@@ -1,6 +1,6 @@
 """Runs in a worker process: compare formulas, one pair a line.
 
-This file is a script and imports nothing of the package but the folder _formulas. Each
+This file is a script and imports nothing of the package but the folder formulas. Each
 line of standard input is JSON, ``[gold, answer, seconds]``; each line of
 output is "true", "false" or, where the reference cannot be read, "null".
 """
@@ -17,7 +17,11 @@ if __name__ == "__main__":
 
 MEMORY = 2**32  # bytes
 HERE = Path(__file__).parent
-PACKAGES = {"sklearn_adaalloc": HERE.parent, "sklearn_adaalloc.rewards": HERE}
+PACKAGES = {
+    "sklearn_adaalloc": HERE.parents[1],
+    "sklearn_adaalloc.rewards": HERE.parent,
+    "sklearn_adaalloc.rewards._mathematics": HERE,
+}
 
 
 def main():
@@ -41,7 +45,7 @@ def load_same():
         package = ModuleType(name)
         package.__path__ = [str(folder)]
         sys.modules.setdefault(name, package)
-    from sklearn_adaalloc.rewards._formulas import same
+    from sklearn_adaalloc.rewards._mathematics.formulas import same
 
     return same
 

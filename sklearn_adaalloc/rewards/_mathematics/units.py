@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import nan
 from typing import NamedTuple
 
-from sklearn_adaalloc.rewards._unit_tables import (
+from sklearn_adaalloc.rewards._mathematics.unit_tables import (
     EMPTY,
     MEANINGS,
     POWERS,
@@ -62,7 +62,7 @@ def conversions(gold, answer):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._units import conversions
+    >>> from sklearn_adaalloc.rewards._mathematics.units import conversions
     >>> conversions("m", "cm"), conversions("m", ""), conversions("m", "kg")
     ([('\\frac{1}{100}', 1.0)], [('', 1.0)], [])
     >>> conversions("apples", "pears")
@@ -135,7 +135,7 @@ def add_units(parts):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._units import add_units
+    >>> from sklearn_adaalloc.rewards._mathematics.units import add_units
     >>> add_units([("1", "h"), ("30", "min")])
     ('1+(30) \\cdot \\frac{1}{60}', 'h')
     >>> add_units([("3", "cm"), ("4", "cm")])
@@ -178,7 +178,7 @@ def read_unit(text):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._units import read_unit
+    >>> from sklearn_adaalloc.rewards._mathematics.units import read_unit
     >>> read_unit("red apples").things == read_unit("apple, red").things
     True
     """
@@ -225,7 +225,7 @@ def leading_unit(text):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._units import leading_unit
+    >>> from sklearn_adaalloc.rewards._mathematics.units import leading_unit
     >>> leading_unit(" km/h at most"), leading_unit(" in total")
     (' km/h', '')
     """

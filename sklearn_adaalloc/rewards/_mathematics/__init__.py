@@ -1,0 +1,1 @@
+"""Final answers in mathematics: found in texts, parsed, compared."""
