@@ -1,6 +1,6 @@
 """The expected best of several samples, exact sums over order statistics.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np

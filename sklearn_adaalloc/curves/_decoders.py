@@ -5,7 +5,7 @@ decoder. Its budgets are 0 for the weak and 1 for the strong decoder, so that it
 step, from the one to the other, whatever the number of samples. Elsewhere nobody needs
 to ask which kind a table is of.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np

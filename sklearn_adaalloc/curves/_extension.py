@@ -1,6 +1,6 @@
 """What the samples of a short row suggest of those that it lacks.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np

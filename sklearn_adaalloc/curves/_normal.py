@@ -1,6 +1,6 @@
 """How the best of several normal rewards grows with their number.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """A fixed grid of success rates: likelihoods of 0/1 samples, and what rows say by them.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ any rule. A reward table is (n_queries, n_samples) with NaN for a missing sample
 (n_queries, 2, n_samples) for routing with the weak decoder first; in routing there is
 one answer, and nothing to choose.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 from abc import ABC, abstractmethod
@@ -182,14 +182,14 @@ def reward_curves(
     max_budget : int
         Largest budget of one query.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
         Whether samples are drawn with replacement from each row's own. "auto" draws
         without while b is at most their number, and with replacement beyond. A curve
         then steps down where a row runs out of samples, because drawing with
         replacement is the more cautious estimate of the two.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -222,11 +222,11 @@ def expected_rewards(
     budgets : ndarray of shape (n_queries,)
         Samples given to each query; in routing 0 = weak, 1 = strong.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
         As in :func:`reward_curves`.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -263,11 +263,11 @@ def marginal_rewards(
     max_budget : int
         Largest budget of one query.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
         As in :func:`reward_curves`.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -300,9 +300,9 @@ def extended_marginals(rewards, max_budget, *, empty_reward=0.0, selection="rewa
     max_budget : int
         Largest budget of one query.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------

@@ -45,8 +45,8 @@ class HiddenStateFeaturizer(
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub or folder of a causal LM or an encoder that
-        transformers can load; "embedded" is the weak language model of the package.
+        Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
+        transformers can load. "embedded" is the weak language model of this package.
     layer : "auto", int or list of int, default="auto"
         Which hidden state. 0 is the embeddings, k the output of layer k. -1 is the
         output of the last layer after the final norm, -2 the output of the last layer
@@ -61,21 +61,21 @@ class HiddenStateFeaturizer(
         The state of the last token (for causal LMs), the mean over all tokens or the
         state of the first one (for encoders).
     max_length : int, default=None
-        Most tokens of a query; longer ones lose their first tokens, with a warning.
-        None for as many as the model takes.
+        Largest number of tokens of a query. Longer queries lose their first tokens,
+        with a warning. None means as many tokens as the model accepts.
     chat_template : bool, default=False
-        Whether texts are put to the model as a user's message. Lists of messages always
-        go through the tokenizer's template.
+        Whether each text is formatted as a user's message with the tokenizer's chat
+        template. Lists of messages are always formatted with it.
     batch_tokens : int, default=16384
         Most tokens of a batch, padding included. A CPU takes 512 at once at most,
         which is faster; a batch that CUDA has too little memory for is halved.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device. "auto" means CUDA if available, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision of the forward pass; "auto" is bfloat16 on GPUs that have it and
         float32 elsewhere. Features are float32 in any case.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub, looked up in `fit`.
+        Branch, tag or commit of a model on the hub. It is looked up in `fit`.
     cache : str or path, default=None
         Folder that keeps computed rows, for this and for other processes; None keeps
         none. A row is found again by its query and all it depends on.
@@ -91,8 +91,8 @@ class HiddenStateFeaturizer(
     fingerprint_ : str
         Tells whether a later :meth:`transform` uses the same model.
     commit_ : str or None
-        Commit of a model on the hub, which is used from then on, wherever `revision`
-        moves; None for a folder.
+        Commit of a model on the hub. Later calls use this commit, even if `revision`
+        points to another commit by then. None for a folder.
 
     See Also
     --------

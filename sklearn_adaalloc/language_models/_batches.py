@@ -1,6 +1,6 @@
 """Rows of about the same length in batches that fit the memory.
 
-Imports torch at its top, so estimators import it inside their methods.
+This module imports torch at the top. Estimators therefore import it inside methods.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Hidden states of a forward pass that runs no further than it must.
 
-Imports torch at its top, so estimators import it inside their methods.
+This module imports torch at the top. Estimators therefore import it inside methods.
 """
 
 from contextlib import ExitStack, contextmanager, suppress

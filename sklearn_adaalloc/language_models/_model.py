@@ -274,7 +274,7 @@ def load_language_model(
     revision : str, default=None
         Branch, tag or commit on the hub.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device. "auto" means CUDA if available, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision; "auto" is bfloat16 on GPUs that have it and float32 elsewhere.
     shared : bool, default=True

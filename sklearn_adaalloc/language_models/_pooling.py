@@ -1,6 +1,6 @@
 """From hidden states to one vector per query: reading, pooling, batching.
 
-Imports torch at its top, so estimators import it inside their methods.
+This module imports torch at the top. Estimators therefore import it inside methods.
 """
 
 import torch

@@ -43,7 +43,7 @@ class AllocationDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     artists_ : list of matplotlib Line2D or PolyCollection
         One for each group, easy first.
 
@@ -74,7 +74,7 @@ class AllocationDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         kind : {"lines", "stacked"}, default="lines"
             "lines" draws each group's mean budget beside uniform; "stacked" draws each
             group's share of all samples.
@@ -136,7 +136,7 @@ class AllocationDisplay:
         min_budget : int, default=0
             Samples that every query gets first.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -175,13 +175,13 @@ class AllocationDisplay:
         estimator : estimator
             Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         max_budget : int, default=None
-            Largest budget of one query, for estimators that do not fix it themselves;
-            None takes n_samples, and 1 in routing.
+            Largest budget of one query, for estimators that have no such bound of their
+            own. None means n_samples, or 1 in routing.
         **kwargs
             Passed to :meth:`from_predictions`.
 

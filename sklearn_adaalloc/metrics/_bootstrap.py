@@ -44,7 +44,7 @@ def bootstrap_scorer(*, empty_reward=0.0, n_bootstrap=None, random_state=None):
     Parameters
     ----------
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     n_bootstrap : int, default=None
         Number of Monte Carlo repetitions; None takes the exact limit.
     random_state : int, RandomState instance or None, default=None
@@ -132,7 +132,7 @@ def expected_reward_interval(
     budgets : array-like of shape (n_queries,) or float
         Samples given to each query, see :func:`expected_reward_score`.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000
@@ -195,7 +195,7 @@ def paired_difference(
         Budgets of the two policies; one number is the uniform budget, see
         :func:`expected_reward_score`.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000

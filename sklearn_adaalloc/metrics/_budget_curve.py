@@ -42,9 +42,9 @@ def budget_curve(rewards, marginals, *, min_budget=0, empty_reward=0.0):
         Predicted marginal rewards, as from ``predict_marginals``; rows that increase
         are repaired first. Routing has one step.
     min_budget : int, default=0
-        Samples that every query gets before the rest is allocated.
+        Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
@@ -98,9 +98,9 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
     marginals : array-like of shape (n_queries, max_budget)
         Predicted marginal rewards, as from ``predict_marginals``.
     min_budget : int, default=0
-        Samples that every query gets before the rest is allocated.
+        Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
@@ -154,9 +154,9 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
     budget : float
         Uniform budget to match, above 0 and at most max_budget.
     min_budget : int, default=0
-        Samples that every query gets before the rest is allocated.
+        Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
     max_budget : int, default=None
         Largest budget of any one query; None takes n_samples, and 1 in routing.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------

@@ -37,7 +37,7 @@ class BudgetCurveDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     lines_ : dict of str to matplotlib Line2D
         The lines by name, "uniform" and "oracle" among them if drawn.
 
@@ -63,7 +63,7 @@ class BudgetCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         plot_uniform, plot_oracle : bool, default=True
             Whether to draw the two references.
         line_kwargs : dict, default=None
@@ -112,11 +112,11 @@ class BudgetCurveDisplay:
         name : str, default="policy"
             Name of a single policy.
         min_budget : int, default=0
-            Samples that every query gets before the rest is allocated.
+            Number of samples that every query gets before the rest is allocated.
         empty_reward : float, default=0.0
-            Reward of a query that gets no sample; unused in routing.
+            Reward of a query that gets no sample. Not used in routing.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **plot_kwargs
             Passed to :meth:`plot`.
 
@@ -162,15 +162,15 @@ class BudgetCurveDisplay:
             Fitted estimator with ``predict_marginals``, or a pipeline that ends in one;
             a dict holds several by name.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         max_budget : int, default=None
-            Largest budget of one query, for estimators that do not fix it themselves;
-            None takes n_samples, and 1 in routing.
+            Largest budget of one query, for estimators that have no such bound of their
+            own. None means n_samples, or 1 in routing.
         name : str, default=None
-            Name of a single policy; None takes the class's.
+            Name of a single policy. None means the name of its class.
         **kwargs
             Passed to :meth:`from_predictions`.
 

@@ -30,7 +30,7 @@ class RewardCalibrationDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     errorbar_ : matplotlib ErrorbarContainer
         The points, with one standard error to either side.
     diagonal_ : matplotlib Line2D
@@ -68,7 +68,7 @@ class RewardCalibrationDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Keywords for ``Axes.errorbar``.
 
@@ -122,11 +122,11 @@ class RewardCalibrationDisplay:
         n_bins : int, default=10
             Number of bins, cut at quantiles of the predictions.
         empty_reward : float, default=0.0
-            Reward of a query that gets no sample; counts for marginal rewards only.
+            Reward of a query that gets no sample. Used for marginal rewards only.
         name : str, default=None
-            Name for the legend.
+            Name in the legend.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -155,12 +155,12 @@ class RewardCalibrationDisplay:
         estimator : estimator
             Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         name : str, default=None
-            Name for the legend; None takes the class's.
+            Name in the legend. None means the name of the class.
         **kwargs
             Passed to :meth:`from_predictions`.
 

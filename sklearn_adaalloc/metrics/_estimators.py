@@ -20,7 +20,7 @@ def predict_marginals(estimator, X, rewards, max_budget=None):
         Fitted estimator with ``predict_marginals``, or a pipeline or fitted search
         around one.
     X : array-like of shape (n_queries, ...)
-        Queries as the estimator takes them.
+        Queries in a form that the estimator accepts.
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
         Reward table of the same queries.
     max_budget : int, default=None
@@ -92,7 +92,7 @@ def predict_first_step(estimator, X, rewards):
         Fitted estimator with ``predict_marginals``, or a pipeline or fitted search
         around one.
     X : array-like of shape (n_queries, ...)
-        Queries as the estimator takes them.
+        Queries in a form that the estimator accepts.
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
         Reward table of the same queries.
 

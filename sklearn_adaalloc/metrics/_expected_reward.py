@@ -37,9 +37,9 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="rewa
         Samples given to each query; in routing 0 = weak, 1 = strong. One number is the
         uniform budget, and a fractional one mixes its floor and ceiling.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
         Cost of one sample, in units of reward; in routing, of one call to the strong
         decoder beyond the weak one's.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def prediction_report(y, pred, *, empty_reward=0.0):
     pred : array-like of shape (n_queries,) or (n_queries, max_budget)
         Predictions: success rates or preferences, or marginal rewards.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; counts for marginal rewards only.
+        Reward of a query that gets no sample. Used for marginal rewards only.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
         Number of bins, cut at quantiles of the predictions. Equal predictions share a
         bin, so there may be fewer.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; counts for marginal rewards only.
+        Reward of a query that gets no sample. Used for marginal rewards only.
 
     Returns
     -------

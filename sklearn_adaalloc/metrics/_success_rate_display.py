@@ -35,7 +35,7 @@ class SuccessRateDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     observed_ : matplotlib StepPatch
         The filled histogram.
     predicted_ : matplotlib StepPatch or None
@@ -66,7 +66,7 @@ class SuccessRateDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         n_bins : int, default=20
             Number of bins of equal width.
         **kwargs
@@ -123,7 +123,7 @@ class SuccessRateDisplay:
                 (n_queries, 2, n_samples)
             Reward table; NaN marks a missing sample.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -156,7 +156,7 @@ class SuccessRateDisplay:
         name : str, default=None
             Name of the predictions in the legend.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -194,12 +194,12 @@ class SuccessRateDisplay:
         estimator : estimator
             Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         name : str, default=None
-            Name for the legend; None takes the class's.
+            Name in the legend. None means the name of the class.
         **kwargs
             Passed to :meth:`from_predictions`.
 

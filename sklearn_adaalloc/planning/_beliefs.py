@@ -51,7 +51,8 @@ class SuccessBelief:
     limits : ndarray of shape (n_queries,), int
         Most samples of each query, at most `max_budget`.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
     share_plans : bool, default=True
         Whether queries with near-equal curves share one plan, where there are many.
     corrected : bool, default=True
@@ -143,7 +144,8 @@ class RewardBelief:
     min_budget : int, default=0
         Samples that every query gets first.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
     highest : float, default=inf
         Highest reward there is, as far as is known: no sample improves on it.
 

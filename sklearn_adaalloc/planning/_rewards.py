@@ -12,7 +12,7 @@ so far, B, by :math:`\sigma\, g_s((B - \mu) / \sigma)` with
 
 whose steps fall with s, so that a greedy allocation is optimal.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 from typing import NamedTuple
@@ -127,7 +127,8 @@ def mean_and_deviation(marginals, *, empty_reward=0.0):
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
 
     Returns
     -------

@@ -20,7 +20,7 @@ budgets 2, 4 and 8 in four rounds it solves .6659 of the queries; an equal part 
 money in each round .6627; the programme under a price tried anew, rounded down, .6650;
 without features .6446, .6438 and .6345 (`benchmarks/quality/sequential.py`).
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import math

@@ -6,7 +6,7 @@ Where a predicted reward curve has the cumulative hazard
 numbers for the whole batch, fitted to its verdicts so far (empirical Bayes), that need
 no more than the predicted curves.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np
@@ -170,7 +170,8 @@ def next_chances(marginals, *, empty_reward=0.0):
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
 
     Returns
     -------

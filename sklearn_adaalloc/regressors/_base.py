@@ -137,7 +137,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
             Number of steps; None for the number of samples in the table of `fit`, or
             the `max_budget` given to the regressor.
         min_budget : int, default=0
-            Number of samples that every query gets in any case.
+            Number of samples that every query gets without regard to its marginals.
 
         Returns
         -------

@@ -36,8 +36,8 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub or folder of a causal LM or an encoder that
-        transformers can load; "embedded" is the weak language model of the package.
+        Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
+        transformers can load. "embedded" is the weak language model of this package.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
             "preference"}, default="auto"
         What to predict. "auto" reads the table: 0/1 rewards -> "rate_distribution",
@@ -61,33 +61,33 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     batch_size : int, default=16
         Queries per training step.
     max_epochs : int, default=20
-        Most passes over the queries.
+        Largest number of passes over the queries.
     patience : int, default=3
         Passes without improvement on held-out queries before training stops.
     validation_fraction : float, default=0.1
         Share of the queries held out to decide when to stop.
     max_length : int, default=None
-        Most tokens of a query; longer ones lose their first tokens, with a warning.
-        None for as many as the model takes.
+        Largest number of tokens of a query. Longer queries lose their first tokens,
+        with a warning. None means as many tokens as the model accepts.
     chat_template : bool, default=False
-        Whether texts are put to the model as a user's message. Lists of messages always
-        go through the tokenizer's template.
+        Whether each text is formatted as a user's message with the tokenizer's chat
+        template. Lists of messages are always formatted with it.
     max_budget : int, default=None
-        Number of steps that target="marginal_rewards" predicts; None for the number of
-        samples in the table.
+        Number of steps that target="marginal_rewards" predicts. None means the number
+        of samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device. "auto" means CUDA if available, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision of the language model; "auto" is bfloat16 on GPUs that have it and
         float32 elsewhere. Adapters and head learn in float32.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub, looked up in `fit`.
+        Branch, tag or commit of a model on the hub. It is looked up in `fit`.
     verbose : bool, default=False
         Whether skorch prints its progress.
     random_state : int, RandomState instance or None, default=None
@@ -110,8 +110,8 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     fingerprint_ : str
         Tells whether a later :meth:`predict` uses the same language model.
     commit_ : str or None
-        Commit of a model on the hub, which is used from then on, wherever `revision`
-        moves; None for a folder.
+        Commit of a model on the hub. Later calls use this commit, even if `revision`
+        points to another commit by then. None for a folder.
     history_ : list of dict
         Loss on training and on held-out queries after each epoch.
 

@@ -26,7 +26,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
         What to predict. "auto" reads the table: 0/1 rewards -> "rate_distribution",
         real-valued rewards -> "marginal_rewards", a routing table -> "preference".
     hidden_units : int, default=64
-        Width of the hidden layer of each net.
+        Number of units in the hidden layer of each net.
     dropout : float, default=0.5
         Share of hidden units left out at each training step.
     n_members : int, default=5
@@ -39,18 +39,18 @@ class MLPRewardRegressor(BaseRewardRegressor):
     batch_size : int, default=256
         Queries per training step.
     max_epochs : int, default=500
-        Most passes over the queries.
+        Largest number of passes over the queries.
     patience : int, default=20
         Passes without improvement on left-out queries before training stops.
     max_budget : int, default=None
-        Number of steps that target="marginal_rewards" predicts; None for the number of
-        samples in the table.
+        Number of steps that target="marginal_rewards" predicts. None means the number
+        of samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     device : str, default="cpu"
         Torch device to train on; "auto" takes CUDA, else MPS, else the CPU. Predictions
         are computed by NumPy.
@@ -75,7 +75,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------

@@ -30,14 +30,14 @@ class RewardRegressor(BaseRewardRegressor):
         What to predict. "auto" reads the table: two axes -> "marginal_rewards", a
         routing table -> "preference".
     max_budget : int, default=None
-        Number of steps that target="marginal_rewards" predicts; None for the number of
-        samples in the table.
+        Number of steps that target="marginal_rewards" predicts. None means the number
+        of samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class RewardRegressor(BaseRewardRegressor):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------
