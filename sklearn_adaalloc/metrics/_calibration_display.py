@@ -1,4 +1,4 @@
-"""Display of predictions: calibration."""
+"""Display of the calibration of predictions."""
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from sklearn_adaalloc.metrics._prediction import calibration_table
 class RewardCalibrationDisplay:
     """Observed against predicted value of the first sample, in bins of queries.
 
-    For 0/1 rewards that value is the success rate; in routing it is the preference.
-    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+    For 0/1 rewards the value is the success rate. In routing it is the preference.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -25,16 +25,16 @@ class RewardCalibrationDisplay:
     name : str, default=None
         Name for the legend.
     quantity : str, default="first marginal reward"
-        What is predicted, for the axes.
+        What is predicted, for the labels of the axes.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         Axes and figure of the drawing.
     errorbar_ : matplotlib ErrorbarContainer
-        The points, with one standard error to either side.
+        The points, with one standard error in both directions.
     diagonal_ : matplotlib Line2D
-        Where predictions equal observations.
+        The line on which predictions equal observations.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class RewardCalibrationDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **kwargs
-            Keywords for ``Axes.errorbar``.
+            Keyword arguments of ``Axes.errorbar``.
 
         Returns
         -------
@@ -120,7 +120,7 @@ class RewardCalibrationDisplay:
         pred : array-like of shape (n_queries,) or (n_queries, max_budget)
             Success rates, preferences, or marginal rewards.
         n_bins : int, default=10
-            Number of bins, cut at quantiles of the predictions.
+            Number of bins. Their edges are quantiles of the predictions.
         empty_reward : float, default=0.0
             Reward of a query that gets no sample. Used for marginal rewards only.
         name : str, default=None

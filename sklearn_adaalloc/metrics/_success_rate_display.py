@@ -1,4 +1,4 @@
-"""Display of success rates: their distribution, observed and predicted."""
+"""Display of the distribution of success rates, observed and predicted."""
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from sklearn_adaalloc.metrics._plotting import new_axes
 
 
 class SuccessRateDisplay:
-    """Histogram of success rates: how difficulty is spread over queries.
+    """Histogram of success rates: the distribution of difficulty over queries.
 
-    Real-valued tables show mean rewards, routing tables preferences. Make it with
-    :meth:`from_rewards`, or with predictions beside the observations with
+    For real-valued rewards it shows mean rewards, and for routing tables preferences.
+    Create the display with :meth:`from_rewards`. To show predictions too, use
     :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
@@ -30,7 +30,7 @@ class SuccessRateDisplay:
     name : str, default=None
         Name of the predictions in the legend.
     quantity : str, default="success rate"
-        What the values are, for the axis.
+        What the values are, for the label of the axis.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class SuccessRateDisplay:
         n_bins : int, default=20
             Number of bins of equal width.
         **kwargs
-            Keywords for the ``Axes.stairs`` of the observations.
+            Keyword arguments of ``Axes.stairs`` for the observations.
 
         Returns
         -------
@@ -79,7 +79,7 @@ class SuccessRateDisplay:
         Raises
         ------
         ValueError
-            If `n_bins` is not a whole number of at least 1.
+            If `n_bins` is not an integer of at least 1.
         """
         n_bins = check_whole(n_bins, "n_bins", least=1)
         ax = self.ax_ = new_axes(ax)
@@ -105,7 +105,7 @@ class SuccessRateDisplay:
         return self
 
     def _edges(self, n_bins):
-        """Edges over all values, and over [0, 1] at least unless rewards are real."""
+        """Edges that cover all values; for rates and preferences also all of [0, 1]."""
         values = [self.observed]
         if self.predicted is not None:
             values.append(self.predicted)
@@ -134,7 +134,7 @@ class SuccessRateDisplay:
         Raises
         ------
         ValueError
-            If the table is not acceptable.
+            If the table is invalid.
         """
         rewards = check_rewards(rewards)
         display = cls(
@@ -144,7 +144,7 @@ class SuccessRateDisplay:
 
     @classmethod
     def from_predictions(cls, rewards, pred, *, name=None, ax=None, **kwargs):
-        """Draw the observed values of a reward table and predictions for it.
+        """Draw the observed values of a reward table and predictions of them.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class SuccessRateDisplay:
                 (n_queries, 2, n_samples)
             Reward table; NaN marks a missing sample.
         pred : array-like of shape (n_queries,) or (n_queries, max_budget)
-            Success rates, preferences, or marginal rewards, whose first step counts.
+            Success rates, preferences, or marginal rewards, of which the first is used.
         name : str, default=None
             Name of the predictions in the legend.
         ax : matplotlib Axes, default=None
@@ -167,7 +167,7 @@ class SuccessRateDisplay:
         Raises
         ------
         ValueError
-            If an array is not acceptable, or the numbers of queries differ.
+            If an array is invalid, or the numbers of queries differ.
         """
         rewards = check_rewards(rewards)
         pred = check_numbers(pred, "pred", "one row, or one number, per query")
@@ -187,7 +187,7 @@ class SuccessRateDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, rewards, *, name=None, **kwargs):
-        """Draw the observed values and what a fitted estimator predicts.
+        """Draw the observed values and the predictions of a fitted estimator.
 
         Parameters
         ----------
