@@ -1,4 +1,4 @@
-"""From curves to budgets: up front, at a price, in bins, in rounds.
+"""From reward curves to budgets: in one shot, at a price, in bins, or in rounds.
 
 All functions are pure and expect checked arrays.
 """
