@@ -39,7 +39,7 @@ def allocate(marginals, budget, *, min_budget=0, costs=None):
     budget : float
         Mean budget per query. With `costs`, mean cost per query.
     min_budget : int, default=0
-        Number of samples that every query gets without regard to its marginals.
+        Number of mandatory samples of every query.
     costs : array-like of shape (), (n_queries,) or (n_queries, max_budget), \
             default=None
         Cost of a sample: one number, one per query, or one per sample. None means 1.
@@ -102,7 +102,7 @@ def allocate_bins(marginals, sizes, budget, *, min_budget=0):
     budget : float
         Mean budget per query.
     min_budget : int, default=0
-        Number of samples that every query gets without regard to its marginals.
+        Number of mandatory samples of every query.
 
     Returns
     -------
