@@ -132,9 +132,10 @@ def print_table(task, rows):
 HEADINGS = {
     "math": "expected success rate at a mean of B samples per query",
     "code": "expected success rate at a mean of B samples per query",
-    "chat": "expected reward of the best of a mean of B answers, at least one each",
-    "routing": "expected success rate with a share B of the queries sent to the strong "
-    "model (uniform: at random)",
+    "chat": "expected reward of the best answer, at a mean of B answers per query and "
+    "at least one",
+    "routing": "expected success rate if a share B of the queries goes to the strong "
+    "model (uniform: a random share)",
 }
 
 

@@ -71,8 +71,8 @@ class CalibratedAllocator(RegressorAllocator):
         if (X is None) == (scores is None):
             given = "neither" if X is None else "both"
             raise ValueError(
-                f"X and scores: {given} given. Expected one of them: queries, or the "
-                "marginal rewards that were predicted for them."
+                f"X and scores: {given} given. Expected one of them. Give queries as "
+                "X, or marginal rewards that were predicted for them as scores."
             )
         if scores is None:
             scores = self._check_scores(self.predict_marginals(X))

@@ -75,7 +75,7 @@ def separate_coins(coins):
 
 
 def share_out(n_tied, coins, n_left):
-    """Find the share of tied steps that spends what is left of a budget.
+    """Find the share of tied steps that spends the rest of a budget.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ class DriftReport:
 def compare_with_calibration(
     *, calibration_scores, scores, calibration_budgets, budgets, budget, alpha
 ):
-    """Compare the scores and budgets of new queries with those of calibration.
+    """Compare scores and budgets of new queries with those of calibration queries.
 
     Parameters
     ----------
@@ -122,8 +122,8 @@ def compare_with_calibration(
     """
     if len(scores) < 2:
         raise ValueError(
-            f"drift_report was given {len(scores)} query. Expected a sample of "
-            "queries, hundreds rather than tens."
+            f"drift_report was given {len(scores)} query. Expected a sample of at "
+            "least two queries. Give hundreds for a useful test."
         )
     promised, realised = calibration_budgets.mean(), budgets.mean()
     error = np.sqrt(

@@ -1,4 +1,4 @@
-"""Baselines that do not look at the queries."""
+"""Baselines that do not use the content of the queries."""
 
 import numpy as np
 from sklearn.base import clone
@@ -14,7 +14,7 @@ from sklearn_adaalloc.planning._solvers import count_steps
 
 
 class DummyAllocator(BaseAllocator):
-    """Split a budget without using the queries: baselines for comparison.
+    """Split a budget without using the content of the queries: baselines.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rounds of sampling on one batch: ask, sample and grade, tell, and ask again."""
+"""Rounds of sampling on one batch: ask, sample, grade, tell, and ask again."""
 
 import numpy as np
 

@@ -139,8 +139,9 @@ class BudgetCurveDisplay:
             widths.add(values.shape[1])
         if len(widths) != 1:
             raise ValueError(
-                f"marginals have max_budget {sorted(widths)}. Give at least one "
-                "policy, and the same number of steps for all: there is one oracle."
+                f"marginals have max_budget {sorted(widths)}. Expected at least one "
+                "policy, and the same max_budget for all, because they share one "
+                "oracle. Predict the same number of steps with each policy."
             )
         display = cls(
             curves=curves,

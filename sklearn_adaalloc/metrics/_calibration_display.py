@@ -23,7 +23,7 @@ class RewardCalibrationDisplay:
     predicted, observed, standard_error : ndarrays of shape (n_bins,)
         Columns of :func:`calibration_table`.
     name : str, default=None
-        Name for the legend.
+        Name in the legend.
     quantity : str, default="first marginal reward"
         What is predicted, for the labels of the axes.
 

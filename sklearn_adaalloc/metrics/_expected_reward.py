@@ -129,8 +129,9 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
     budgets : array-like of shape (n_queries,) or float
         Samples given to each query, see :func:`expected_reward_score`.
     price : float
-        Cost of one sample, in units of reward. In routing, the cost of a call to the
-        strong decoder minus the cost of a call to the weak decoder.
+        Reward that a sample must add to be worth its cost. In routing, this is the cost
+        of a call to the strong decoder minus that of a call to the weak decoder, in
+        units of reward.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
 

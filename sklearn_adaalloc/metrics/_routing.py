@@ -1,4 +1,4 @@
-"""RouteLLM's two summaries of a router: APGR and CPT."""
+"""The two scores of a router in the RouteLLM paper: APGR and CPT."""
 
 import math
 

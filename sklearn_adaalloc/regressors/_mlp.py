@@ -14,10 +14,10 @@ class MLPRewardRegressor(BaseRewardRegressor):
     """Predict rewards from features by two-layer perceptrons, trained with skorch.
 
     The prediction is the mean of several small nets. Each net leaves out one fold of
-    the queries. Training stops if the loss over left-out queries stops improving. The
-    nets start as the average predictor. Each feature is scaled by its correlation with
-    the rewards. The defaults therefore work from a hundred queries on, even with
-    thousands of features.
+    the queries. Training stops if the out-of-fold loss stops improving. The nets start
+    as the average predictor. Each feature is scaled by its correlation with the
+    rewards. The defaults therefore work from a hundred queries on, even with thousands
+    of features.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
     max_epochs : int, default=500
         Largest number of passes over the queries.
     patience : int, default=20
-        Number of passes without improvement on left-out queries before training stops.
+        Number of passes without improvement of this loss before training stops.
     max_budget : int, default=None
         Number of steps that target="marginal_rewards" predicts. None means the number
         of samples in the table.
@@ -72,7 +72,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
         Hidden weights (n_members, n_features, hidden_units), hidden biases, output
         weights (n_members, hidden_units, n_outputs), output biases.
     history_ : list of dict
-        Loss on training and on left-out queries after each epoch.
+        Training loss and out-of-fold loss after each epoch.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -172,7 +172,7 @@ class _Criterion(nn.Module):
 
 
 class OutOfFoldStopping(Callback):
-    """Stop if the loss on left-out rows has not improved for `patience` epochs.
+    """Stop if the out-of-fold loss has not improved for `patience` epochs.
 
     All members stop together, by the mean loss over all pairs of a member and a row
     that it left out. Then the best weights are restored. These can be the weights
