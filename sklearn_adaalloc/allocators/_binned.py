@@ -20,9 +20,9 @@ class BinnedAllocator(CalibratedAllocator):
     *observed* reward curve is computed. It is shrunk towards the mean predicted curve
     if the bin has few queries. Then the budget problem is solved with one budget per
     bin. If the rest of the budget is too small for a further step of a whole bin, some
-    of its queries get that step. `predict` therefore decides for each query alone.
-    Assumes that new queries are like those of `fit`: then the budget is kept on
-    average.
+    of its queries get that step. `predict` then decides for each query alone. The
+    allocator assumes that new queries are like those of `fit`. Then it keeps the budget
+    on average.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class BinnedAllocator(CalibratedAllocator):
 
     Notes
     -----
-    Ties: several queries may have equal predictions, while the budget pays for a
+    Ties: the rule treats queries of the same bin alike, while the budget may pay for a
     further sample of only some of them. Then a coin decides for each query. A coin is a
     number that depends only on the content of the query and on `random_state`. The mean
     budget is therefore kept, and the same query gets the same budget in every batch.

@@ -14,8 +14,8 @@ class PricedAllocator(CalibratedAllocator):
 
     `fit` trains the regressor on one part of the queries. On the other, held-out part
     it finds the price at which the budget is spent. `predict` then decides for each
-    query alone, as a stream of queries requires. Assumes that new queries are like
-    those of `fit`: then the budget is kept on average. The budgets of
+    query alone, as a stream of queries requires. The allocator assumes that new queries
+    are like those of `fit`. Then it keeps the budget on average. The budgets of
     `AdaptiveAllocator` have the same form, with the price of the batch (Eq. 5).
 
     `BinnedAllocator` uses predictions only to order queries. This allocator assumes

@@ -186,7 +186,7 @@ class RewardBelief:
 
         In the last round, each further sample goes to the query whose best reward it is
         expected to improve most. In an earlier round, each query gets 1 / `n_rounds` of
-        these samples. New rewards can then still change the rest of the plan.
+        these samples (rounded up). New rewards can then change the rest of the plan.
         """
         left = self._limits - self.budgets
         gains = self._improvements()

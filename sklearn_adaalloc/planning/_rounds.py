@@ -36,7 +36,7 @@ _WORK = 2**24  # limit on kinds x steps^2 of the programme: some tenths of a sec
 _FEWEST_KINDS = 256
 _LATE = 1e-12  # prefers late samples among equal plans: more verdicts are known then
 _LEAST_PRICE = 1e-12
-_MOST_ROUNDS = 32  # number of rounds planned ahead: more rounds improve no plan
+_MOST_ROUNDS = 32  # rounds planned ahead: with so many, plans equal those one by one
 
 
 def mean_budget(money, n_queries):
