@@ -223,7 +223,7 @@ def loading(name):
     logging.disable_progress_bar()
     try:
         yield
-    except Exception as error:  # each file format raises other errors
+    except Exception as error:  # each file format raises its own errors
         raise ValueError(
             f"model={str(name)!r} could not be loaded. Expected 'embedded', the folder "
             "of a transformers model, or a name on the Hugging Face hub (with "

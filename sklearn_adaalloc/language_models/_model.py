@@ -168,7 +168,7 @@ class LanguageModel:
             return self.tokenizer.apply_chat_template(
                 list(messages), tokenize=False, **options
             )
-        except Exception as error:  # each template raises other errors
+        except Exception as error:  # each template raises its own errors
             raise ValueError(
                 f"the chat template of model={self.name!r} does not take "
                 f"{short_repr(messages)}: {error}. Give messages in the format that "

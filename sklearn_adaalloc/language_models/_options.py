@@ -19,7 +19,7 @@ def resolve_device(device):
         try:
             name = str(torch.device(device))
             torch.zeros(1, device=name).item()
-        except Exception as error:  # torch raises other errors for each device
+        except Exception as error:  # torch raises different errors for each device
             raise ValueError(
                 f"device={device!r} is not a torch device of this machine: {error}. "
                 "Expected 'auto', or a name such as 'cpu', 'cuda' or 'cuda:1'."
