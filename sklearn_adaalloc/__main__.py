@@ -1,4 +1,4 @@
-"""The embedded demonstration: text in, budgets, table and pictures out.
+"""Demonstration of the package: from texts to budgets, a table and plots.
 
 python -m sklearn_adaalloc [--output DIR] [--seed N]
 """
@@ -27,14 +27,14 @@ from sklearn_adaalloc.metrics import (
 )
 from sklearn_adaalloc.sampling import TransformersSampler
 
-# Mean budgets of the table; in routing, shares of queries for the strong model.
+# Mean budgets in the printed table. In routing, shares of queries for the strong model.
 BUDGETS = {
     "math": (2, 4, 8, 16),
     "code": (2, 4, 8, 16),
     "chat": (2, 4, 8),
     "routing": (0.25, 0.5, 0.75),
 }
-# Name, what is drawn, and the tasks that it says nothing about.
+# File name, display, and the tasks for which the display is not useful.
 PICTURES = (
     ("success_rates.png", SuccessRateDisplay, ("chat", "routing")),
     ("calibration.png", RewardCalibrationDisplay, ()),
@@ -81,7 +81,7 @@ def main(arguments=None):
 
 
 def fit_task(task, featurizer, seed, progress):
-    """Text -> hidden states -> policies, and what the table and pictures need."""
+    """Compute features, fit both policies, and return them with the test data."""
     data = load_arithmetic(task)
     X_train = featurizer.fit_transform(data.queries_train)
     X_test = featurizer.transform(data.queries_test)
@@ -95,7 +95,7 @@ def fit_task(task, featurizer, seed, progress):
 
 
 def table_rows(fitted, budgets):
-    """One row per budget: uniform, online, offline and oracle on held-out queries."""
+    """Yield one row per budget: uniform, online, offline and oracle on test queries."""
     rewards = fitted.rewards
     marginals = fitted.online.predict_marginals(fitted.X)
     min_budget = fitted.online.min_budget
@@ -132,14 +132,15 @@ def print_table(task, rows):
 HEADINGS = {
     "math": "expected success rate at a mean of B samples per query",
     "code": "expected success rate at a mean of B samples per query",
-    "chat": "expected reward of the best of a mean of B answers, at least one each",
-    "routing": "expected success rate with a share B of the queries sent to the strong "
-    "model (uniform: at random)",
+    "chat": "expected reward of the best answer, at a mean of B answers per query and "
+    "at least one",
+    "routing": "expected success rate if a share B of the queries goes to the strong "
+    "model (uniform: a random share)",
 }
 
 
 def draw_pictures(fitted, folder):
-    """Draw difficulty, calibration, reward against compute, and who gets the budget."""
+    """Save plots of difficulty, calibration, reward against compute, and allocation."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -163,7 +164,7 @@ def draw_pictures(fitted, folder):
 
 
 def answer_live(policy, seed):
-    """Answer a dozen queries at the policy's budgets, and at equal ones."""
+    """Answer twelve queries with the budgets of the policy and with equal budgets."""
     data = load_arithmetic("math")
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(data.queries_test), LIVE_QUERIES, replace=False)

@@ -213,7 +213,7 @@ class TestSampling:
         ("name", "message"),
         [
             ("GPT", "is a OpenAIGPTLMHeadModel, which keeps no keys and values"),
-            ("XLNet", "is a XLNetLMHeadModel, which carries memories"),
+            ("XLNet", "is a XLNetLMHeadModel, which passes memories"),
         ],
     )
     def test_those_without_keys_and_values_are_refused(self, folder_of, name, message):
@@ -222,7 +222,7 @@ class TestSampling:
 
 
 def test_states_laid_out_token_by_token_are_refused(folder_of):
-    with pytest.raises(ValueError, match="lays its states out token by token"):
+    with pytest.raises(ValueError, match="another layout of hidden states"):
         featurizer(folder_of("XLNet")).transform(TEXTS)
 
 

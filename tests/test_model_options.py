@@ -36,7 +36,7 @@ class TestDeviceAndPrecision:
 
     @pytest.mark.parametrize("device", ["gpu0", "cuda:x", 1.5])
     def test_no_device(self, device):
-        with pytest.raises(ValueError, match=r"device=.* is no torch device"):
+        with pytest.raises(ValueError, match=r"device=.* is not a torch device"):
             resolve_device(device)
 
 

@@ -1,4 +1,4 @@
-"""Allocators: queries in, budgets out."""
+"""Allocators: estimators that give each query a budget."""
 
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import RegressorAllocator

@@ -7,49 +7,49 @@ from sklearn_adaalloc.planning._solvers import allocate
 class AdaptiveAllocator(RegressorAllocator):
     """Split a budget over a batch of queries by predicted marginal rewards.
 
-    `predict` is joint over the batch that it is given: the queries compete for
-    ``floor(budget * n_queries)`` samples, and each further sample goes where its
-    predicted marginal reward is largest (Eq. 5). No sample is spent where the predicted
-    marginal reward is not positive.
+    `predict` decides jointly for all queries of the batch. The queries share
+    ``floor(budget * n_queries)`` samples, and each further sample goes to the query
+    with the largest predicted marginal reward (Eq. 5). A query gets no sample whose
+    predicted marginal reward is zero or negative.
 
     Parameters
     ----------
     regressor : estimator, default=None
-        Regressor with a method ``predict_marginals``; None means
-        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is.
+        Regressor with a method ``predict_marginals``. None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again.
     budget : float, default=1.0
         Mean number of samples per query that may be spent. In routing, the fraction of
-        queries that may go to the strong decoder. May be changed after `fit`.
+        queries that may go to the strong decoder. It can be changed after `fit`.
     min_budget : int, default=0
-        Least number of samples of any query.
+        Smallest number of samples that a query can get.
     max_budget : int, default=None
-        Largest number of samples of any query; None for the number of samples in the
-        table of `fit`.
+        Largest number of samples that a query can get. None means the number of
+        samples in the table given to `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
-        Seeds the default regressor.
+        Seed of the default regressor.
 
     Attributes
     ----------
     regressor_ : estimator
         The fitted regressor.
     n_queries_ : int
-        Number of queries in the table of `fit`.
+        Number of queries in the table given to `fit`.
     n_steps_ : int
-        Number of samples in the table of `fit`, 1 for a routing table.
+        Number of samples per query in the table given to `fit`; 1 in routing.
     n_features_in_ : int
-        Number of features, where the regressor counts them.
+        Number of features, if the regressor has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------
-    BinnedAllocator : Decides for each query alone, at a budget kept on average.
+    BinnedAllocator : Decides for each query alone and keeps the budget on average.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What all allocators share: a reward table in, budgets out."""
+"""Base classes of all allocators: they learn from a reward table and return budgets."""
 
 from abc import abstractmethod
 from inspect import signature
@@ -27,18 +27,18 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
     """Base class of allocators.
 
     A subclass has the parameters `budget`, `min_budget`, `max_budget` and
-    `empty_reward`, and `selection` where it lets the user choose. It has the methods
-    ``_fit(X, rewards)``, which gets a checked table, ``predict(X)`` and
+    `empty_reward`. It also has `selection` if the user can choose the rule. It
+    implements ``_fit(X, rewards)``, which receives a checked table, ``predict(X)`` and
     ``predict_marginals(X)``.
 
     Attributes
     ----------
     unit : {"samples", "cost"}
-        What `budget` counts. With "cost", the bounds of single queries, which are
-        numbers of samples, do not bound it.
+        Unit of `budget`. `min_budget` and `max_budget` are always numbers of samples.
+        With "cost" they therefore do not limit `budget`.
     """
 
-    selection = "reward"  # where there is no choice, and of earlier pickles
+    selection = "reward"  # default of subclasses without a choice and of old pickles
     unit = "samples"
 
     def fit(self, X, y):
@@ -47,10 +47,10 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            What the regressor takes.
+            Queries in a form that the regressor accepts.
         y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-            Reward table; NaN marks a missing sample. Three axes are a routing table,
-            weak decoder first.
+            Reward table. NaN marks a missing sample. A table with three axes is a
+            routing table, with the weak decoder first.
 
         Returns
         -------
@@ -60,9 +60,9 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the table is not one, a parameter lies outside its bounds, or the
-            regressor was given other values of `empty_reward` or `max_budget`. An
-            allocator that was fitted before is then as it was.
+            If `y` is not a reward table, a parameter is out of its range, or the
+            regressor has other values of `empty_reward` or `max_budget`. An allocator
+            that was fitted before keeps its fitted state.
         """
         with all_or_nothing(self):
             return self._checked_fit(X, y)
@@ -92,7 +92,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            What the regressor takes.
+            Queries in a form that the regressor accepts.
         y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
             Reward table of these queries.
 
@@ -104,8 +104,8 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the table is not one, or not of the kind of `fit`, or another number of
-            queries.
+            If `y` is not a reward table, has another number of axes than in `fit`, or
+            has another number of queries than `X`.
         """
         budgets = self.predict(X)
         self._check_axes(check_rewards(y))
@@ -114,7 +114,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         )
 
     def _check_axes(self, rewards):
-        """Refuse to score routing on samples, and the reverse."""
+        """Check that the table is a routing table if and only if that of `fit` was."""
         if rewards.ndim != self._n_axes:
             raise ValueError(
                 f"rewards of shape {rewards.shape} have {rewards.ndim} axes, but this "
@@ -124,7 +124,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
             )
 
     def _check_budget(self):
-        """Checked budget, min_budget and max_budget; the table's length by default."""
+        """Return checked budget, min_budget and max_budget (default: n_samples)."""
         max_budget = self.n_steps_ if self.max_budget is None else self.max_budget
         return check_budget(
             self.budget,
@@ -153,11 +153,11 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
 
 
 class RegressorAllocator(BaseAllocator):
-    """Base class of allocators that follow a regressor's marginal rewards.
+    """Base class of allocators that use the marginal rewards of a regressor.
 
-    A subclass has the parameters `regressor` and `random_state` besides, and the method
-    ``_allocate(marginals, costs)``, which turns predicted marginals into budgets. Where
-    samples differ in cost, it has the method ``_predict_costs(X)``, too.
+    A subclass also has the parameters `regressor` and `random_state`. It implements
+    ``_allocate(marginals, costs)``, which turns predicted marginal rewards into
+    budgets. If samples differ in cost, it also implements ``_predict_costs(X)``.
 
     Examples
     --------
@@ -183,19 +183,19 @@ class RegressorAllocator(BaseAllocator):
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            What the regressor takes.
+            Queries in a form that the regressor accepts.
 
         Returns
         -------
         marginals : ndarray of shape (n_queries, max_budget)
-            Non-increasing along each row beyond the first `min_budget` steps.
+            Each row is non-increasing after its first `min_budget` steps.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If `X` is not what the regressor takes.
+            If the regressor does not accept `X`.
         """
         check_is_fitted(self)
         return self._predict_marginals(X)
@@ -206,7 +206,7 @@ class RegressorAllocator(BaseAllocator):
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            What the regressor takes.
+            Queries in a form that the regressor accepts.
 
         Returns
         -------
@@ -218,22 +218,21 @@ class RegressorAllocator(BaseAllocator):
         NotFittedError
             Before `fit`.
         ValueError
-            If `X` is not what the regressor takes, or a parameter that was changed
-            after `fit` lies outside its bounds.
+            If the regressor does not accept `X`, or a parameter that was changed after
+            `fit` is out of its range.
         """
         return self._decide(X)
 
     def _decide(self, X):
-        """Budgets of queries (n_queries,)."""
+        """Return budgets (n_queries,)."""
         marginals = self.predict_marginals(X)
         costs = self._predict_costs(X)
         return self._allocate(marginals, costs)
 
     def _predict_costs(self, X):
-        """Cost of each query's samples, in the unit of `budget`.
+        """Cost of samples, in the unit of `budget`; None means that each costs 1.
 
-        None means that every sample costs 1. Otherwise one number per query
-        (n_queries,), or one per sample (n_queries, max_budget).
+        One number per query (n_queries,) or one per sample (n_queries, max_budget).
         """
         return
 
@@ -242,29 +241,29 @@ class RegressorAllocator(BaseAllocator):
         """Turn marginals (n_queries, max_budget) into budgets (n_queries,)."""
 
     def _predict_marginals(self, X, *, least=0):
-        """Marginal rewards, unrepaired in the first `min_budget` or `least` steps."""
+        """Marginal rewards, repaired after the first `min_budget` or `least` steps."""
         _, min_budget, max_budget = self._check_budget()
         predict = self.regressor_.predict_marginals
-        # Regressors from elsewhere may know of no mandatory steps.
+        # Regressors from other packages may not have the argument min_budget.
         known = "min_budget" in signature(predict).parameters
         options = {"min_budget": max(min_budget, least)} if known else {}
         return predict(X, max_budget, **options)
 
     def _fit(self, X, rewards):
         regressor = self._new_regressor()
-        if not has_decoders(rewards):  # in routing none of them plays a part
+        if not has_decoders(rewards):  # routing uses none of these parameters
             self._share_parameters(regressor)
         self.regressor_ = regressor.fit(X, rewards)
         most = self.max_budget
         if most is not None and getattr(self.regressor_, "n_steps_", most) < most:
-            self._predict_marginals(X)  # raises where it knows too few steps
+            self._predict_marginals(X)  # raises if the regressor has too few steps
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)  # of an earlier fit
+            vars(self).pop(name, None)  # remove the value of an earlier fit
             if hasattr(self.regressor_, name):
                 setattr(self, name, getattr(self.regressor_, name))
 
     def _share_parameters(self, regressor):
-        """Hand on what both must agree on, or say that they contradict."""
+        """Pass shared parameters to the regressor; raise if its own values differ."""
         frozen = isinstance(regressor, FrozenEstimator)
         inner = regressor.estimator if frozen else regressor
         known = inner.get_params(deep=False) if hasattr(inner, "get_params") else {}
@@ -279,14 +278,14 @@ class RegressorAllocator(BaseAllocator):
             if frozen or theirs != default:
                 raise ValueError(
                     f"{name}={ours!r} contradicts that of the "
-                    f"{'frozen ' if frozen else ''}regressor, {theirs!r}. Expected one "
-                    "value for both. Give the allocator the regressor's, or fit the "
-                    "regressor with the allocator's."
+                    f"{'frozen ' if frozen else ''}regressor, {theirs!r}. Expected the "
+                    "same value for both. Give the allocator the regressor's value, or "
+                    "fit the regressor with the allocator's value."
                 )
             regressor.set_params(**{name: ours})
 
     def _new_regressor(self):
-        """An unfitted regressor, or a frozen one as it is."""
+        """Return an unfitted regressor, or a copy of a frozen one that stays fitted."""
         if self.regressor is None:
             from sklearn_adaalloc.regressors import MLPRewardRegressor
 

@@ -16,85 +16,92 @@ from sklearn_adaalloc.planning._solvers import allocate_bins, count_steps
 class BinnedAllocator(CalibratedAllocator):
     """Give each query the budget of its bin of predicted first marginal reward.
 
-    `fit` trains the regressor on one part of the queries and cuts the other into bins
-    by predicted first marginal reward. The *observed* reward curves of each bin are
-    averaged, leaning on the predicted ones where queries are few, and the budget
-    problem is solved with one budget per bin; what does not pay for a whole bin goes to
-    some of its queries. So each query is decided alone and the budget is kept on
-    average over queries like those of `fit`.
+    `fit` trains the regressor on one part of the queries. The other part is held out
+    and divided into bins by predicted first marginal reward. In each bin, the mean
+    *observed* reward curve is computed. It is shrunk towards the mean predicted curve
+    if the bin has few queries. Then the budget problem is solved with one budget per
+    bin. If the rest of the budget is too small for a further step of a whole bin, some
+    of its queries get that step. `predict` then decides for each query alone. The
+    allocator assumes that new queries are like those of `fit`. Then it keeps the budget
+    on average.
 
     Parameters
     ----------
     regressor : estimator, default=None
-        Regressor with a method ``predict_marginals``; None means
-        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is, and every query of
-        `fit` then serves for calibration.
+        Regressor with a method ``predict_marginals``. None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again, and then all
+        queries given to `fit` are used for calibration.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent. May be changed after `fit`.
+        Mean number of samples per query that may be spent. It can be changed after
+        `fit`.
     n_bins : int, default=10
-        Number of bins, fewer where predictions are tied.
+        Number of bins. There are fewer if predictions are tied.
     strategy : {"quantile", "uniform"}, default="quantile"
-        Whether bins hold equally many queries or are equally wide.
+        "quantile" makes bins with equal numbers of queries. "uniform" makes bins of
+        equal width.
     holdout : float, default=0.2
-        Share of the queries kept from the regressor for calibration.
+        Share of the queries that is held out from the regressor and used for
+        calibration.
     min_budget : int, default=0
-        Least number of samples of any query.
+        Smallest number of samples that a query can get.
     max_budget : int, default=None
-        Largest number of samples of any query; None for the number of samples in the
-        table of `fit`.
+        Largest number of samples that a query can get. None means the number of
+        samples in the table given to `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split of the queries, the default regressor and coins, which are the
-        same each time with None.
+        Seeds the split of the queries, the default regressor and the coins (see
+        Notes). With None, the coins are the same in every fit.
 
     Attributes
     ----------
     regressor_ : estimator
         The fitted regressor.
     bin_edges_ : ndarray of shape (n_bins - 1,)
-        Inner edges of the bins; a value on an edge belongs to the bin above it.
+        Inner edges of the bins. A value on an edge belongs to the bin above the edge.
     bin_sizes_ : ndarray of shape (n_bins,)
-        Calibration queries in each bin.
+        Number of calibration queries in each bin.
     bin_marginals_ : ndarray of shape (n_bins, max_budget)
-        Mean marginal rewards of each bin, repaired to be non-increasing beyond
-        `min_budget`.
+        Mean marginal rewards of each bin, repaired to be non-increasing after the first
+        `min_budget` steps.
     bin_budgets_ : ndarray of shape (n_bins,)
-        Least budget of a query in each bin, at the current `budget`.
+        Smallest budget of a query in each bin, at the current `budget`.
     calibration_scores_ : ndarray of shape (n_calibration, 1)
         Predicted first marginal rewards of the calibration queries.
     realised_budget_ : float
         Mean budget of the calibration queries, at most `budget`.
     n_queries_ : int
-        Number of queries in the table of `fit`.
+        Number of queries in the table given to `fit`.
     n_steps_ : int
-        Number of samples in the table of `fit`, 1 for a routing table.
+        Number of samples per query in the table given to `fit`; 1 in routing.
     n_features_in_ : int
-        Number of features, where the regressor counts them.
+        Number of features, if the regressor has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------
-    PricedAllocator : One price for every sample in place of bins.
-    AdaptiveAllocator : Joint over a batch, never over budget.
+    PricedAllocator : Uses one price for all samples instead of bins.
+    AdaptiveAllocator : Decides jointly for a batch and never exceeds the budget.
 
     Notes
     -----
-    Queries that the rule cannot tell apart, but the budget does not pay for all alike,
-    are told apart by a coin: a number that the content of each and `random_state`
-    determine, so that the mean budget is kept and the same query gets the same budget
-    in any batch. Only where more than a quarter of such queries of calibration are one
-    and the same, as without any features, does the place in the batch tell equal ones
-    apart; a batch of one is then the first each time.
+    Ties: the rule treats queries of the same bin alike, while the budget may pay for a
+    further sample of only some of them. Then a coin decides for each query. A coin is a
+    number that depends only on the content of the query and on `random_state`. The mean
+    budget is therefore kept, and the same query gets the same budget in every batch.
+    There is one exception. If more than a quarter of the tied calibration queries are
+    identical (for example, if there are no features), identical queries are told apart
+    by their position in the batch. The query of a batch of one is then always treated
+    as the first.
 
-    The first marginal reward orders queries well where rewards are 0 or 1. With
+    The first marginal reward orders queries well if rewards are 0 or 1. With
     real-valued rewards and ``min_budget=1`` it is the mean reward, which may say little
-    of what more samples bring: compare with `PricedAllocator` there.
+    about the gain from more samples. In that case, compare with `PricedAllocator`.
 
     References
     ----------
@@ -143,12 +150,12 @@ class BinnedAllocator(CalibratedAllocator):
 
     @property
     def bin_budgets_(self):
-        """Least budget of a query in each bin, at the current `budget`."""
+        """Smallest budget of a query in each bin, at the current `budget`."""
         check_is_fitted(self)
         return self._rule()["budgets"].copy()
 
     def _calibrate(self, predicted, rewards):
-        """Cut calibration queries into bins and keep the mean curve of each."""
+        """Divide the calibration queries into bins and keep each bin's mean curve."""
         self.calibration_scores_ = predicted[:, :1]
         self.bin_edges_ = _bin_edges(predicted[:, 0], self.n_bins, self.strategy)
         bins = np.digitize(predicted[:, 0], self.bin_edges_)
@@ -165,13 +172,14 @@ class BinnedAllocator(CalibratedAllocator):
 
     def _solve(self, budget, min_budget, max_budget):
         self._check_steps(max_budget, self.bin_marginals_.shape[1])
-        # Less may be mandatory now than in `fit`, and more is then to be repaired.
+        # If min_budget is smaller now than in `fit`, more steps must be repaired.
         marginals = concave_repair(
             self.bin_marginals_[:, :max_budget], min_budget=min_budget
         )
         sizes = self.bin_sizes_
         budgets = allocate_bins(marginals, sizes, budget, min_budget=min_budget)
-        # What is left pays for a step of none of the bins: some of one get it.
+        # The rest of the budget is too small for a step of a whole bin. It goes to some
+        # queries of one bin.
         n_left = count_steps(budget, sizes.sum(), 0) - sizes @ budgets
         following = np.column_stack([marginals, np.zeros(len(sizes))])
         following = following[np.arange(len(sizes)), budgets]
@@ -193,5 +201,5 @@ class BinnedAllocator(CalibratedAllocator):
         return budgets + tied_budgets(tied, coins, rule["share"], rule["by_place"])
 
     def _in_bin(self, scores, bin_):
-        """1 for each query in the bin, else 0."""
+        """Return 1 for each query in the bin and 0 for the others (n_queries,)."""
         return (np.digitize(scores[:, 0], self.bin_edges_) == bin_).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What allocators share that decide each query alone, by a rule set beforehand."""
+"""Base class of allocators that decide for each query alone, by a calibrated rule."""
 
 from abc import abstractmethod
 
@@ -24,58 +24,60 @@ from sklearn_adaalloc.allocators._drift import compare_with_calibration
 class CalibratedAllocator(RegressorAllocator):
     """Base class of allocators with a rule that is calibrated on held-out queries.
 
-    A subclass has the parameter `holdout` besides those of `RegressorAllocator`, the
-    methods ``_calibrate(predicted, rewards)``, which keeps what rules are made of and
-    `calibration_scores_`, ``_solve(budget, min_budget, max_budget)``, which makes one,
-    a dict with a `share` of what is tied, and ``_follow(scores, coins)``. Scores are
-    the leading columns of the predicted marginals that the rule looks at.
+    Besides the parameters of `RegressorAllocator`, a subclass has `holdout`. It
+    implements three methods. ``_calibrate(predicted, rewards)`` stores
+    `calibration_scores_` and all that a rule is computed from. ``_solve(budget,
+    min_budget, max_budget)`` returns the rule: a dict with the `share` of tied steps
+    that are given out. ``_follow(scores, coins)`` applies the rule. Scores are the
+    first columns of the predicted marginals, as many as the rule uses.
     """
 
     _parameter_constraints = {"holdout": PROPER_SHARE}
-    # What policies of earlier versions lack.
+    # Defaults for policies that were pickled by earlier versions.
     _solved, _coin_seed, _calibration_coins = None, 0, None
 
     def drift_report(self, X=None, *, scores=None, alpha=0.01):
-        """Compare queries of today with those that the rule was calibrated on.
+        """Compare new queries with those that the rule was calibrated on.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts, \
                 default=None
-            Queries, as `predict` takes them.
+            Queries, as for `predict`.
         scores : array-like of shape (n_queries,) or (n_queries, max_budget), \
                 default=None
-            Instead of `X`: their predicted marginal rewards, as `predict_marginals`
-            gave them when they were served. Where bins decide, the first alone will do.
+            Used instead of `X`: marginal rewards that `predict_marginals` returned for
+            these queries. For `BinnedAllocator`, the first column is enough.
         alpha : float, default=0.01
-            Rate of false alarms.
+            Significance level of the test: the rate of false alarms.
 
         Returns
         -------
         report : DriftReport
-            Realised mean budget beside the promised one, and a two-sample test on the
-            scores. ``print(report)`` says it in plain words.
+            Realised and promised mean budget, and a two-sample test on the scores.
+            ``print(report)`` shows a summary in words.
 
         Raises
         ------
         ValueError
-            If not exactly one of `X` and `scores` is given, or there are less than two
-            queries.
+            If not exactly one of `X` and `scores` is given, or if there are fewer than
+            two queries.
 
         Notes
         -----
-        This sees queries change, not answers: whether a score still means what it
-        meant, after a new model or verifier say, only graded queries can tell. Either
-        way, ``FrozenEstimator(allocator.regressor_)`` as the regressor of a new
-        allocator, fitted on newly graded queries, calibrates it without training.
+        The test detects a change of the queries. It cannot detect a change of the
+        answers, for example after a new model or a new verifier. For that, graded
+        queries are needed. In both cases the rule can be calibrated again without
+        training: use ``FrozenEstimator(allocator.regressor_)`` as the regressor of a
+        new allocator, and fit that on newly graded queries.
         """
         check_is_fitted(self)
         alpha = check_in_interval(alpha, "alpha", 0, 1)
         if (X is None) == (scores is None):
             given = "neither" if X is None else "both"
             raise ValueError(
-                f"X and scores: {given} given. Expected one of them: queries, or the "
-                "marginal rewards that were predicted for them."
+                f"X and scores: {given} given. Expected one of them. Give queries as "
+                "X, or marginal rewards that were predicted for them as scores."
             )
         if scores is None:
             scores = self._check_scores(self.predict_marginals(X))
@@ -102,7 +104,7 @@ class CalibratedAllocator(RegressorAllocator):
         return self._follow(self.calibration_scores_, self._own_coins())
 
     def _own_coins(self):
-        """Coins of the calibration queries (n_calibration,)."""
+        """Return the coins of the calibration queries (n_calibration,)."""
         if self._calibration_coins is not None:
             return self._calibration_coins
         return separate_coins(np.zeros(len(self.calibration_scores_)))
@@ -111,21 +113,21 @@ class CalibratedAllocator(RegressorAllocator):
         return self._follow(self.predict_marginals(X), self._coins(X))
 
     def _allocate(self, scores, costs=None):
-        # Without the queries, only their number says what ties will cost.
+        # Without the queries, coins cannot depend on content: they depend on position.
         return self._follow(scores, separate_coins(np.zeros(len(scores))))
 
     def _coins(self, X):
-        """Coins of queries, where any are needed, (n_queries,)."""
+        """Return the coins of queries (n_queries,), or zeros if there are no ties."""
         tied = self._rule()["share"] > 0
         return query_coins(X, self._coin_seed) if tied else np.zeros(_num_samples(X))
 
     def _fit(self, X, rewards):
         check_parameters(self)
-        X = X.tocsr() if issparse(X) else X  # not every sparse format has rows
+        X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
         training, calibration = self._split(len(rewards))
         super()._fit(_safe_indexing(X, training), rewards[training])
         queries = _safe_indexing(X, calibration)
-        # Without a seed coins are the same each time: nothing is drawn for them.
+        # Without a seed, coins are the same in every fit: no random number is drawn.
         seeded = self.random_state is not None
         draw = check_random_state(self.random_state).randint
         self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
@@ -135,7 +137,7 @@ class CalibratedAllocator(RegressorAllocator):
         self._rule()
 
     def _rule(self):
-        """The rule at the current parameters, solved anew when one has changed."""
+        """Return the rule for the current parameters; solve again if they changed."""
         parameters = self._check_budget()
         if self._solved is None or self._solved[0] != parameters:
             self._solved = parameters, self._solve(*parameters)
@@ -143,18 +145,18 @@ class CalibratedAllocator(RegressorAllocator):
 
     @abstractmethod
     def _calibrate(self, predicted, rewards):
-        """Keep what rules need of marginals (n_queries, max_budget) and rewards."""
+        """Store all that rules need from marginals (n_queries, max_budget), rewards."""
 
     @abstractmethod
     def _solve(self, budget, min_budget, max_budget):
-        """The rule that spends a budget on the calibration queries, a dict."""
+        """Return a rule (dict) that spends the budget on the calibration queries."""
 
     @abstractmethod
     def _follow(self, scores, coins):
-        """Budgets by the current rule (n_queries,)."""
+        """Return the budgets (n_queries,) that the current rule gives."""
 
     def _split(self, n_queries):
-        """Rows for the regressor and for the rule; all for both if it is frozen."""
+        """Rows for training and rows for calibration; if frozen, all rows for both."""
         rows = np.arange(n_queries)
         if isinstance(self.regressor, FrozenEstimator):
             return rows, rows
@@ -162,7 +164,7 @@ class CalibratedAllocator(RegressorAllocator):
         return train_test_split(rows, test_size=self.holdout, random_state=random_state)
 
     def _check_scores(self, scores):
-        """Scores with at least the columns that the rule looks at."""
+        """Check that scores have all columns that the rule uses."""
         scores = check_numbers(scores, "scores", "one row, or one number, per query")
         scores = scores[:, None] if scores.ndim == 1 else scores
         scores = check_marginals(scores)
@@ -176,7 +178,7 @@ class CalibratedAllocator(RegressorAllocator):
         return scores
 
     def _check_steps(self, max_budget, n_steps):
-        """Refuse a `max_budget` that was raised after `fit`; it may be lowered."""
+        """Raise if `max_budget` was raised after `fit`; lowering it is allowed."""
         if max_budget > n_steps:
             raise ValueError(
                 f"max_budget={max_budget!r} is above the {n_steps} steps that this "

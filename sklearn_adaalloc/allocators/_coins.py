@@ -1,9 +1,10 @@
-"""What is left of a budget where queries are tied: given out by their own coins.
+"""Coins decide which of several tied queries get the rest of a budget.
 
-A rule that decides each query alone treats equal predictions equally, and a budget that
-does not pay for all of them would go unspent. A query's coin, a number in [0, 1) that
-its content and a seed determine, says whether it gets one of the samples left: the same
-query gets the same budget in any batch, in any process.
+A rule that decides for each query alone treats equal predictions equally. If the budget
+does not pay for all tied queries, it would be left unspent. Therefore each query has a
+coin: a number in [0, 1) that depends only on its content and a seed. The coin decides
+whether the query gets one of the remaining samples. So the same query gets the same
+budget in every batch and in every process.
 """
 
 from hashlib import blake2b
@@ -11,19 +12,19 @@ from hashlib import blake2b
 import numpy as np
 from scipy.sparse import issparse
 
-_GOLDEN = (np.sqrt(5) - 1) / 2  # its multiples spread evenly over [0, 1)
+_GOLDEN = (np.sqrt(5) - 1) / 2  # its multiples modulo 1 are even over [0, 1)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def query_coins(X, seed):
-    """One number per query, even over [0, 1), that depends on its content alone.
+    """Coin of each query: uniform over [0, 1), a function of content and seed only.
 
     Parameters
     ----------
     X : array-like, sparse array or data frame of n_queries rows, or list of texts
-        Queries. Numbers count by value, not by type or container.
+        Queries. Equal numbers give equal coins, whatever their type or container.
     seed : int
-        Another seed gives other coins.
+        Different seeds give different coins.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def query_coins(X, seed):
 
 
 def separate_coins(coins):
-    """Coins of which equal ones are moved apart, in order of their place.
+    """Make equal coins different, by the position of their queries.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def separate_coins(coins):
     Returns
     -------
     coins : ndarray of shape (n_queries,)
-        Each distinct coin as it was where it comes first.
+        The first query with a given coin keeps it.
 
     Examples
     --------
@@ -74,25 +75,25 @@ def separate_coins(coins):
 
 
 def share_out(n_tied, coins, n_left):
-    """Find the share of tied steps that spends what is left of a budget.
+    """Find the share of tied steps that spends the rest of a budget.
 
     Parameters
     ----------
     n_tied : ndarray of shape (n_queries,), int
-        Tied steps of each calibration query.
+        Number of tied steps of each calibration query.
     coins : ndarray of shape (n_queries,)
-        Their coins.
+        Coins of these queries.
     n_left : int
-        Steps that the budget still pays for, fewer than are tied.
+        Number of steps that the budget still pays for, smaller than the number tied.
 
     Returns
     -------
     share : float
-        With it, :func:`tied_budgets` gives out `n_left` steps, or fewer where coins are
-        equal.
+        With this share, :func:`tied_budgets` gives out `n_left` steps, or fewer if
+        coins are equal.
     by_place : bool
-        Whether so many tied queries are one and the same, more than a quarter, that
-        their place has to tell them apart.
+        True if more than a quarter of the tied queries are identical. Then their
+        positions tell them apart.
 
     Examples
     --------
@@ -111,7 +112,7 @@ def share_out(n_tied, coins, n_left):
     by_place = most_alike > max(len(tied) / 4, 1)
     if by_place:
         coins = separate_coins(coins)
-    # The k-th step of a query is given out once share * n_tied + coin reaches k.
+    # A query gets its k-th tied step if share * n_tied + coin is at least k.
     steps = np.arange(1, n_tied.max() + 1)
     shares = (steps - coins[:, None]) / n_tied[:, None]
     shares = np.sort(shares[steps <= n_tied[:, None]])
@@ -121,16 +122,16 @@ def share_out(n_tied, coins, n_left):
 
 
 def tied_budgets(n_tied, coins, share, by_place):
-    """Steps at the price that each query gets.
+    """Number of tied steps that each query gets.
 
     Parameters
     ----------
     n_tied : ndarray of shape (n_queries,), int
-        Tied steps of each query.
+        Number of tied steps of each query.
     coins : ndarray of shape (n_queries,)
-        Their coins.
+        Coins of these queries.
     share, by_place
-        As of :func:`share_out`.
+        What :func:`share_out` returned.
 
     Returns
     -------
@@ -151,7 +152,7 @@ def tied_budgets(n_tied, coins, share, by_place):
 
 
 def _as_objects(X):
-    """Rows as an array: numbers where all are, texts and messages as they are."""
+    """Return rows as an array: numeric if all are numbers, else of objects."""
     try:
         values = np.asarray(X)
     except ValueError:  # conversations of different lengths
@@ -161,13 +162,13 @@ def _as_objects(X):
 
 
 def _codes_of_numbers(values):
-    """A code of each row; entries of 0 add nothing, as in a sparse row."""
+    """Hash each row; zeros add nothing, so dense and sparse rows agree."""
     bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # no -0.0
     return (_scramble(bits) * _factors(values.shape[1])).sum(axis=1, dtype=np.uint64)
 
 
 def _codes_of_entries(X):
-    """The same of a sparse array."""
+    """Hash each row of a sparse array, as `_codes_of_numbers` does."""
     X = X.tocsr().astype(np.float64)
     X.sum_duplicates()
     entries = (
@@ -185,13 +186,13 @@ def _codes_of_texts(values):
 
 
 def _factors(n_features):
-    """Odd factors, so that an entry counts differently in each column."""
+    """Return one odd factor per column, so that equal entries add different terms."""
     columns = np.arange(1, n_features + 1, dtype=np.uint64)
     return _scramble(columns) | np.uint64(1)
 
 
 def _scramble(bits):
-    """Mix the bits of whole numbers; 0 stays 0 (the finaliser of SplitMix64)."""
+    """Mix the bits of integers; 0 stays 0 (the last step of SplitMix64)."""
     bits = (bits ^ (bits >> np.uint64(30))) * _MIX[0]
     bits = (bits ^ (bits >> np.uint64(27))) * _MIX[1]
     return bits ^ (bits >> np.uint64(31))

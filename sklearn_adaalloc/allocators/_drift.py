@@ -1,4 +1,4 @@
-"""Whether queries are still those that a rule was calibrated on."""
+"""Test whether new queries are like those that a rule was calibrated on."""
 
 from dataclasses import dataclass
 
@@ -8,29 +8,29 @@ from scipy.stats import ks_2samp, norm
 
 @dataclass(frozen=True)
 class DriftReport:
-    """Queries of today beside those of calibration; `print` says it in plain words.
+    """Comparison of new queries with the calibration queries; `print` summarises it.
 
-    Made by the method `drift_report` of `BinnedAllocator` and `PricedAllocator`.
+    The method `drift_report` of `BinnedAllocator` and `PricedAllocator` returns it.
 
     Parameters
     ----------
     budget : float
-        Mean budget that was asked for, samples per query.
+        Parameter `budget` of the allocator, in samples per query.
     promised_budget : float
         Mean budget of the calibration queries.
     realised_budget : float
         Mean budget of the new queries.
     difference : tuple of two floats
-        95 % interval of realised minus promised budget.
+        95 % confidence interval of realised minus promised budget.
     n_calibration, n_queries : int
-        Number of calibration queries and of new ones.
+        Number of calibration queries and of new queries.
     statistic : float
-        Largest difference of the two distribution functions of scores, in [0, 1]
-        (Kolmogorov and Smirnov).
+        Kolmogorov-Smirnov statistic: the largest difference between the two
+        distribution functions of scores, in [0, 1].
     p_value : float
-        How often that much would be seen if nothing had changed.
+        Probability of a statistic at least this large if nothing has changed.
     alpha : float
-        Rate of false alarms.
+        Significance level of the test: the rate of false alarms.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class DriftReport:
 
     @property
     def drifted(self):
-        """Whether scores differ from those of calibration, `p_value` below `alpha`."""
+        """Whether scores differ from those of calibration: `p_value` < `alpha`."""
         return self.p_value < self.alpha
 
     def __str__(self):
@@ -82,18 +82,18 @@ class DriftReport:
 def compare_with_calibration(
     *, calibration_scores, scores, calibration_budgets, budgets, budget, alpha
 ):
-    """Compare the scores and budgets of new queries with those of calibration.
+    """Compare scores and budgets of new queries with those of calibration queries.
 
     Parameters
     ----------
     calibration_scores, scores : ndarray of shape (n_calibration,) and (n_queries,)
-        First predicted marginal rewards.
+        Predicted marginal rewards of the first sample.
     calibration_budgets, budgets : ndarray of shape (n_calibration,) and (n_queries,)
-        Samples that the rule gives them.
+        Samples that the rule gives to each query.
     budget : float
-        Mean budget that was asked for.
+        Parameter `budget` of the allocator.
     alpha : float
-        Rate of false alarms.
+        Significance level of the test.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def compare_with_calibration(
     Raises
     ------
     ValueError
-        If there are less than two new queries.
+        If there are fewer than two new queries.
 
     Examples
     --------
@@ -122,8 +122,8 @@ def compare_with_calibration(
     """
     if len(scores) < 2:
         raise ValueError(
-            f"drift_report was given {len(scores)} query. Expected a sample of "
-            "queries, hundreds rather than tens."
+            f"drift_report was given {len(scores)} query. Expected a sample of at "
+            "least two queries. Give hundreds for a useful test."
         )
     promised, realised = calibration_budgets.mean(), budgets.mean()
     error = np.sqrt(

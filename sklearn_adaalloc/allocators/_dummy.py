@@ -1,4 +1,4 @@
-"""Baselines that do not look at the queries."""
+"""Baselines that do not use the content of the queries."""
 
 import numpy as np
 from sklearn.base import clone
@@ -15,44 +15,46 @@ from sklearn_adaalloc.planning._solvers import count_steps
 
 
 class DummyAllocator(BaseAllocator):
-    """Split a budget without looking at the queries: the baselines to beat.
+    """Split a budget without using the content of the queries: baselines.
 
     Parameters
     ----------
     strategy : {"uniform", "random", "shuffled"}, default="uniform"
-        "uniform" gives every query `budget` samples (best-of-k); a fractional budget is
-        spread evenly over the batch. "random" hands out single samples at random, up to
-        `max_budget` each. "shuffled" permutes the budgets of `allocator`, the control
-        that spends exactly as much as it does. The latter two draw anew at each
-        `predict` unless `random_state` is an int.
+        "uniform" gives every query `budget` samples (best-of-k). If `budget` is
+        fractional, queries get its floor or its ceiling, mixed evenly over the batch.
+        "random" gives single samples to random queries, up to `max_budget` each.
+        "shuffled" permutes the budgets of `allocator`: a control that spends exactly as
+        much. "random" and "shuffled" draw again at each `predict`, unless
+        `random_state` is an int.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent. May be changed after `fit`.
+        Mean number of samples per query that may be spent. It can be changed after
+        `fit`.
     allocator : estimator, default=None
-        For "shuffled": the allocator whose budgets are permuted; its own `budget` is
-        replaced by this one's. None means an `AdaptiveAllocator` with the bounds and
-        the `random_state` given here.
+        For "shuffled": the allocator whose budgets are permuted. Its own `budget` is
+        replaced by the one given here. None means an `AdaptiveAllocator` with the
+        bounds and the `random_state` given here.
     min_budget : int, default=0
-        Least number of samples of any query.
+        Smallest number of samples that a query can get.
     max_budget : int, default=None
-        Largest number of samples of any query; None for the number of samples in the
-        table of `fit`.
+        Largest number of samples that a query can get. None means the number of
+        samples in the table given to `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
-        Seeds "random" and "shuffled".
+        Seed of "random" and "shuffled".
 
     Attributes
     ----------
     mean_marginals_ : ndarray of shape (max_budget,)
-        Marginal rewards of the mean query of `fit`.
+        Marginal rewards of the mean reward curve of `fit`.
     n_queries_ : int
-        Number of queries in the table of `fit`.
+        Number of queries in the table given to `fit`.
     n_steps_ : int
-        Number of samples in the table of `fit`, 1 for a routing table.
+        Number of samples per query in the table given to `fit`; 1 in routing.
     allocator_ : estimator
         For "shuffled": the fitted allocator.
 
@@ -94,12 +96,12 @@ class DummyAllocator(BaseAllocator):
         self.random_state = random_state
 
     def predict(self, X):
-        """Budgets that do not depend on the queries.
+        """Return budgets that do not depend on the content of the queries.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            Only counted, but for "shuffled".
+            Queries. They are only counted, except with "shuffled".
 
         Returns
         -------
@@ -123,7 +125,8 @@ class DummyAllocator(BaseAllocator):
             raise ValueError("X has 0 queries. Give at least one.")
         n_free = count_steps(budget, n_queries, min_budget)
         if self.strategy == "uniform":
-            # As floor(i * free / n) grows it steps by floor or ceil: mixed evenly.
+            # Differences of floor(i * free / n) are floor or ceil of free / n, evenly
+            # mixed.
             even = np.diff(np.arange(n_queries + 1) * n_free // n_queries)
             return min_budget + even
         slots = np.repeat(np.arange(n_queries), max_budget - min_budget)
@@ -131,12 +134,12 @@ class DummyAllocator(BaseAllocator):
         return min_budget + np.bincount(drawn, minlength=n_queries)
 
     def predict_marginals(self, X):
-        """Marginal rewards of the mean query of `fit`, for every query.
+        """Return, for every query, the marginal rewards of the mean curve of `fit`.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            Only counted.
+            Queries. They are only counted.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""One price for every sample: each query buys what is worth it."""
+"""One price for all samples: each query gets the samples that are worth the price."""
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -12,39 +12,42 @@ from sklearn_adaalloc.planning._solvers import count_steps
 class PricedAllocator(CalibratedAllocator):
     r"""Give each query the samples whose predicted marginal reward is above a price.
 
-    `fit` trains the regressor on one part of the queries and finds, on the other, the
-    price at which the budget is spent. So each query is decided alone, as queries of a
-    stream must be, and the budget is kept on average over queries like those of `fit`.
-    The answer of `AdaptiveAllocator` to a batch has this form too, with the price of
-    the batch (Eq. 5).
+    `fit` trains the regressor on one part of the queries. On the other, held-out part
+    it finds the price at which the budget is spent. `predict` then decides for each
+    query alone, as a stream of queries requires. The allocator assumes that new queries
+    are like those of `fit`. Then it keeps the budget on average. The budgets of
+    `AdaptiveAllocator` have the same form, with the price of the batch (Eq. 5).
 
-    Where `BinnedAllocator` trusts predictions to order queries only, this takes the
-    predicted curves at their word, and tells apart queries that a bin would join.
+    `BinnedAllocator` uses predictions only to order queries. This allocator assumes
+    that the values of the predicted curves are right. It can therefore distinguish
+    queries that would share a bin.
 
     Parameters
     ----------
     regressor : estimator, default=None
-        Regressor with a method ``predict_marginals``; None means
-        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is, and every query of
-        `fit` then serves for calibration.
+        Regressor with a method ``predict_marginals``. None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again, and then all
+        queries given to `fit` are used for calibration.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent. May be changed after `fit`.
+        Mean number of samples per query that may be spent. It can be changed after
+        `fit`.
     holdout : float, default=0.2
-        Share of the queries kept from the regressor for calibration.
+        Share of the queries that is held out from the regressor and used for
+        calibration.
     min_budget : int, default=0
-        Least number of samples of any query.
+        Smallest number of samples that a query can get.
     max_budget : int, default=None
-        Largest number of samples of any query; None for the number of samples in the
-        table of `fit`.
+        Largest number of samples that a query can get. None means the number of
+        samples in the table given to `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split of the queries, the default regressor and coins, which are the
-        same each time with None.
+        Seeds the split of the queries, the default regressor and the coins (see
+        Notes). With None, the coins are the same in every fit.
 
     Attributes
     ----------
@@ -57,27 +60,29 @@ class PricedAllocator(CalibratedAllocator):
     realised_budget_ : float
         Mean budget of the calibration queries, at most `budget`.
     n_queries_ : int
-        Number of queries in the table of `fit`.
+        Number of queries in the table given to `fit`.
     n_steps_ : int
-        Number of samples in the table of `fit`, 1 for a routing table.
+        Number of samples per query in the table given to `fit`; 1 in routing.
     n_features_in_ : int
-        Number of features, where the regressor counts them.
+        Number of features, if the regressor has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------
-    BinnedAllocator : One budget for each bin of predicted first marginal reward.
-    AdaptiveAllocator : Joint over a batch, never over budget.
+    BinnedAllocator : Uses one budget per bin of predicted first marginal reward.
+    AdaptiveAllocator : Decides jointly for a batch and never exceeds the budget.
 
     Notes
     -----
-    Queries that the rule cannot tell apart, but the budget does not pay for all alike,
-    are told apart by a coin: a number that the content of each and `random_state`
-    determine, so that the mean budget is kept and the same query gets the same budget
-    in any batch. Only where more than a quarter of such queries of calibration are one
-    and the same, as without any features, does the place in the batch tell equal ones
-    apart; a batch of one is then the first each time.
+    Ties: several queries may have equal predictions, while the budget pays for a
+    further sample of only some of them. Then a coin decides for each query. A coin is a
+    number that depends only on the content of the query and on `random_state`. The mean
+    budget is therefore kept, and the same query gets the same budget in every batch.
+    There is one exception. If more than a quarter of the tied calibration queries are
+    identical (for example, if there are no features), identical queries are told apart
+    by their position in the batch. The query of a batch of one is then always treated
+    as the first.
 
     Examples
     --------
@@ -121,7 +126,7 @@ class PricedAllocator(CalibratedAllocator):
 
     def _solve(self, budget, min_budget, max_budget):
         self._check_steps(max_budget, self.calibration_scores_.shape[1])
-        # Less may be mandatory now than in `fit`, and more is then to be repaired.
+        # If min_budget is smaller now than in `fit`, more steps must be repaired.
         marginals = concave_repair(
             self.calibration_scores_[:, :max_budget], min_budget=min_budget
         )
@@ -129,14 +134,14 @@ class PricedAllocator(CalibratedAllocator):
         floor = tie_below(marginals[:, min_budget:], price)
         bought, tied = _count_steps(marginals[:, min_budget:], price, floor)
         n_left = count_steps(budget, len(marginals), min_budget) - bought.sum()
-        n_left = n_left if n_left < tied.sum() else 0  # all that is worth it is bought
+        n_left = n_left if n_left < tied.sum() else 0  # else all steps are bought
         share, by_place = share_out(tied, self._own_coins(), n_left)
         return {"price": price, "floor": floor, "share": share, "by_place": by_place}
 
     def _follow(self, scores, coins):
         rule = self._rule()
         _, min_budget, max_budget = self._check_budget()
-        # Those of calibration may date from a larger min_budget.
+        # Calibration scores may have been computed with a larger min_budget.
         scores = concave_repair(scores[:, :max_budget], min_budget=min_budget)
         bought, tied = _count_steps(
             scores[:, min_budget:], rule["price"], rule["floor"]

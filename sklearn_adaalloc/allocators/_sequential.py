@@ -1,4 +1,4 @@
-"""Budgets in rounds: the verdicts of each round steer the next."""
+"""Budgets in rounds: the rewards of each round decide the next."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -15,42 +15,46 @@ from sklearn_adaalloc.planning._solvers import allocate
 
 
 class SequentialAllocator(RegressorAllocator):
-    """Split a budget over a batch in rounds, with the rewards of each round seen.
+    """Split a budget over a batch in rounds, using the rewards of earlier rounds.
 
-    Where a verifier answers during decoding, deciding everything up front wastes most
-    of what could be saved. `start` opens a session on a batch; it asks for samples of
-    each query, is told their rewards, and asks again, until rounds or money run out:
+    Use it if a verifier can grade answers during decoding. Then an allocation that is
+    fixed in advance loses most of the possible savings. `start` opens a session on a
+    batch. The session asks for samples of each query, receives their rewards and asks
+    again, until no round or no budget is left.
 
-    - for 0/1 rewards, the solved get nothing more, and what their early success frees
-      is spent on the others. Predicted curves are all it takes: they say how the chance
-      of a query falls with each failure. The verdicts of the batch also correct
-      predictions that are too optimistic or too bold as a whole;
-    - for real-valued rewards, samples go where they are expected to improve the best
-      reward most, given a normal model of each query that its own samples update.
+    - For 0/1 rewards, a solved query gets no more samples. The samples that it did not
+      need go to the other queries. The predicted curves are sufficient for this: they
+      say how the chance of success falls with each failure. Assumes that the samples of
+      a query are exchangeable. The rewards of the batch also correct predictions that
+      are too optimistic, or that differ too much between queries.
+    - For real-valued rewards, samples go to the queries whose best reward is expected
+      to improve most. Assumes that the rewards of a query are normal. Its own samples
+      update the mean and the standard deviation.
 
-    `predict` is the one-shot allocation of the same predictions.
+    `predict` returns the one-shot allocation for the same predictions.
 
     Parameters
     ----------
     regressor : estimator, default=None
-        Regressor with a method ``predict_marginals``; None means
-        `MLPRewardRegressor()`. A `FrozenEstimator` is used as it is.
+        Regressor with a method ``predict_marginals``. None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent in all rounds. May be changed
-        after `fit`.
+        Mean number of samples per query that may be spent in all rounds together. It
+        can be changed after `fit`.
     n_rounds : int or None, default=4
-        Number of rounds. None for one sample of a query at a time, always where the
-        chance is highest: most saved, and most rounds to wait for.
+        Largest number of rounds. None means one sample of a query at a time, always for
+        the query with the highest chance of success. This saves most and takes the most
+        rounds.
     min_budget : int, default=0
-        Number of samples that every query gets in the first round at least.
+        Smallest number of samples that every query gets in the first round.
     max_budget : int, default=None
-        Largest number of samples of any query over all rounds; None for the number of
-        samples in the table of `fit`.
+        Largest number of samples that a query can get over all rounds. None means the
+        number of samples in the table given to `fit`.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample. Rounds on 0/1 rewards are planned as if
+        Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
     random_state : int, RandomState instance or None, default=None
-        Seeds the default regressor.
+        Seed of the default regressor.
 
     Attributes
     ----------
@@ -59,19 +63,19 @@ class SequentialAllocator(RegressorAllocator):
     binary_ : bool
         Whether the rewards of `fit` were 0/1.
     highest_reward_ : float
-        Highest reward of `fit`: no query is expected to improve beyond it.
+        Highest reward of `fit`. No reward is expected to be higher.
     n_queries_ : int
-        Number of queries in the table of `fit`.
+        Number of queries in the table given to `fit`.
     n_steps_ : int
-        Number of samples in the table of `fit`.
+        Number of samples per query in the table given to `fit`.
     n_features_in_ : int
-        Number of features, where the regressor counts them.
+        Number of features, if the regressor has this attribute.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------
-    AdaptiveAllocator : Decides everything up front.
+    AdaptiveAllocator : Decides all budgets before decoding.
 
     Examples
     --------
@@ -114,17 +118,17 @@ class SequentialAllocator(RegressorAllocator):
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            What the regressor takes.
+            Queries in a form that the regressor accepts.
 
         Returns
         -------
         session : SequentialSession
-            Asks for samples and is told their rewards.
+            Asks for samples and receives their rewards.
 
         Raises
         ------
         ValueError
-            If a parameter lies outside its bounds, such as a budget below min_budget.
+            If a parameter is out of its range, such as a budget below min_budget.
         """
         marginals = self._curves(X)
         return self._open_session(
@@ -132,28 +136,28 @@ class SequentialAllocator(RegressorAllocator):
         )
 
     def score(self, X, y):
-        """Mean reward of a session that is played on graded samples.
+        """Mean reward of a session that is simulated on graded samples.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
-            What the regressor takes.
+            Queries in a form that the regressor accepts.
         y : array-like of shape (n_queries, n_samples)
-            Reward table of these queries. Samples are given out in row order, each
-            once; a query gets at most as many as its row holds.
+            Reward table of these queries. The samples of a row are used in order, each
+            once. A query gets at most as many samples as its row holds.
 
         Returns
         -------
         score : float
-            Mean over queries of the best reward that each was given.
+            Mean over queries of the best reward that each query got.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If the table is not one, is one of routing, or has another number of
-            queries.
+            If `y` is not a reward table, is a routing table, or has another number of
+            queries than `X`.
         """
         marginals = self._curves(X)
         rewards = check_rewards(y, n_queries=len(marginals))
@@ -164,7 +168,7 @@ class SequentialAllocator(RegressorAllocator):
         return float(replay(session, rewards).mean())
 
     def _curves(self, X):
-        """Marginal rewards whose first step says what a sample is worth on average."""
+        """Marginal rewards; the first is not repaired, so it is the mean reward."""
         check_is_fitted(self)
         return self._predict_marginals(X, least=1)
 

@@ -1,4 +1,4 @@
-"""Rounds of sampling on one batch: ask, sample and grade, tell, and ask again."""
+"""Rounds of sampling on one batch: ask, sample, grade, tell, and ask again."""
 
 import numpy as np
 
@@ -9,28 +9,28 @@ from sklearn_adaalloc.planning._solvers import count_steps
 
 
 class SequentialSession:
-    """Rounds of sampling on one batch: ask, sample and grade, tell, and ask again.
+    """Rounds of sampling on one batch: ask, sample, grade, tell, and ask again.
 
-    Opened by :meth:`~sklearn_adaalloc.SequentialAllocator.start`. It knows nothing of
-    decoding, and `joblib.dump` saves it at any point.
+    :meth:`~sklearn_adaalloc.SequentialAllocator.start` opens a session. The session
+    does not decode: you sample and grade. `joblib.dump` can save it at any point.
 
     Parameters
     ----------
     belief : object
-        What is known about the queries, and plans with it.
+        Holds what is known about the queries and plans the rounds.
     budget : float
         Mean number of samples per query.
     n_rounds : int or None
-        Number of rounds; None for one sample of a query at a time.
+        Largest number of rounds. None means one sample of a query at a time.
     min_budget : int, default=0
-        Number of samples that every query gets in the first round at least.
+        Smallest number of samples that every query gets in the first round.
     empty_reward : float, default=0.0
         Reward of a query without a sample.
 
     Attributes
     ----------
     rounds_taken : int
-        Number of rounds whose rewards were told.
+        Number of rounds whose rewards the session has received.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class SequentialSession:
         self.rounds_taken = 0
 
     def __setstate__(self, state):
-        # Sessions of earlier versions counted rounds under another name.
+        # Earlier versions stored the number of rounds taken under another name.
         if "n_rounds" in state:
             state = state | {"rounds_taken": state["n_rounds"]}
             del state["n_rounds"]
@@ -67,13 +67,13 @@ class SequentialSession:
 
     @property
     def n_rounds(self):
-        """Old name of `rounds_taken`: the limit on rounds has this name, too."""
+        """Old name of `rounds_taken`; `n_rounds` is now only the limit on rounds."""
         warn_renamed("n_rounds", "rounds_taken")
         return self.rounds_taken
 
     @property
     def budgets(self):
-        """Samples that each query has had, ndarray of shape (n_queries,)."""
+        """Number of samples of each query so far, ndarray of shape (n_queries,)."""
         return self._belief.budgets.copy()
 
     @property
@@ -83,41 +83,42 @@ class SequentialSession:
         return np.where(np.isneginf(best), self._empty_reward, best)
 
     def ask(self):
-        """Samples wanted in this round.
+        """Return the number of samples wanted of each query in this round.
 
-        Asking again before `tell` gives the same answer.
+        If it is called again before `tell`, it returns the same answer.
 
         Returns
         -------
         budgets : ndarray of shape (n_queries,), dtype int64, or None
-            None ends the session: rounds or money have run out, or no further sample is
-            worth anything.
+            None ends the session: no round or no budget is left, or no further sample
+            is expected to improve a reward.
         """
         if self._asked is None:
             self._asked = self._plan()
         return None if self._asked is None else self._asked.copy()
 
     def tell(self, rewards):
-        """Take in the rewards of the samples that were asked for.
+        """Give the session the rewards of the samples that it asked for.
 
         Parameters
         ----------
         rewards : sequence of n_queries sequences, or array-like of shape \
                 (n_queries, n_samples)
-            As many rewards of each query as were asked for: an empty sequence, or only
-            NaN, where none were.
+            For each query, as many rewards as `ask` returned. If that is 0, give an
+            empty sequence or only NaN.
 
         Raises
         ------
         ValueError
-            If nothing was asked, the number of rewards does not fit, or one is infinite
-            or, where the allocator learnt from 0/1 rewards, neither 0 nor 1. The
-            session is then as it was before.
+            If `ask` was not called, if the number of rewards does not fit, if a reward
+            is infinite, or if it is neither 0 nor 1 although the allocator was fitted
+            on 0/1 rewards. The session then stays unchanged.
         """
         if self._asked is None:
             raise ValueError(
                 "tell was called before ask: there is no round that the rewards belong "
-                "to. Call ask first, and tell once for each answer that is not None."
+                "to. Call ask first, then call tell once for each answer that is not "
+                "None."
             )
         table = _check_verdicts(rewards, self._asked, binary=self._belief.binary)
         self._belief.update(table)
@@ -129,7 +130,7 @@ class SequentialSession:
             self._rounds_left -= 1
 
     def _plan(self):
-        """Samples of the next round in which there are any; None if there are none."""
+        """Plan the next round that has samples (n_queries,); None if there is none."""
         while self._money > 0 and self._rounds_left != 0:
             budgets = self._belief.plan(
                 self._money, self._rounds_left, self._min_budget
@@ -138,19 +139,19 @@ class SequentialSession:
                 return budgets
             if self._rounds_left is None:
                 return None
-            self._rounds_left -= 1  # all would rather wait: then for one round less
+            self._rounds_left -= 1  # the plan defers all samples: use one round less
         return None
 
 
 def replay(session, rewards):
-    """Play a session to its end on a table of graded samples, in row order.
+    """Simulate a session to its end on graded samples, taken in row order.
 
     Parameters
     ----------
     session : SequentialSession
         A new session whose queries are the rows of the table.
     rewards : ndarray of shape (n_queries, n_samples)
-        Reward table; no query may be asked for more samples than its row holds.
+        Reward table. Each row needs as many samples as the session may ask for.
 
     Returns
     -------
@@ -178,7 +179,7 @@ def replay(session, rewards):
 
 
 def _check_verdicts(rewards, asked, *, binary):
-    """Rewards of one round as a table with NaN last, (n_queries, n_new)."""
+    """Check the rewards of one round; return a table (n_queries, n_new), NaN last."""
     table = reward_array(rewards)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != len(asked):
@@ -197,21 +198,21 @@ def _check_verdicts(rewards, asked, *, binary):
         row = np.flatnonzero(given != asked)[0]
         raise ValueError(
             f"rewards has {given[row]} rewards in row {row}, where {asked[row]} were "
-            "asked for. Tell as many for each query as ask said; leave rows of zero "
-            "empty, or NaN."
+            "asked for. Give as many rewards for each query as ask returned. Where it "
+            "returned 0, give an empty row or only NaN."
         )
     if binary and not is_binary(table):
         bad = ~((table == 0) | (table == 1) | np.isnan(table))
         row, column = np.argwhere(bad)[0]
         raise ValueError(
             f"rewards has {table[row, column]:g} in row {row}. Expected 0 or 1, as in "
-            "fit. Fit the allocator on real-valued rewards to tell such."
+            "fit. For other rewards, fit the allocator on real-valued rewards."
         )
     return _compact(table)
 
 
 def _compact(table):
-    """Move NaN to the end of each row, all else in order."""
+    """Move NaN to the end of each row and keep the order of the rest."""
     missing = np.isnan(table)
     if not (missing[:, :-1] & ~missing[:, 1:]).any():
         return table

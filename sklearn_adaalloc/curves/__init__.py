@@ -1,6 +1,7 @@
 """From reward tables to curves: rates, marginal rewards, targets, rules of selection.
 
-Pure functions on checked arrays, and the two base classes that extensions derive from.
+The functions are pure and expect checked arrays. `Selection` and `Target` are the base
+classes of extensions.
 """
 
 from sklearn_adaalloc.curves._best_of import best_of_weights

@@ -1,6 +1,6 @@
-"""The expected best of several samples, exact sums over order statistics.
+"""The expected best of several samples, as exact sums over order statistics.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np
@@ -9,10 +9,11 @@ import numpy as np
 def best_of_weights(n_samples, max_budget, *, replacement="auto"):
     r"""Weight of each order statistic in the expected best of b samples.
 
-    With m samples sorted in ascending order, the expected best of b drawn without
-    replacement gives the k-th smallest the weight :math:`\binom{k-1}{b-1} /
-    \binom{m}{b}` (Chen et al. 2021, arXiv 2107.03374, for 0/1 rewards); drawn with
-    replacement, :math:`(k/m)^b - ((k-1)/m)^b`. Both are exact.
+    Let m samples be sorted in ascending order. If b of them are drawn without
+    replacement, the k-th smallest is the best with probability
+    :math:`\binom{k-1}{b-1} / \binom{m}{b}` (Chen et al. 2021, arXiv 2107.03374, for 0/1
+    rewards). If they are drawn with replacement, the probability is
+    :math:`(k/m)^b - ((k-1)/m)^b`. Both are exact.
 
     Parameters
     ----------
@@ -21,12 +22,12 @@ def best_of_weights(n_samples, max_budget, *, replacement="auto"):
     max_budget : int
         Largest b.
     replacement : {"auto"} or bool, default="auto"
-        "auto" draws without replacement while b <= m and with replacement beyond.
+        "auto" draws without replacement if b <= m, and with replacement otherwise.
 
     Returns
     -------
     weights : ndarray of shape (n_samples, max_budget)
-        Column b-1 holds the weights for the best of b; each sums to 1.
+        Column b-1 holds the weights for the best of b. Each column sums to 1.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def best_of_weights(n_samples, max_budget, *, replacement="auto"):
 
 
 def _weights(n_samples, drawn, replacement):
-    """Weights of the best of each number drawn, (n_samples, n_numbers)."""
+    """Weights (n_samples, n_numbers) of the best of b, for each b in `drawn`."""
     if replacement is False and drawn.max() > n_samples:
         raise ValueError(
             f"max_budget={drawn.max()} cannot be drawn without replacement from "
@@ -54,7 +55,7 @@ def _weights(n_samples, drawn, replacement):
     with_replacement = (rank / n_samples) ** drawn - ((rank - 1) / n_samples) ** drawn
     if replacement is True:
         return with_replacement
-    # C(k-1, b-1) / C(m, b) follows from the column before it: no large binomials.
+    # C(k-1, b-1) / C(m, b) from the previous column: this avoids large binomials.
     before = np.arange(1, min(n_samples, drawn.max()))
     factor = np.maximum(rank - before, 0) / before
     factor = factor * (before + 1) / (n_samples - before)
@@ -95,7 +96,7 @@ def best_of_curves(rewards, max_budget, *, replacement="auto"):
 
 
 def best_of_budgets(rewards, budgets, *, replacement="auto"):
-    """Expected best of each query's own number of samples.
+    """Expected best of b samples, with another b for each query.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""Tables with an axis of decoders: all that distinguishes routing from sampling.
+"""Tables with a decoder axis: all code that differs between routing and sampling.
 
 A routing table (n_queries, 2, n_samples) holds rewards of a weak and of a strong
-decoder. Its budgets are 0 for the weak and 1 for the strong decoder, so that it has one
-step, from the one to the other, whatever the number of samples. Elsewhere nobody needs
-to ask which kind a table is of.
+decoder. A budget is 0 for the weak and 1 for the strong decoder. The table therefore
+has one step, whatever its number of samples. With the functions of this module, other
+modules need not distinguish the two kinds of tables.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn_adaalloc.curves._rates import success_rates
 
 
 def count_table_steps(rewards):
-    """Largest budget that a table knows of: its samples, or one step in routing.
+    """Largest budget that a table covers: its number of samples, or 1 in routing.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def count_table_steps(rewards):
 
 
 def largest_budget(rewards):
-    """Largest budget that scores accept: 1 in routing, else None for any.
+    """Largest budget that scores accept: 1 in routing, otherwise None (no limit).
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def largest_budget(rewards):
 
 
 def as_samples(rewards, budgets):
-    """Samples that budgets draw from, and how many of them.
+    """Return the samples that budgets draw from, and the number of draws.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def as_samples(rewards, budgets):
     Returns
     -------
     rewards : ndarray of shape (n_queries, n_samples)
-        In routing, those of the decoder that is called.
+        In routing, the samples of the decoder that is called.
     budgets : ndarray of shape (n_queries,)
-        In routing, 1: each decoder gives one answer.
+        In routing all 1, because each decoder gives one answer.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def as_samples(rewards, budgets):
 
 
 def check_table_steps(rewards, max_budget):
-    """Refuse more than the one step that a routing table has.
+    """Raise if `max_budget` is not 1 for a routing table.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def check_table_steps(rewards, max_budget):
 
 
 def first_decoder(rewards):
-    """Rewards of the only decoder, or of the weak one.
+    """Rewards of the only decoder, or in routing of the weak decoder.
 
     Parameters
     ----------
@@ -163,6 +163,8 @@ def decoder_rewards(rewards):
 def preferences(rewards):
     """Preference for the strong decoder: mean of σ(strong − weak) over pairs (Eq. 8).
 
+    σ is the logistic function. The pairs are all pairs of a strong and a weak sample.
+
     Parameters
     ----------
     rewards : ndarray of shape (n_queries, 2, n_samples)
@@ -180,7 +182,7 @@ def preferences(rewards):
     array([0.731])
     """
     weak, strong = rewards[:, 0], rewards[:, 1]
-    # One strong sample at a time: memory stays that of the table.
+    # One strong sample at a time, so that memory does not exceed that of the table.
     totals = sum(
         np.nansum(expit(sample[:, None] - weak), axis=1) for sample in strong.T
     )
@@ -188,7 +190,7 @@ def preferences(rewards):
 
 
 def observed_rates(rewards):
-    """What a prediction of one number per query is compared with.
+    """Observed value that one predicted number per query is compared with.
 
     Parameters
     ----------
@@ -198,7 +200,7 @@ def observed_rates(rewards):
     Returns
     -------
     rates : ndarray of shape (n_queries,)
-        Mean rewards, which are success rates for 0/1 rewards; in routing, preferences.
+        Mean rewards, which are success rates for 0/1 rewards. In routing, preferences.
 
     Examples
     --------

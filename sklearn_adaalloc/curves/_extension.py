@@ -1,6 +1,6 @@
-"""What the samples of a short row suggest of those that it lacks.
+"""Estimate marginal rewards for the samples that a short row does not have.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np
@@ -13,16 +13,18 @@ from sklearn_adaalloc.curves._rates import RATES, mixture_marginals, posterior_w
 def extend_short_rows(marginals, rewards):
     """Replace the marginal rewards beyond the samples of a row by an estimate.
 
-    As far as a row has samples, they tell its marginal rewards without bias. A row that
-    has no more samples does not say that more would bring nothing. Its curve therefore
-    goes on as its samples suggest. For 0/1 rewards, that is by the posterior over its
-    success rate, given all rows. For other rewards, it is as the best of normal rewards
-    that have the row's own standard deviation.
+    Up to the number of samples of a row, the observed marginal rewards are unbiased.
+    Beyond, there are no observations, and marginal rewards of 0 would be biased. They
+    are therefore estimated. For 0/1 rewards, the estimate uses the posterior over the
+    success rate of the row, given all rows. For other rewards, it is the growth of the
+    expected maximum of normal rewards with the standard deviation of the row. Assumes
+    that the samples of a row are exchangeable.
 
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
-        Marginal rewards of the best answer. Changed in place beyond the samples.
+        Marginal rewards of the best answer. Entries beyond the samples are changed in
+        place.
     rewards : ndarray of shape (n_queries, n_samples)
         The reward table that they were computed from.
 
@@ -58,12 +60,12 @@ def extend_short_rows(marginals, rewards):
 
 
 def _own_deviations(marginals, n_samples, maxima):
-    """Spread of normal rewards whose curve is nearest to each row's, (n_queries,)."""
+    """Standard deviations (n_queries,) whose normal reward curves fit best."""
     inside = np.arange(1, marginals.shape[1]) < n_samples[:, None]
     grown = np.where(inside, np.cumsum(marginals[:, 1:], axis=1), 0.0)
     squares = inside @ maxima[1:] ** 2
     known = squares > 0
     deviations = np.divide(grown @ maxima[1:], squares, out=squares * 0, where=known)
-    # One sample has no standard deviation: its row takes the mean of the others.
+    # A row with one sample has no standard deviation: use the mean of the others.
     mean = deviations.sum() / max(np.count_nonzero(known), 1)
     return np.where(known, deviations, mean)

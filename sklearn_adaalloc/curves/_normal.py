@@ -1,12 +1,12 @@
-"""How the best of several normal rewards grows with their number.
+"""Expected maximum of normal rewards as a function of their number.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np
 from scipy.special import ndtr
 
-_GRID = np.linspace(-8, 8, 641)  # standard normals beyond it do not happen
+_GRID = np.linspace(-8, 8, 641)  # values beyond have negligible probability
 
 
 def normal_maxima(max_budget):
@@ -31,7 +31,10 @@ def normal_maxima(max_budget):
 
 
 def improvement_table(max_budget):
-    """Tabulate g_s on a grid of standardised heights.
+    r"""Tabulate the expected improvement g_s on a grid of standardised heights z.
+
+    :math:`g_s(z) = \int_z^\infty 1 - \Phi(u)^s \, du` is the expected excess over z of
+    the maximum of s standard normals.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def improvement_table(max_budget):
 
 
 def look_up(table, heights):
-    """Interpolate the rows of a table of :func:`improvement_table`.
+    """Interpolate a table of :func:`improvement_table` at given heights.
 
     Parameters
     ----------
@@ -84,5 +87,5 @@ def look_up(table, heights):
     lower = inside.astype(np.int64)
     share = (inside - lower)[:, None]
     gains = (1 - share) * table[lower] + share * table[lower + 1]
-    # Below the grid every sample improves, by the distance besides.
+    # Below the grid, the improvement also grows by the distance to the grid.
     return gains + np.maximum(_GRID[0] - heights, 0)[:, None]

@@ -1,17 +1,17 @@
-"""A fixed grid of success rates: likelihoods of 0/1 samples, and what rows say by them.
+"""Success rates, and distributions over a fixed grid of them.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np
 from scipy.special import expit, xlog1py, xlogy
 
 RATES = np.concatenate([[0.0], expit(np.linspace(-5, 5, 31)), [1.0]])
-"""Success rates, even in logit between the ends."""
+"""Grid of success rates: 0, 1 and values between them that are even in logit."""
 
 
 def log_likelihoods(rewards):
-    """Log likelihood of each rate given each row, 0 at its largest.
+    """Log likelihood of each rate for each row; the largest of a row is 0.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def log_likelihoods(rewards):
     Returns
     -------
     log_likelihoods : ndarray of shape (n_queries, n_rates)
-        At least -10000: finite, and e^-10000 is 0 all the same.
+        At least -10000, so that all values are finite; exp(-10000) is 0.
 
     Examples
     --------
@@ -38,14 +38,14 @@ def log_likelihoods(rewards):
 
 
 def mixture_weights(likelihood, n_iterations=200):
-    """Weights of the mixture that all queries share, by expectation-maximisation.
+    """Weights of the mixture of rates over all queries, by expectation-maximisation.
 
     Parameters
     ----------
     likelihood : ndarray of shape (n_queries, n_rates)
         Likelihood of each rate, up to a factor per query.
     n_iterations : int, default=200
-        Steps; the likelihood rises at each.
+        Number of iterations. The likelihood increases in each.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def mixture_weights(likelihood, n_iterations=200):
 
 
 def posterior_weights(rewards):
-    """Posterior over the rates of each row, under the mixture that all rows share.
+    """Posterior over rates of each row; the prior is the mixture of all rows.
 
     Parameters
     ----------
@@ -115,6 +115,8 @@ def success_rates(rewards):
 def rate_marginals(rates, max_budget):
     """Marginal rewards of 0/1 samples with known success rates, λ(1−λ)^(b−1).
 
+    Assumes that the samples of a query are independent given its rate.
+
     Parameters
     ----------
     rates : ndarray of shape (n_queries,)
@@ -140,8 +142,8 @@ def rate_marginals(rates, max_budget):
 def mixture_marginals(weights, rates, max_budget):
     """Marginal rewards under a distribution over rates, Σ_g w_g λ_g (1−λ_g)^(b−1).
 
-    Integrating over the rate instead of plugging in its mean keeps a query that is
-    probably hopeless from attracting many samples.
+    The result averages over rates; it does not use the mean rate. A query that is
+    probably unsolvable therefore gets small marginal rewards after the first.
 
     Parameters
     ----------
@@ -165,5 +167,5 @@ def mixture_marginals(weights, rates, max_budget):
     array([[0.5, 0. ]])
     """
     marginals = weights @ rate_marginals(rates, max_budget)
-    # Rounding may let a step rise by its last bit.
+    # Rounding can increase a step by its last bit.
     return np.minimum.accumulate(marginals, axis=1)

@@ -1,26 +1,27 @@
-"""The nearest rows of marginal rewards that never rise."""
+"""Repair of marginal rewards that increase along a row."""
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
 
 def concave_repair(marginals, *, min_budget=0):
-    """Nearest non-increasing rows: pool adjacent violators.
+    """Replace rows by the nearest non-increasing rows (pool adjacent violators).
 
-    The pooled values are the slopes of the least concave majorant of each curve, so a
-    greedy allocation on them is optimal for the relaxed problem.
+    The result holds the slopes of the least concave majorant of each curve. A greedy
+    allocation on them is therefore optimal for the relaxed problem.
 
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
     min_budget : int, default=0
-        Number of steps at the start that are taken in any case: they stay as they are.
+        Number of mandatory first steps. They are not changed.
 
     Returns
     -------
     repaired : ndarray of shape (n_queries, max_budget)
-        Non-increasing beyond `min_budget`; `marginals` itself if all rows are.
+        Non-increasing after the first `min_budget` steps. `marginals` itself if no row
+        needs repair.
 
     Examples
     --------

@@ -1,12 +1,12 @@
-"""How one answer is chosen among several, and the reward curves that follow.
+"""Rules that choose one answer among several, and the reward curves that follow.
 
-A rule of selection says what the chosen one of b samples is expected to earn. All that
-comes after, targets, allocators and scores, sees reward curves alone, and so works with
-any rule. A reward table is (n_queries, n_samples) with NaN for a missing sample, or
-(n_queries, 2, n_samples) for routing with the weak decoder first; in routing there is
-one answer, and nothing to choose.
+A rule of selection gives the expected reward of the answer chosen among b samples.
+Targets, allocators and scores use only reward curves, so they work with every rule. A
+reward table has shape (n_queries, n_samples), with NaN for a missing sample. In routing
+its shape is (n_queries, 2, n_samples), with the weak decoder first. Routing gives one
+answer, so that no selection is needed.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 from abc import ABC, abstractmethod
@@ -20,16 +20,16 @@ from sklearn_adaalloc.curves._extension import extend_short_rows
 
 
 class Selection(ABC):
-    """Base class of rules by which one of several answers is chosen.
+    """Base class of rules that choose one of several answers.
 
-    A rule needs one method, `curves`. The others have defaults that rest on it.
+    A rule must implement one method, `curves`. The other methods have defaults.
 
     Attributes
     ----------
     follows_rates : bool
-        Whether the curve of 0/1 rewards is that of a success rate, 1 − (1 − λ)^b: one
-        right answer among the samples is enough. Only then do targets learn success
-        rates from 0/1 rewards; otherwise they learn marginal rewards.
+        Whether the curve of 0/1 rewards follows from a success rate, as 1 − (1 − λ)^b.
+        This holds if one right answer among the samples is enough. If True, targets
+        learn success rates from 0/1 rewards. If False, they learn marginal rewards.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Selection(ABC):
 
     @abstractmethod
     def curves(self, rewards, max_budget, *, replacement="auto"):
-        """Expected reward of the chosen one of b samples, for b = 1..max_budget.
+        """Expected reward of the answer chosen among b samples, for b = 1..max_budget.
 
         Parameters
         ----------
@@ -58,8 +58,9 @@ class Selection(ABC):
         max_budget : int
             Largest b.
         replacement : {"auto"} or bool, default="auto"
-            Whether samples are drawn with replacement from each row's own. "auto" draws
-            without while b is at most their number, and with replacement beyond.
+            Whether the b samples are drawn from the row with replacement. "auto" draws
+            without replacement if the row has at least b samples, and with replacement
+            otherwise.
 
         Returns
         -------
@@ -67,7 +68,7 @@ class Selection(ABC):
         """
 
     def at_budgets(self, rewards, budgets, *, replacement="auto"):
-        """Expected reward of the chosen one of each query's own number of samples.
+        """Expected reward of the answer chosen at the budget of each query.
 
         Parameters
         ----------
@@ -86,25 +87,25 @@ class Selection(ABC):
         return curves[np.arange(len(rewards)), budgets - 1]
 
     def extend(self, marginals, rewards):
-        """Marginal rewards as training should see them beyond the samples of a row.
+        """Replace marginal rewards beyond the samples of a row, for training.
 
         Parameters
         ----------
         marginals : ndarray of shape (n_queries, max_budget)
-            Marginal rewards by :meth:`curves`. May be changed in place.
+            Marginal rewards from :meth:`curves`. They can be changed in place.
         rewards : ndarray of shape (n_queries, n_samples)
             The reward table that they were computed from.
 
         Returns
         -------
         marginals : ndarray of shape (n_queries, max_budget)
-            By default as they are.
+            By default unchanged.
         """
         return marginals
 
 
 class BestReward(Selection):
-    """The answer with the highest reward is chosen, as by a verifier that sees it.
+    """Choose the answer with the highest reward, for example with a verifier.
 
     Examples
     --------
@@ -125,7 +126,7 @@ class BestReward(Selection):
         return best_of_budgets(rewards, budgets, replacement=replacement)
 
     def extend(self, marginals, rewards):
-        """Go on as the samples of a short row suggest; see `Selection`."""
+        """Estimate marginal rewards beyond the samples of a row; see `Selection`."""
         return extend_short_rows(marginals, rewards)
 
 
@@ -169,24 +170,26 @@ def resolve_selection(selection):
 def reward_curves(
     rewards, max_budget, *, empty_reward=0.0, replacement="auto", selection="reward"
 ):
-    """Expected reward of the chosen one of b samples, for b = 0..max_budget.
+    """Expected reward of the answer chosen among b samples, for b = 0..max_budget.
+
+    Assumes that the samples of a query are exchangeable.
 
     Parameters
     ----------
     rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table. For routing the curve is (mean of the weak, mean of the strong)
-        and `max_budget` is 1.
+        Reward table. In routing, `max_budget` is 1, and the curve holds the mean
+        rewards of the weak and of the strong decoder.
     max_budget : int
         Largest budget of one query.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
-        Whether samples are drawn with replacement from each row's own. "auto" draws
-        without while b is at most their number, and with replacement beyond. A curve
-        then steps down where a row runs out of samples, because drawing with
-        replacement is the more cautious estimate of the two.
+        Whether the b samples are drawn from the row with replacement. "auto" draws
+        without replacement if the row has at least b samples, and with replacement
+        otherwise. Drawing with replacement is biased downward. With "auto", a curve can
+        therefore fall at the first b that exceeds the number of samples.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -219,11 +222,11 @@ def expected_rewards(
     budgets : ndarray of shape (n_queries,)
         Samples given to each query; in routing 0 = weak, 1 = strong.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
         As in :func:`reward_curves`.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -256,15 +259,15 @@ def marginal_rewards(
     Parameters
     ----------
     rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table; routing has one step, strong minus weak.
+        Reward table. In routing there is one step: strong minus weak.
     max_budget : int
         Largest budget of one query.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
         As in :func:`reward_curves`.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -288,24 +291,24 @@ def marginal_rewards(
 
 
 def extended_marginals(rewards, max_budget, *, empty_reward=0.0, selection="reward"):
-    """Marginal rewards to learn from, also beyond the samples of a short row.
+    """Marginal rewards for training, with estimates beyond the samples of a row.
 
     Parameters
     ----------
     rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table; routing has one step.
+        Reward table. In routing there is one step.
     max_budget : int
         Largest budget of one query.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
     marginals : ndarray of shape (n_queries, max_budget)
-        Those of :func:`marginal_rewards` as far as a row has samples. Beyond, a row
-        goes on as its samples suggest, where the rule of selection can say how.
+        As of :func:`marginal_rewards` up to the number of samples of a row. Beyond, the
+        rule of selection estimates them if it can.
 
     Examples
     --------

@@ -1,20 +1,20 @@
-"""What a regressor predicts about a query, and how that becomes marginal rewards.
+"""Targets: what a regressor predicts, and how this becomes marginal rewards.
 
-A target is a few small steps on arrays; regressors know nothing else about it:
+A target has eight small methods on arrays. Regressors use nothing else of it:
 
 ===================  ==========================================================
-``labels``           reward table -> what the training loss compares with
-``values``           reward table -> what a plain least-squares regressor fits
+``labels``           reward table -> labels of the training loss
+``values``           reward table -> labels of a plain least-squares regressor
 ``initial_outputs``  labels -> outputs of the average predictor
 ``decode``           raw outputs of a net -> prediction
-``repair_values``    values of a plain regressor -> prediction
-``native``           prediction -> what ``predict`` returns
-``observed``         reward table -> what ``predict`` should have returned
+``repair_values``    outputs of a plain regressor -> prediction
+``native``           prediction -> result of ``predict``
+``observed``         reward table -> values that ``predict`` should return
 ``marginals``        prediction -> marginal rewards (n_queries, max_budget)
 ===================  ==========================================================
 
-A prediction is an array (n_queries, n_outputs) that may be averaged over several nets.
-A new target is a class derived from `Target`; regressors take it as ``target=``.
+A prediction is an array (n_queries, n_outputs). Predictions of several nets can be
+averaged. A new target is a subclass of `Target`. Regressors accept it as ``target=``.
 """
 
 import numpy as np
@@ -50,33 +50,34 @@ _SMALLEST = 1e-6  # keeps logits and logarithms finite
 class Target:
     """Base class of targets: what a regressor predicts about a query.
 
-    A target needs the methods `values` and `marginals`. The others have defaults for
-    real numbers that are learnt by squared error.
+    A target must implement `values` and `marginals`. The defaults of the other methods
+    suit real numbers that are learnt by squared error.
 
     Parameters
     ----------
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     max_budget : int, default=None
-        Number of steps that curves must have; None for as many as the table has
-        samples.
+        Number of steps of the predicted curves. None means the number of samples in
+        the table.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query.
 
     Attributes
     ----------
     name : str
-        What `target_` of a fitted regressor says.
+        Value of `target_` of a fitted regressor.
     loss : {"squared_error", "cross_entropy", "mixture_likelihood"}
-        What training minimises.
+        Loss that training minimises.
     score_loss : {"squared_error", "cross_entropy"}
-        What `score` compares `native` predictions with `observed` values by.
+        Loss by which `score` compares `native` predictions with `observed` values.
     binary : bool
         Whether rewards must be 0 or 1.
     routing : bool
-        Whether it reads tables with an axis of decoders, and only those.
+        Whether the target needs a table with a decoder axis. If False, it needs a table
+        without one.
     rates : ndarray or None
-        Grid of a distribution over success rates.
+        Grid of success rates, if the target predicts a distribution over them.
 
     Examples
     --------
@@ -97,7 +98,7 @@ class Target:
     binary = False
     routing = False
     rates = None
-    selection = "reward"  # of targets that were pickled before there was a choice
+    selection = "reward"  # default for targets that were pickled by earlier versions
 
     def __init__(self, *, empty_reward=0.0, max_budget=None, selection="reward"):
         self.empty_reward = empty_reward
@@ -105,7 +106,7 @@ class Target:
         self.selection = selection
 
     def values(self, rewards):
-        """What a plain least-squares regressor fits.
+        """Compute what a plain least-squares regressor is fitted to.
 
         Parameters
         ----------
@@ -119,7 +120,7 @@ class Target:
         raise NotImplementedError
 
     def marginals(self, prediction, max_budget, min_budget=0):
-        """Marginal rewards that follow from a prediction.
+        """Compute the marginal rewards that follow from a prediction.
 
         Parameters
         ----------
@@ -128,8 +129,7 @@ class Target:
         max_budget : int
             Number of steps.
         min_budget : int, default=0
-            Number of steps that are taken in any case. Beyond them rows must not
-            increase.
+            Number of mandatory first steps. After them, rows must be non-increasing.
 
         Returns
         -------
@@ -138,7 +138,7 @@ class Target:
         raise NotImplementedError
 
     def labels(self, rewards):
-        """What the training loss compares outputs with: standardised values.
+        """Compute the labels of the training loss: standardised values.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Target:
         Returns
         -------
         labels : ndarray of shape (n_queries, n_outputs)
-            Values in units of their common standard deviation, about their means.
+            Values minus their means, divided by their common standard deviation.
         """
         values = self.values(rewards)
         self.center_ = values.mean(axis=0)
@@ -156,7 +156,7 @@ class Target:
         return (values - self.center_) / self.scale_
 
     def initial_outputs(self, labels):
-        """Outputs of the average predictor, where training starts.
+        """Compute the outputs of the average predictor, from which training starts.
 
         Parameters
         ----------
@@ -184,22 +184,22 @@ class Target:
         return outputs * self.scale_ + self.center_
 
     def repair_values(self, values):
-        """Turn what a plain regressor returned into a prediction.
+        """Turn the output of a plain regressor into a prediction.
 
         Parameters
         ----------
         values : ndarray of shape (n_queries, n_outputs)
-            What the regressor returned; any real numbers.
+            What the regressor returned. Any real numbers are possible.
 
         Returns
         -------
         prediction : ndarray of shape (n_queries, n_outputs)
-            By default as they are.
+            By default unchanged.
         """
         return values
 
     def native(self, prediction):
-        """What `predict` returns.
+        """Turn a prediction into the result of `predict`.
 
         Parameters
         ----------
@@ -209,12 +209,12 @@ class Target:
         Returns
         -------
         native : ndarray of shape (n_queries,) or (n_queries, n_values)
-            By default the prediction, as one number per query where it has one.
+            By default the prediction. If it has one column, one number per query.
         """
         return prediction[:, 0] if prediction.shape[1] == 1 else prediction
 
     def observed(self, rewards, native):
-        """What `predict` should have returned, for `score`.
+        """Compute the observed values that `score` compares with `native`.
 
         Parameters
         ----------
@@ -233,7 +233,8 @@ class Target:
 class SuccessRate(Target):
     """The success rate λ of 0/1 rewards, learnt by cross-entropy (Eq. 7).
 
-    A rate gives curves of any length.
+    A rate gives curves of any length. Assumes that the samples of a query are
+    independent given its predicted rate.
 
     Examples
     --------
@@ -263,7 +264,7 @@ class SuccessRate(Target):
         return expit(outputs)
 
     def repair_values(self, values):
-        """Least squares may leave [0, 1]: take the nearest rate."""
+        """Clip to [0, 1], because least squares can predict values outside."""
         return np.clip(values, 0, 1)
 
     def marginals(self, prediction, max_budget, min_budget=0):
@@ -276,9 +277,10 @@ class SuccessRate(Target):
 class RateDistribution(Target):
     """A distribution over success rates, learnt by its binomial mixture likelihood.
 
-    The prediction is one weight per rate of a fixed grid that holds 0 and 1, even in
-    logit between. The loss is −log Σ_g w_g λ_g^k (1−λ_g)^(m−k) for k successes in m.
-    A distribution gives curves of any length.
+    The prediction holds one weight per rate of a fixed grid. The grid contains 0 and 1
+    and is even in logit between them. With k successes in m samples, the loss is
+    −log Σ_g w_g λ_g^k (1−λ_g)^(m−k). A distribution gives curves of any length. Assumes
+    that the samples of a query are independent given its rate.
 
     Examples
     --------
@@ -298,11 +300,11 @@ class RateDistribution(Target):
     rates = RATES
 
     def labels(self, rewards):
-        """Log likelihood of each rate, 0 at its largest, (n_queries, n_rates)."""
+        """Log likelihoods (n_queries, n_rates); the largest of each row is 0."""
         return log_likelihoods(rewards)
 
     def values(self, rewards):
-        """Posterior weights under the weights of all queries, (n_queries, n_rates)."""
+        """Posterior weights (n_queries, n_rates); the prior is that of all queries."""
         return posterior_weights(rewards)
 
     def initial_outputs(self, labels):
@@ -314,7 +316,7 @@ class RateDistribution(Target):
         return softmax(outputs, axis=-1)
 
     def repair_values(self, values):
-        """Least squares may leave the simplex: drop negative weights and rescale."""
+        """Set negative weights to 0 and rescale, so that weights sum to 1."""
         weights = np.maximum(values, 0)
         total = weights.sum(axis=1, keepdims=True)
         even = np.full_like(weights, 1 / weights.shape[1])
@@ -338,7 +340,7 @@ class RateDistribution(Target):
 class MarginalRewards(Target):
     """The marginal reward Δ_b of each step, learnt by squared error (Eq. 6).
 
-    It has as many steps as it was fitted for, and no more.
+    The number of steps is fixed in `fit`.
 
     Examples
     --------
@@ -351,7 +353,7 @@ class MarginalRewards(Target):
     name = "marginal_rewards"
 
     def values(self, rewards):
-        """Marginal rewards, extended where rows are short, (n_queries, max_budget)."""
+        """Observed marginal rewards, estimated where rows are short."""
         return extended_marginals(
             rewards,
             self.max_budget or rewards.shape[1],
@@ -360,11 +362,11 @@ class MarginalRewards(Target):
         )
 
     def native(self, prediction):
-        """Marginal rewards as predicted, (n_queries, max_budget)."""
+        """Predicted marginal rewards, not repaired, (n_queries, max_budget)."""
         return prediction
 
     def observed(self, rewards, native):
-        """Observed marginal rewards, not extended, (n_queries, max_budget)."""
+        """Observed marginal rewards, without estimates, (n_queries, max_budget)."""
         return marginal_rewards(
             rewards,
             native.shape[1],
@@ -373,7 +375,7 @@ class MarginalRewards(Target):
         )
 
     def marginals(self, prediction, max_budget, min_budget=0):
-        """Marginal rewards, repaired beyond `min_budget`, (n_queries, max_budget)."""
+        """Marginal rewards (n_queries, max_budget), repaired after `min_budget`."""
         if max_budget > prediction.shape[1]:
             raise ValueError(
                 f"max_budget={max_budget!r} is above the {prediction.shape[1]} steps "
@@ -386,8 +388,8 @@ class MarginalRewards(Target):
 class Preference(Target):
     """The preference p(strong ≻ weak), learnt by cross-entropy (Eq. 7 and 8).
 
-    Its one step is worth p − 1/2: routing to the strong decoder pays where it is more
-    likely than not to be preferred.
+    The marginal reward of its one step is p − 1/2. The strong decoder is therefore
+    worth calling if it is preferred with probability above 1/2.
 
     Examples
     --------
@@ -430,20 +432,20 @@ TARGETS = {
 def resolve_target(
     target, y, *, n_queries, binary_target="rate_distribution", **options
 ):
-    """Turn a name and a reward table into a target and a checked table.
+    """Return a target and a checked table, from a name and a reward table.
 
     Parameters
     ----------
     target : str or class derived from Target
-        "auto" or a name in `TARGETS`. "auto" reads the table: 0/1 rewards ->
-        `binary_target`, where the selection follows rates; other rewards ->
-        marginal_rewards; an axis of decoders -> preference.
+        "auto" or a name in `TARGETS`. "auto" depends on the table: a decoder axis ->
+        preference; 0/1 rewards -> `binary_target`, if the selection follows rates;
+        otherwise marginal_rewards.
     y : array-like
         Reward table, or success rates (n_queries,) for target="success_rate".
     n_queries : int
-        Number of queries the table must have.
+        Number of queries that the table must have.
     binary_target : str, default="rate_distribution"
-        What "auto" takes for 0/1 rewards.
+        Target of "auto" for 0/1 rewards.
     **options
         `empty_reward`, `max_budget` and `selection` of the target.
 
@@ -456,7 +458,8 @@ def resolve_target(
     Raises
     ------
     ValueError
-        If the table is not one (see :func:`check_rewards`) or does not fit the target.
+        If `y` is not a reward table (see :func:`check_rewards`) or does not fit the
+        target.
     """
     rewards = check_rewards(y, n_queries=n_queries)
     rule = resolve_selection(options.get("selection", "reward"))
@@ -464,13 +467,14 @@ def resolve_target(
     if has_decoders(rewards) != kind.routing:
         raise ValueError(
             f"target={target!r} does not fit rewards of shape {rewards.shape}. Routing "
-            "tables (n_queries, 2, n_samples) go with target='preference' alone."
+            "tables (n_queries, 2, n_samples) need target='preference', and other "
+            "tables need another target. Use target='auto' to choose by the table."
         )
     if kind in (SuccessRate, RateDistribution) and not rule.follows_rates:
         raise ValueError(
-            f"target={target!r} does not fit selection={options['selection']!r}: a "
-            "success rate does not say how often the chosen answer is right. Expected "
-            "'marginal_rewards' or 'auto'."
+            f"target={target!r} does not fit selection={options['selection']!r}: the "
+            "reward of the chosen answer does not follow from a success rate. Expected "
+            "target='marginal_rewards' or 'auto'."
         )
     if kind is SuccessRate and has_one_value_per_query(y):
         check_rates(rewards[:, 0])
@@ -480,7 +484,7 @@ def resolve_target(
 
 
 def _target_class(target, rewards, binary_target, rule):
-    """The class that a target names, is, or for "auto" that suits the table."""
+    """Return the class that `target` is or names; "auto" depends on the table."""
     if isinstance(target, type) and issubclass(target, Target):
         return target
     if not isinstance(target, str) or target not in ("auto", *TARGETS):

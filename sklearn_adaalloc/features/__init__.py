@@ -1,4 +1,4 @@
-"""Features of queries: texts in, hidden states of a language model out."""
+"""Features of queries: hidden states of a language model."""
 
 from sklearn_adaalloc.features._hidden_states import HiddenStateFeaturizer
 

@@ -1,4 +1,4 @@
-"""A store of feature rows on disk, keyed by content."""
+"""A store of feature rows on disk. Keys are hashes of content."""
 
 import hashlib
 import json
@@ -12,28 +12,28 @@ import numpy as np
 from sklearn_adaalloc._utils.parameters import check_path
 
 _COLUMNS = ["key", "data", "checksum", "truncated"]
-# What SQLite says of a damaged file may hold bytes that are no text.
+# SQLite's message about a damaged file can contain bytes that cannot be decoded.
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 _CHUNK = 500  # keys per statement
-_FORMAT = 2  # of keys; raise it when rows of before are not found any more
+_FORMAT = 2  # of keys; increase it if old rows can no longer be found
 
 
 class FeatureStore:
-    """Feature rows that survive the process, one entry per query.
+    """Feature rows stored on disk, one entry per query.
 
-    One SQLite file: several processes may read and write it at once, and a process that
-    is killed while writing leaves it as it was before. Each row carries a checksum; one
-    that does not fit is treated as absent. A file that is no database any more is moved
-    aside with a warning; of rows of an earlier version, which are not used, a warning
-    tells once.
+    The store is one SQLite file. Several processes can read and write it at the same
+    time. If a process is killed while writing, the file keeps its previous content.
+    Each row has a checksum. A row with a wrong checksum is treated as missing. A file
+    that is damaged is renamed, with a warning. Rows of an earlier version are not used,
+    and one warning says so.
 
     Parameters
     ----------
     folder : str or path
-        Where the file lies; made if absent.
+        Folder of the file. It is created if it does not exist.
     recipe : dict
-        All that a row depends on beside its query; entries under another recipe are
-        never found.
+        Everything that a row depends on, except its query. Entries with another recipe
+        are never found.
     n_features : int
         Length of a row.
 
@@ -69,7 +69,7 @@ class FeatureStore:
         Parameters
         ----------
         queries : list of n_queries str
-            Their contents.
+            Keys of the queries.
 
         Returns
         -------
@@ -95,7 +95,7 @@ class FeatureStore:
         return rows, features, np.array([cut for _, cut in found], dtype=bool)
 
     def put(self, queries, features, truncated):
-        """Add rows, in one transaction; what was there under their keys is replaced.
+        """Add rows in one transaction and replace existing rows with the same keys.
 
         Parameters
         ----------
@@ -141,8 +141,9 @@ class FeatureStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(
-                f"cache={str(self.path.parent)!r} is no folder to write in: {error}. "
-                "Expected a path, or None for no cache."
+                f"cache={str(self.path.parent)!r} is not a folder that can be written: "
+                f"{error}. Expected the path of a writable folder, or None for no "
+                "cache."
             ) from error
         try:
             self._open()
@@ -151,8 +152,8 @@ class FeatureStore:
 
     def _open(self):
         self._connection = sqlite3.connect(self.path, timeout=60)
-        # Not to wait for the disk after each batch: what a power cut might damage is
-        # found out and computed again.
+        # Do not wait for the disk after each batch. Damage by a power failure would be
+        # detected, and the rows computed again.
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS features "
@@ -167,20 +168,19 @@ class FeatureStore:
             self._connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
     def _warn_of_earlier_rows(self):
-        """Say, once per file, that rows of earlier versions are not used."""
+        """Warn once per file that rows of earlier versions are not used."""
         ((n_rows,),) = self._connection.execute("SELECT COUNT(*) FROM features")
         if n_rows:
             warnings.warn(
                 f"The feature cache {self.path} has {n_rows} rows of an earlier "
-                "version, whose keys did not name all that a row depends on. They are "
-                "not used: queries are computed again. Delete the file to free its "
-                "space.",
+                "version, whose keys are incomplete. They are not used: queries are "
+                "computed again. Delete the file to free its space.",
                 UserWarning,
                 stacklevel=2,
             )
 
     def _start_anew(self, error):
-        """Replace a damaged file; anything else, such as a full disk, is raised."""
+        """Replace a damaged file; raise other errors, such as a full disk."""
         if type(error) not in _DAMAGE:
             raise error
         self._connection.close()

@@ -32,78 +32,81 @@ from sklearn_adaalloc.language_models._options import (
 )
 from sklearn_adaalloc.language_models._reader import HiddenStateReader
 
-_VERSION = 2  # raise it when the same settings would give other features
+_VERSION = 2  # increase it if the same settings give other features
 
 
 class HiddenStateFeaturizer(
     HiddenStateReader, TransformerMixin, DocumentationLinkMixin, BaseEstimator
 ):
-    """Read how a language model sees each query: its hidden state at the query's end.
+    """Compute features of queries: the hidden states of a language model.
 
-    Texts or chats in, one vector per query out. The forward pass stops at the highest
-    layer asked for and never reaches the LM head. Identical queries are computed once,
-    in batches of similar length. A row does not depend on the other rows beyond
-    rounding: in float32 it equals the pass over that query alone within about 2e-6
-    times the size of its entries, in bfloat16 within about one percent.
+    The input is texts or chats, and the output is one vector per query. The forward
+    pass stops at the highest layer that is needed and does not compute the LM head.
+    Identical queries are computed only once. Batches contain queries of similar length.
+    A row depends on the other rows only by rounding. Compared with a forward pass over
+    the query alone, the relative difference is about 2e-6 in float32 and about one
+    percent in bfloat16.
 
-    The model is loaded when :meth:`transform` first needs it and shared by all
-    estimators of the process that ask for the same one; it is no part of pickles.
+    The model is loaded when :meth:`transform` first needs it. All estimators of a
+    process that use the same model share it. Pickles do not contain it.
 
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub or folder of a causal LM or an encoder that
-        transformers can load; "embedded" is the weak language model of the package.
+        Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
+        transformers can load. "embedded" is the weak language model of this package.
     layer : "auto", int or list of int, default="auto"
-        Which hidden state. 0 is the embeddings, k the output of layer k. -1 is the
-        output of the last layer after the final norm, -2 the output of the last layer
-        but one, which no norm has seen. Those of a list are concatenated. "auto" is -2
-        for a causal language model, whose last layer serves the next token, and -1 for
-        an encoder, where its embedding is. On the training queries of
-        :func:`~sklearn_adaalloc.datasets.load_arithmetic` the last but one says most;
-        of MiniLM, too, a layer before the last says more about SVAMP and HumanEval
-        (`layers.csv` and `from_text_layers.csv` in `benchmarks/results/quality`): try
-        several.
+        Which hidden state is read. 0 means the embeddings, and k the output of layer k.
+        -1 is the output of the last layer after the final norm. -2 is the output of the
+        second-to-last layer, without a norm. With a list, the states are concatenated.
+        "auto" means -2 for a causal language model, because its last layer is
+        specialised on the next token. It means -1 for an encoder, whose last layer is
+        the embedding. It is worth trying several layers. On the training queries of
+        :func:`~sklearn_adaalloc.datasets.load_arithmetic`, the second-to-last layer is
+        the best. With the encoder MiniLM, a layer before the last is better for SVAMP
+        and HumanEval (see `layers.csv` and `from_text_layers.csv` in
+        `benchmarks/results/quality`).
     pooling : {"last", "mean", "first"}, default="last"
-        The state of the last token (for causal LMs), the mean over all tokens or the
-        state of the first one (for encoders).
+        The state of the last token (for causal LMs), the mean over all tokens, or the
+        state of the first token (for encoders).
     max_length : int, default=None
-        Most tokens of a query; longer ones lose their first tokens, with a warning.
-        None for as many as the model takes.
+        Largest number of tokens of a query. Longer queries lose their first tokens,
+        with a warning. None means as many tokens as the model accepts.
     chat_template : bool, default=False
-        Whether texts are put to the model as a user's message. Lists of messages always
-        go through the tokenizer's template.
+        Whether each text is formatted as a user's message with the tokenizer's chat
+        template. Lists of messages are always formatted with it.
     batch_tokens : int, default=16384
-        Most tokens of a batch, padding included. A CPU takes 512 at once at most,
-        which is faster; a batch that CUDA has too little memory for is halved.
+        Largest number of tokens of a batch, including padding. On a CPU it is at most
+        512, which is faster. If CUDA has too little memory, batches are halved.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device. "auto" means CUDA if available, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision of the forward pass; "auto" is bfloat16 on GPUs that have it and
-        float32 elsewhere. Features are float32 in any case.
+        Precision of the forward pass. "auto" means bfloat16 on GPUs that support it,
+        and float32 elsewhere. Features are always float32.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub, looked up in `fit`.
+        Branch, tag or commit of a model on the hub. It is looked up in `fit`.
     cache : str or path, default=None
-        Folder that keeps computed rows, for this and for other processes; None keeps
-        none. A row is found again by its query and all it depends on.
+        Folder that stores computed rows, for this and for other processes. None means
+        no cache. A row is used again only if its query and all settings that it depends
+        on are equal.
     progress : bool, default=False
         Whether to show a progress bar.
 
     Attributes
     ----------
     layers_ : tuple of int
-        The layers read, counted from 0.
+        The layers that are read, counted from 0.
     n_features_out_ : int
-        Number of layers read times the model's hidden size.
+        Number of these layers times the hidden size of the model.
     fingerprint_ : str
-        Tells whether a later :meth:`transform` uses the same model.
+        Hash of the model. :meth:`transform` checks that it uses the same model.
     commit_ : str or None
-        Commit of a model on the hub, which is used from then on, wherever `revision`
-        moves; None for a folder.
+        Commit of a model on the hub. Later calls use this commit, even if `revision`
+        points to another commit by then. None for a folder.
 
     See Also
     --------
-    LoRARewardRegressor : Adapts the language model instead of reading it.
+    LoRARewardRegressor : Trains adapters of the language model.
 
     References
     ----------
@@ -154,7 +157,7 @@ class HiddenStateFeaturizer(
         self.progress = progress
 
     def fit(self, X, y=None):
-        """Check the parameters against the model, whose weights are not loaded yet.
+        """Check the parameters against the model, without loading its weights.
 
         Parameters
         ----------
@@ -171,8 +174,8 @@ class HiddenStateFeaturizer(
         Raises
         ------
         ValueError
-            If a query is neither text nor chat, a parameter is not accepted, or there
-            is no such model.
+            If a query is neither text nor chat, a parameter is invalid, or the model
+            does not exist.
         """
         check_queries(X)
         check_parameters(self)
@@ -194,18 +197,18 @@ class HiddenStateFeaturizer(
         Returns
         -------
         features : ndarray of shape (n_queries, `n_features_out_`), float32
-            Pooled hidden states, layer after layer.
+            Pooled hidden states of all layers, in the order of `layers_`.
 
         Raises
         ------
         ValueError
-            If a query is neither text nor chat or has no token, or the model is not the
-            one of `fit`.
+            If a query is neither text nor chat, if a query has no token, or if the
+            model is not the one used in `fit`.
         """
         check_is_fitted(self)
         queries = check_queries(X)
         recognise(self)
-        # Each distinct query once.
+        # Compute each distinct query once.
         keys = query_keys(queries)
         position = {key: row for row, key in enumerate(dict.fromkeys(keys))}
         distinct = dict(zip(keys, queries, strict=True))
@@ -217,7 +220,7 @@ class HiddenStateFeaturizer(
         return features[rows]
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the features: layer and position in its hidden state.
+        """Names of the features: the layer and the index in its hidden state.
 
         Parameters
         ----------
@@ -240,7 +243,7 @@ class HiddenStateFeaturizer(
         return np.array(names, dtype=object)
 
     def _transform_distinct(self, queries, keys):
-        """Features (n_queries, n_features_out_), and which queries were too long."""
+        """Features (n_queries, n_features_out_) and whether a query was too long."""
         features = np.empty((len(queries), self.n_features_out_), dtype=np.float32)
         truncated = np.zeros(len(queries), dtype=bool)
         missing = np.arange(len(queries))
@@ -262,7 +265,7 @@ class HiddenStateFeaturizer(
         return features, truncated
 
     def _batches(self, queries):
-        """Positions, features and truncation of queries, a batch at a time."""
+        """Yield positions, features and truncation of queries, batch by batch."""
         from sklearn_adaalloc.language_models._pooling import pooled_batches
 
         if not queries:
@@ -289,7 +292,7 @@ class HiddenStateFeaturizer(
 
     @property
     def settings(self):
-        """All that a row depends on beside its query, as a dict."""
+        """Everything that a row depends on, except its query, as a dict."""
         return {
             "features": type(self).__name__,
             "version": _VERSION,

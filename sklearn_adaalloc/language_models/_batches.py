@@ -1,34 +1,35 @@
-"""Rows of about the same length in batches that fit the memory.
+"""Batches of rows of similar length that fit into memory.
 
-Imports torch at its top, so estimators import it inside their methods.
+This module imports torch at the top. Estimators therefore import it inside methods.
 """
 
 import numpy as np
 import torch
 
-CPU_BATCH_TOKENS = 512  # what a batch computes then stays within a core's caches
+CPU_BATCH_TOKENS = 512  # the states of such a batch fit into the caches of a core
 
 
 def token_batches(run, lengths, batch_tokens):
-    """Call a function on rows of about the same length, the longest first.
+    """Call a function on batches of rows of similar length, the longest rows first.
 
-    Where CUDA has too little memory for a batch, it and all further ones are halved.
+    If CUDA has too little memory for a batch, this and all later batches are halved.
 
     Parameters
     ----------
     run : callable
-        Takes the positions of a batch's rows.
+        Function of the positions of the rows of a batch.
     lengths : sequence of n_rows int
-        Tokens of each row.
+        Number of tokens of each row.
     batch_tokens : int
-        Most tokens of a batch, padding included; one row may have more.
+        Largest number of tokens of a batch, including padding. A batch of one row can
+        have more.
 
     Yields
     ------
     rows : ndarray of shape (n_batch_rows,)
-        Which rows.
+        Positions of the rows of a batch.
     result : object
-        What `run` returned for them.
+        What `run` returned for these rows.
     """
     lengths = np.asarray(lengths)
     order = np.argsort(-lengths, kind="stable")

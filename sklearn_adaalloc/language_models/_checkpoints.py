@@ -1,9 +1,9 @@
-"""Checkpoints of transformers: where they lie, what is in them, failures to load.
+"""Checkpoints of transformers: find their files, hash them, explain loading errors.
 
-A name on the hub is looked up once per process: from then on its files are read from
-the commit that was found. Models are told apart by their content, never by a name.
+A name on the hub is looked up once per process. Later calls use the commit that was
+found. Models are identified by their content, never by their name.
 
-transformers is imported inside functions: this module is imported by estimators.
+transformers is imported inside functions, because estimators import this module.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ EMBEDDED = Path(__file__).parents[1] / "datasets" / "data" / "weak"
 # Files of weights in the order in which transformers looks for them.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-# Files of a tokenizer, and those that stand for its vocabulary without tokenizer.json.
+# Files of a tokenizer, and vocabulary files that are used without tokenizer.json.
 _TOKENIZER = ("tokenizer*.json", "special_tokens_map.json", "added_tokens.json")
 _TEMPLATES = ("chat_template*", "additional_chat_templates/*.jinja")
 _VOCABULARY = ("token*", "vocab*", "merges.txt", "tekken.json", "*.model", "*.spm")
-# Where a model was and what wrote it: no part of what it is.
+# Settings that describe the origin of a model, not its content.
 _PROVENANCE = {
     "_name_or_path",
     "transformers_version",
@@ -37,19 +37,19 @@ _CHUNK = 2**22  # bytes
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's files as they were found.
+    """The files of a model at one moment.
 
     Attributes
     ----------
     folder : str
-        Where the files lie.
+        Folder of the files.
     commit : str or None
-        Of a model on the hub, the commit that they are from.
+        Commit of the files, if the model is on the hub.
     fingerprint : str
-        Hash of all that hidden states depend on: configuration, weights, tokenizer
-        with its chat template, adapter.
+        Hash of everything that hidden states depend on: configuration, weights,
+        tokenizer with its chat template, adapter.
     generation : str
-        Hash of that and of what answers depend on besides: the end tokens of the
+        Hash of everything that answers depend on: the same, and the end tokens of the
         generation config.
     """
 
@@ -60,11 +60,11 @@ class Checkpoint:
 
 
 def find_checkpoint(name, *, revision=None):
-    """Find a model's files, and read what is in them.
+    """Find the files of a model and hash their content.
 
-    A name on the hub is looked up, and what is missing downloaded, at the first call of
-    the process; a folder is read again where a file's size, times or place on the disk
-    have changed.
+    At the first call of the process, a name on the hub is looked up and missing files
+    are downloaded. A file in a folder is read again if its size, its times or its place
+    on the disk has changed.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def find_checkpoint(name, *, revision=None):
     Raises
     ------
     ValueError
-        If there is no such model.
+        If the model does not exist.
     """
     place = source(name)
     with loading(name):
@@ -91,18 +91,19 @@ def find_checkpoint(name, *, revision=None):
 
 
 def load_config(name, *, revision=None):
-    """Read a model's configuration, without its weights; errors as for the model."""
+    """Read the configuration of a model, with the errors of :func:`find_checkpoint`."""
     checkpoint = find_checkpoint(name, revision=revision)
     with loading(name):
         return _read_config(checkpoint.folder, checkpoint.fingerprint)
 
 
 def fingerprint(name, *, revision=None, generation=False):
-    """Tell models apart by their content.
+    """Hash the content of a model, to identify it.
 
-    A hash of the configuration, the tokenizer with its chat template, all weights and
-    the adapter beside them, the same wherever they lie. Large files are read once per
-    process, some 0.7 GB a second; those of the hub's cache bear their hash as a name.
+    The fingerprint is a hash of the configuration, the tokenizer with its chat
+    template, all weights, and the adapter if there is one. It does not depend on the
+    folder. Large files are read once per process, at about 0.7 GB per second. Files in
+    the cache of the hub need not be read, because their names are their hashes.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def fingerprint(name, *, revision=None, generation=False):
     revision : str, default=None
         Branch, tag or commit on the hub.
     generation : bool, default=False
-        Whether to add what answers depend on besides: the end tokens of the generation
+        Whether to include what only answers depend on: the end tokens of the generation
         config.
 
     Returns
@@ -122,7 +123,7 @@ def fingerprint(name, *, revision=None, generation=False):
     Raises
     ------
     ValueError
-        If there is no such model.
+        If the model does not exist.
 
     Examples
     --------
@@ -142,10 +143,11 @@ def require_checkpoint(name, expected, *, revision=None, commit=None):
     name, revision
         As in :func:`load_language_model`.
     expected : str
-        Fingerprint at the time of fit; those of earlier versions are understood.
+        Fingerprint at the time of fit. Fingerprints of earlier versions are accepted.
     commit : str, default=None
-        Commit on the hub at the time of fit. It is taken if it can still be had, and
-        else what `revision` stands for now, if weights and tokenizer are the same.
+        Commit on the hub at the time of fit. It is used if it is still available.
+        Otherwise the present commit of `revision` is used, if its fingerprint is the
+        expected one.
 
     Returns
     -------
@@ -154,10 +156,10 @@ def require_checkpoint(name, expected, *, revision=None, commit=None):
     Raises
     ------
     ValueError
-        If it is another model.
+        If the model has another fingerprint.
     """
     if commit is None and _COMMIT.fullmatch(expected):
-        commit = expected  # earlier versions: the commit was the fingerprint
+        commit = expected  # in earlier versions, the commit was the fingerprint
     if commit is not None and not Path(source(name)).is_dir():
         with suppress(ValueError):
             found = find_checkpoint(name, revision=commit)
@@ -170,7 +172,7 @@ def require_checkpoint(name, expected, *, revision=None, commit=None):
 
 
 def require_unchanged(name, checkpoint):
-    """Check, once its files have been read, that a checkpoint is as it was found."""
+    """Check after reading its files that a checkpoint has not changed."""
     with loading(name):
         found, _ = _hashes(Path(checkpoint.folder))
     if found != checkpoint.fingerprint:
@@ -180,23 +182,23 @@ def require_unchanged(name, checkpoint):
 def _other_model(name, found, expected):
     return ValueError(
         f"model={str(name)!r} is not the model used in fit: its fingerprint is "
-        f"{found[:12]}, that of fit {expected[:12]}. Name the folder or the revision "
-        "of the model used in fit with set_params, or fit again."
+        f"{found[:12]}, expected {expected[:12]}. Set model or revision to the model "
+        "used in fit with set_params, or fit again."
     )
 
 
 def recognise(reader):
-    """Give a reader that an earlier version fitted the fingerprint of this version.
+    """Update `fingerprint_` and `commit_` of an estimator fitted by an earlier version.
 
     Parameters
     ----------
     reader : estimator
-        Fitted, with `model`, `revision` and `fingerprint_`; `commit_` is set, too.
+        Fitted estimator with `model`, `revision` and `fingerprint_`.
 
     Raises
     ------
     ValueError
-        If it was fitted with another model.
+        If `model` is not the model used in fit.
     """
     if hasattr(reader, "commit_"):
         return
@@ -207,13 +209,13 @@ def recognise(reader):
 
 
 def source(name):
-    """Folder or name on the hub that `name` stands for."""
+    """Return the folder, or the name on the hub, that `name` means."""
     return str(EMBEDDED) if name == "embedded" else str(name)
 
 
 @contextmanager
 def loading(name):
-    """Silence transformers while it loads, and word what goes wrong."""
+    """Silence transformers during loading and explain its errors."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -221,7 +223,7 @@ def loading(name):
     logging.disable_progress_bar()
     try:
         yield
-    except Exception as error:  # each file format fails in its own way
+    except Exception as error:  # each file format raises its own errors
         raise ValueError(
             f"model={str(name)!r} could not be loaded. Expected 'embedded', the folder "
             "of a transformers model, or a name on the Hugging Face hub (with "
@@ -236,7 +238,7 @@ def loading(name):
 
 @lru_cache(maxsize=64)
 def _download(name, revision):
-    """Folder and commit of a model on the hub, with all files that are read here."""
+    """Download all files of a model that are needed; return its folder and commit."""
     from transformers import AutoTokenizer
     from transformers.utils import cached_file
 
@@ -254,7 +256,7 @@ def _download(name, revision):
     get("generation_config.json")
     if get("adapter_config.json"):
         _first_of(get, _ADAPTER_WEIGHTS)
-    # Which files a tokenizer has depends on its kind: transformers knows them.
+    # The files of a tokenizer depend on its class: let transformers download them.
     AutoTokenizer.from_pretrained(name, revision=commit)
     return str(folder), commit
 
@@ -267,7 +269,7 @@ def _read_config(folder, fingerprint):
 
 
 def _hashes(folder):
-    """Fingerprint of a folder, without and with what answers depend on besides."""
+    """Return the two hashes of a folder, see `Checkpoint`: fingerprint, generation."""
     digest = hashlib.sha256()
     for file in _content_files(folder):
         name = file.relative_to(folder).as_posix()
@@ -282,8 +284,8 @@ def _hashes(folder):
 def _content_files(folder):
     """Files of a folder that hidden states depend on, each once and in a fixed order.
 
-    Those that transformers reads, not all that there are: another program may have
-    downloaded the same weights in another format.
+    Files that transformers does not read are left out, such as the same weights in
+    another format.
     """
 
     def get(file):
@@ -302,14 +304,10 @@ def _content_files(folder):
 
 
 def _weight_files(get, named):
-    """Files of a model's weights, with the index of shards where there is one.
+    """Files of the weights of a model, including the index of shards if there is one.
 
-    Parameters
-    ----------
-    get : callable
-        Takes the name of a file; returns its path, or None if there is no such file.
-    named : str or None
-        Name that the configuration gives.
+    `get` maps the name of a file to its path, or to None if the file does not exist.
+    `named` is the name of the weights in the configuration, or None.
     """
     stems = _WEIGHTS if named is None else (named.removesuffix(".index.json"),)
     for stem in stems:
@@ -334,14 +332,14 @@ def _read_json(file):
 
 
 def _digest(file):
-    """SHA-256 of a file's content; of settings, without where a model came from."""
+    """SHA-256 of the content of a file; of configurations, without the origin."""
     if file.name in ("config.json", "adapter_config.json"):
         settings = _read_json(file)
         kept = {key: settings[key] for key in settings.keys() - _PROVENANCE}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
     blob = file.resolve()
     if file.is_symlink() and _SHA256.fullmatch(blob.name) and _is_in_cache(blob):
-        return blob.name  # the hub's cache names large files so, and never edits them
+        return blob.name  # the hub's cache names large files by their SHA-256
     stat = file.stat()
     times = (stat.st_mtime_ns, stat.st_ctime_ns)
     return _digest_of_content(str(blob), stat.st_dev, stat.st_ino, stat.st_size, *times)
@@ -349,7 +347,7 @@ def _digest(file):
 
 @lru_cache(maxsize=512)
 def _digest_of_content(path, *signature):
-    """SHA-256 of a file; the signature changes whenever the file does."""
+    """SHA-256 of a file; `signature` changes if the file changes, for the cache."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
@@ -366,14 +364,14 @@ def _is_in_cache(path):
     return path.is_relative_to(Path(HF_HUB_CACHE).resolve())
 
 
-# What fingerprints were before they covered all of this: for what was fitted then.
+# How earlier versions computed fingerprints, for estimators that they fitted.
 _EARLIER_FILES = ("config.json", "token*", "vocab*", "merges.txt", "*.model", "*.jinja")
 _EARLIER_WEIGHTS = ("*.safetensors", "*.bin")
 _EARLIER_BLOCK, _N_EARLIER_BLOCKS = 2**16, 256
 
 
 def _earlier_fingerprint(checkpoint):
-    """The commit of a model in the hub's cache, else a hash of blocks of the files."""
+    """Return the commit of a model in the hub's cache, else a hash of file blocks."""
     folder = Path(checkpoint.folder)
     if folder.parent.name == "snapshots" and _is_in_cache(folder.resolve()):
         return folder.name

@@ -1,6 +1,6 @@
-"""Hidden states of a forward pass that runs no further than it must.
+"""Hidden states from a forward pass that stops at the highest layer needed.
 
-Imports torch at its top, so estimators import it inside their methods.
+This module imports torch at the top. Estimators therefore import it inside methods.
 """
 
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,29 +9,29 @@ from torch import nn
 
 
 class _HighestLayerReached(Exception):
-    """Ends a forward pass whose further layers nobody reads."""
+    """Ends a forward pass after the highest layer that is needed."""
 
 
 @contextmanager
 def kept_states(backbone, layers, *, stop=False):
-    """Keep hidden states of the forward pass that runs inside.
+    """Store hidden states of a forward pass inside this context.
 
-    State k of a model with N layers is what its layer k + 1 reads: 0 the embeddings,
-    N the output of the last layer after the final norm.
+    State k is the input of layer k + 1. State 0 is the embeddings. In a model with N
+    layers, state N is the output of the last layer after the final norm.
 
     Parameters
     ----------
     backbone : PreTrainedModel
-        Model without head, whose layers are a list of modules.
+        Model without head. Its layers must be a list of modules.
     layers : sequence of int
-        Which states, each in 0..N.
+        States to store, each in 0..N.
     stop : bool, default=False
-        Whether the pass ends, and the context with it, at the highest of them.
+        Whether the forward pass, and the context, ends at the highest of these states.
 
     Yields
     ------
     states : dict of int to Tensor of shape (n_rows, length, hidden_size)
-        Filled while the pass runs.
+        Filled during the forward pass.
     """
     stack = layer_stack(backbone)
     states = {}
@@ -39,7 +39,7 @@ def kept_states(backbone, layers, *, stop=False):
     def keep(layer):
         def hook(module, args, kwargs):
             state = args[0] if args else kwargs["hidden_states"]
-            if state.ndim == 4:  # Gemma 3n: several streams, of which one is predicted
+            if state.ndim == 4:  # Gemma 3n has several streams: take the active one
                 state = state[backbone.config.altup_active_idx]
             states[layer] = state
             if stop and layer == max(layers):
@@ -63,14 +63,14 @@ def kept_states(backbone, layers, *, stop=False):
 
 
 def read_hidden_states(backbone, layers, input_ids, attention_mask):
-    """Run the layers up to the highest one asked for, and no further.
+    """Run the layers up to the highest one that is needed.
 
     Parameters
     ----------
     backbone : PreTrainedModel
         Model without head.
     layers : sequence of int
-        Which states, as :func:`kept_states` counts them.
+        States to return, counted as in :func:`kept_states`.
     input_ids, attention_mask : Tensor of shape (n_rows, length)
         Tokens, padded on the right.
 
@@ -80,7 +80,7 @@ def read_hidden_states(backbone, layers, input_ids, attention_mask):
         One per entry of `layers`.
     """
     inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-    if layer_stack(backbone) is None:  # layers that share weights: no list of modules
+    if layer_stack(backbone) is None:  # layers share weights: no list of modules
         states = backbone(**inputs, output_hidden_states=True).hidden_states
     else:
         if hasattr(backbone.config, "use_cache"):
@@ -91,7 +91,7 @@ def read_hidden_states(backbone, layers, input_ids, attention_mask):
 
 
 def layer_stack(backbone):
-    """Find the list of a model's layers; None if it has no such list."""
+    """Return the list of the layers of a model, or None if it has no such list."""
     n_layers = backbone.config.get_text_config().num_hidden_layers
     for module in backbone.modules():
         if isinstance(module, nn.ModuleList) and len(module) == n_layers:

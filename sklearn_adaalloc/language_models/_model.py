@@ -1,8 +1,8 @@
-"""Language models of transformers: the one place that loads and feeds them.
+"""Language models of transformers: loading, tokenization and padding.
 
-A loaded model is shared by all estimators of a process that ask for the same one, so a
-clone or a grid candidate costs no loading. torch and transformers are imported inside
-functions: this module is imported by estimators.
+All estimators of a process that use the same model share it. A clone or a candidate of
+a grid search therefore loads nothing. torch and transformers are imported inside
+functions, because estimators import this module.
 """
 
 import threading
@@ -29,9 +29,9 @@ from sklearn_adaalloc.language_models._options import (
     takes_input,
 )
 
-_N_SHARED = 4  # models kept in memory: a weak and a strong LM, a reward model, a spare
+_N_SHARED = 4  # models in memory, e.g. weak LM, strong LM, reward model, one other
 _LOCK = threading.RLock()
-# Names under which families of models keep learned positions.
+# Names of the modules with learned positions in different families of models.
 _POSITIONS = {
     "embed_positions",
     "position_embedding",
@@ -43,19 +43,18 @@ _POSITIONS = {
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A model in memory with its tokenizer.
+    """A model in memory, with its tokenizer.
 
     Attributes
     ----------
     model : PreTrainedModel
-        As loaded: with its LM head if the checkpoint has one.
+        The model, with its LM head if the checkpoint has one.
     tokenizer : PreTrainedTokenizer
-        Truncates on the left. Padding is done by :meth:`pad` and by samplers.
+        Truncates on the left. :meth:`pad` and samplers do the padding.
     name : str
-        Name or folder it was loaded from.
+        Name or folder that it was loaded from.
     lock : Lock
-        Held during a forward pass or tokenization, neither of which may be entered
-        twice at once.
+        Held during a forward pass or tokenization, because neither is thread-safe.
     """
 
     model: object
@@ -65,10 +64,10 @@ class LanguageModel:
 
     @property
     def backbone(self):
-        """The layers without LM head that texts go through.
+        """The layers that process texts, without LM head.
 
-        Of an encoder-decoder, the encoder; of a model for texts and pictures, the part
-        for texts.
+        For an encoder-decoder, this is the encoder. For a model of texts and images, it
+        is the part for texts.
         """
         config = self.model.config
         if config.is_encoder_decoder:
@@ -76,40 +75,41 @@ class LanguageModel:
         if config.get_text_config() is not config:
             return self.model.get_decoder()
         body = self.model.base_model
-        # Llama 4 without its part for pictures calls the layers otherwise.
+        # Llama 4 without its part for images has another name for the layers.
         return (
             self.model.model if body is self.model and hasattr(body, "model") else body
         )
 
     @property
     def device(self):
-        """Device that the weights are on."""
+        """Device of the weights."""
         return self.model.device
 
     def encode(self, queries, *, max_length=None, chat_template=False):
-        """Turn queries into token ids; long ones lose their first tokens.
+        """Turn queries into token ids; queries that are too long lose first tokens.
 
         Parameters
         ----------
         queries : list of n_queries str or lists of dict
-            Checked queries. Chats go through the tokenizer's template, and end where
-            the model's answer begins.
+            Checked queries. Chats are formatted with the tokenizer's template and end
+            where the answer of the model begins.
         max_length : int, default=None
-            Most tokens of a query; None for as many as the model takes.
+            Largest number of tokens of a query. None means as many as the model
+            accepts.
         chat_template : bool, default=False
-            Whether a text is put to the model as a user's message.
+            Whether a text is formatted as a user's message.
 
         Returns
         -------
         token_ids : list of n_queries lists of int
         truncated : ndarray of shape (n_queries,), bool
-            Which queries were too long.
+            Whether a query was too long.
 
         Raises
         ------
         ValueError
-            If a query has no token, a chat has no template, or `max_length` does not
-            suit the model.
+            If a query has no token, if there are chats but no template, or if the model
+            does not accept `max_length`.
         """
         limit = self.limit(max_length)
         chats = np.array([chat_template or not isinstance(q, str) for q in queries])
@@ -120,7 +120,7 @@ class LanguageModel:
             texts = [
                 self._render(queries[row]) if chat else queries[row] for row in rows
             ]
-            # A template writes the special tokens itself.
+            # A template already contains the special tokens.
             encoded = self._tokenize(texts, add_special_tokens=not chat)
             long = [i for i, ids in enumerate(encoded) if len(ids) > limit]
             shortened = self._tokenize(
@@ -143,7 +143,7 @@ class LanguageModel:
         return token_ids, truncated
 
     def _tokenize(self, texts, **options):
-        """Token ids of each text."""
+        """Return the token ids of each text."""
         if not texts:
             return []
         check_unicode(texts)
@@ -163,20 +163,20 @@ class LanguageModel:
         return self.render_chat(messages, add_generation_prompt=True)
 
     def render_chat(self, messages, **options):
-        """Text of a chat by the tokenizer's template, with options for that."""
+        """Format a chat with the tokenizer's template; options are passed to it."""
         try:
             return self.tokenizer.apply_chat_template(
                 list(messages), tokenize=False, **options
             )
-        except Exception as error:  # each template refuses in its own way
+        except Exception as error:  # each template raises its own errors
             raise ValueError(
                 f"the chat template of model={self.name!r} does not take "
-                f"{short_repr(messages)}: {error}. Give messages as the model's card "
-                "says."
+                f"{short_repr(messages)}: {error}. Give messages in the format that "
+                "the model card describes."
             ) from error
 
     def limit(self, max_length):
-        """Most tokens of a query; `max_length` as in :meth:`encode`."""
+        """Largest number of tokens of a query; `max_length` as in :meth:`encode`."""
         if max_length is None:
             return int(min(self.tokenizer.model_max_length, self.positions, 2**31))
         least = self.tokenizer.num_special_tokens_to_add() + 1
@@ -190,17 +190,18 @@ class LanguageModel:
 
     @cached_property
     def positions(self):
-        """Most tokens that the model takes, or infinity.
+        """Largest number of tokens that the model accepts, or infinity.
 
-        What its configuration says, and what its table of learned positions holds: in
-        some families rows come before the first position, for padding among others.
+        It is the smaller of two limits: that of the configuration and the size of the
+        table of learned positions. In some families this table has extra rows before
+        the first position, for example for padding.
         """
         from torch import nn
 
         config = self.model.config.get_text_config()
         names = ("max_position_embeddings", "max_seq_len")
         named = [getattr(config, name, None) for name in names]
-        found = [n for n in named if n is not None and n > 0]  # XLNet has -1: no limit
+        found = [n for n in named if n is not None and n > 0]  # -1 is no limit (XLNet)
         for name, module in self.backbone.named_modules():
             if isinstance(module, nn.Embedding) and name.split(".")[-1] in _POSITIONS:
                 padding = module.padding_idx
@@ -212,9 +213,9 @@ class LanguageModel:
 
     @cached_property
     def first_position(self):
-        """Position that the model, left to itself, gives the first token of a text.
+        """Position that the model gives to the first token of a text by default.
 
-        RoBERTa and its kin count from the one after that of padding.
+        RoBERTa and similar models count from the position after that of padding.
         """
         for module in self.backbone.modules():
             if hasattr(module, "create_position_ids_from_input_ids"):
@@ -222,16 +223,16 @@ class LanguageModel:
         return 0
 
     def pad(self, token_ids, *, padding=None):
-        """Pad on the right and move to the model's device.
+        """Pad token ids on the right and move them to the device of the model.
 
-        On the right because positions then count from each query's first token, and a
-        causal model does not see what follows.
+        With padding on the right, positions count from the first token of each query,
+        and a causal model does not see the padding.
 
         Parameters
         ----------
         token_ids : list of n_rows lists of int
         padding : int, default=None
-            Token to pad with; None for the tokenizer's.
+            Padding token. None means that of the tokenizer.
 
         Returns
         -------
@@ -264,29 +265,29 @@ def load_language_model(
     expected=None,
     commit=None,
 ):
-    """Load a model and its tokenizer, or hand out the one already loaded.
+    """Load a model and its tokenizer, or return the shared one if it is in memory.
 
     Parameters
     ----------
     name : str or path, default="embedded"
-        Name on the Hugging Face hub, folder of a transformers model, or "embedded": the
-        weak language model that comes with the package.
+        Name on the Hugging Face hub, folder of a transformers model, or "embedded",
+        which means the weak language model in this package.
     revision : str, default=None
         Branch, tag or commit on the hub.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device. "auto" means CUDA if available, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision; "auto" is bfloat16 on GPUs that have it and float32 elsewhere.
+        Precision. "auto" means bfloat16 on GPUs that support it, and float32 elsewhere.
     shared : bool, default=True
-        Whether the model is one that others may use too: read it, never change it.
+        Whether the model is shared with other callers. Do not change a shared model.
     classifier : bool, default=False
         Whether to load it as a sequence classifier, such as a reward model.
     expected : str, default=None
-        Fingerprint of the model that an estimator was fitted with: no other is handed
-        out, and while that one is in memory, nothing is looked up. None for what is
-        there now.
+        Fingerprint of the model that an estimator was fitted with. Another model is an
+        error. If the expected model is in memory, nothing is looked up. None accepts
+        the present model.
     commit : str, default=None
-        Commit on the hub at the time of fit, with `expected`.
+        Commit on the hub at the time of fit. Used together with `expected`.
 
     Returns
     -------
@@ -295,7 +296,7 @@ def load_language_model(
     Raises
     ------
     ValueError
-        If there is no such model, it cannot be loaded or is not the one expected.
+        If the model does not exist, cannot be loaded, or is not the expected one.
 
     Examples
     --------
@@ -306,7 +307,7 @@ def load_language_model(
     """
     device = resolve_device(device)
     dtype = resolve_dtype(dtype, device)
-    with _LOCK:  # or two threads would load the same model
+    with _LOCK:  # otherwise two threads could load the same model
         checkpoint = (
             find_checkpoint(name, revision=revision)
             if expected is None
@@ -332,8 +333,8 @@ def _read_language_model(name, checkpoint, device, dtype, classifier):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    # A checkpoint with an LM head is loaded with it: a sampler can share the model, and
-    # features are read from the layers below.
+    # Load the LM head if the checkpoint has one: samplers can then share the model.
+    # Features are read from the layers below.
     auto = (
         AutoModelForSequenceClassification
         if classifier
@@ -346,7 +347,8 @@ def _read_language_model(name, checkpoint, device, dtype, classifier):
         model, info = auto.from_pretrained(
             checkpoint.folder, dtype=getattr(torch, dtype), output_loading_info=True
         )
-        # transformers draws missing weights at random; only classifiers read a pooler.
+        # transformers initialises missing weights randomly: refuse them. Only
+        # classifiers use a pooler.
         missing = info["missing_keys"]
         if not classifier:
             missing = [key for key in missing if "pooler" not in key]
@@ -356,8 +358,8 @@ def _read_language_model(name, checkpoint, device, dtype, classifier):
     require_unchanged(name, checkpoint)
     if takes_input(model, "mems") and not classifier:
         raise ValueError(
-            f"model={str(name)!r} is a {type(model).__name__}, which carries memories "
-            "from segment to segment and lays its states out token by token. Such "
+            f"model={str(name)!r} is a {type(model).__name__}, which passes memories "
+            "from segment to segment and has another layout of hidden states. Such "
             "states cannot be read here. Expected another family of models."
         )
     return LanguageModel(model, tokenizer, name)

@@ -1,4 +1,4 @@
-"""What a user may say of a language model: device, precision, layers."""
+"""Options of a language model: device, precision, layers."""
 
 import warnings
 from inspect import signature
@@ -14,16 +14,16 @@ POOLINGS = ("last", "mean", "first")
 
 
 def resolve_device(device):
-    """Turn "auto" into the best device there is, and check any other."""
+    """Replace "auto" by the best available device; check any other device."""
     import torch
 
     if device != "auto":
         try:
             name = str(torch.device(device))
             torch.zeros(1, device=name).item()
-        except Exception as error:  # torch refuses each device in its own way
+        except Exception as error:  # torch raises different errors for each device
             raise ValueError(
-                f"device={device!r} is no torch device of this machine: {error}. "
+                f"device={device!r} is not a torch device of this machine: {error}. "
                 "Expected 'auto', or a name such as 'cpu', 'cuda' or 'cuda:1'."
             ) from error
         return name
@@ -33,7 +33,7 @@ def resolve_device(device):
 
 
 def resolve_dtype(dtype, device):
-    """Turn "auto" into bfloat16 where `device` computes in it, else float32."""
+    """Replace "auto" by bfloat16 if `device` supports it, else by float32."""
     import torch
 
     if check_choice(dtype, "dtype", DTYPES) != "auto":
@@ -45,33 +45,22 @@ def resolve_dtype(dtype, device):
 
 
 def has_language_model_head(config):
-    """Whether the checkpoint is a causal language model's, with its head."""
+    """Whether the checkpoint is a causal language model with its LM head."""
     return _head_mapping(config) is not None
 
 
 def auto_class(config):
-    """Class of transformers that loads the checkpoint, with its LM head if it has one.
-
-    Parameters
-    ----------
-    config : PretrainedConfig
-        Configuration of the model.
-
-    Returns
-    -------
-    type
-        An AutoModel.
-    """
+    """Return the AutoModel class that loads a checkpoint, with its LM head if any."""
     from transformers import AutoModel
 
     return _head_mapping(config) or AutoModel
 
 
 def _head_mapping(config):
-    """Auto class of the LM head that the checkpoint was saved with; None without one.
+    """AutoModel class for a checkpoint that has an LM head, or None.
 
-    transformers knows which classes these are, those of models for texts and pictures
-    among them. An encoder saved by such a class does not write from left to right.
+    The classes come from transformers and include models of texts and images. Encoders
+    with such a head are excluded, because they do not generate from left to right.
     """
     from transformers import (
         AutoModelForCausalLM,
@@ -79,20 +68,20 @@ def _head_mapping(config):
         AutoModelForMaskedLM,
     )
 
-    decoder = getattr(config, "is_decoder", False)  # counts where there are encoders
+    decoder = getattr(config, "is_decoder", False)  # relevant if it can be an encoder
     encoder = _class_names(AutoModelForMaskedLM, config) and not decoder
     if config.is_encoder_decoder or encoder:
         return None
     saved = set(config.architectures or ())
     texts = _class_names(AutoModelForCausalLM, config)
     if saved & (texts | _class_names(AutoModelForImageTextToText, config)):
-        # Some are loaded by either, by the first without the part for pictures.
+        # Both classes can load some models; the first leaves out the part for images.
         return AutoModelForCausalLM if texts else AutoModelForImageTextToText
     return None
 
 
 def _class_names(auto, config):
-    """Names of the classes that an auto class loads a configuration with."""
+    """Names of the model classes that an AutoModel class uses for a configuration."""
     if type(config) not in auto._model_mapping:
         return set()
     classes = auto._model_mapping[type(config)]
@@ -101,19 +90,20 @@ def _class_names(auto, config):
 
 
 def takes_input(network, name):
-    """Whether the forward pass of a network takes an input of this name."""
+    """Whether the forward pass of a network has an argument of this name."""
     return name in signature(network.forward).parameters
 
 
 def resolve_layers(layer, config):
-    """Count layers from 0.
+    """Turn the parameter `layer` into layers counted from 0.
 
     Parameters
     ----------
     layer : "auto", int or list of int
-        Hidden states, from 0 to the number of layers; negative ones count from the end.
-        "auto" is the last but one of a causal language model, whose last serves the
-        next token, and the last of an encoder, which is made to be read there.
+        Hidden states, from 0 to the number of layers. Negative numbers count from the
+        end. "auto" means the second-to-last one for a causal language model, because
+        its last layer is specialised on the next token, and the last one for an
+        encoder.
     config : PretrainedConfig
         Configuration of the model.
 
@@ -124,7 +114,7 @@ def resolve_layers(layer, config):
     Raises
     ------
     ValueError
-        If there are none, or the model has no such layer.
+        If the list is empty or the model has no such layer.
 
     Examples
     --------
@@ -152,7 +142,7 @@ def resolve_layers(layer, config):
 
 
 def warn_truncated(truncated, max_length):
-    """Warn, once, if queries lost tokens; `truncated` says of each whether it did."""
+    """Warn once if queries lost tokens; `truncated` (n_queries,) says which."""
     n_truncated = int(np.sum(truncated))
     if n_truncated:
         warnings.warn(

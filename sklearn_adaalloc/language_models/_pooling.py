@@ -1,6 +1,6 @@
-"""From hidden states to one vector per query: reading, pooling, batching.
+"""Hidden states pooled to one vector per query, computed in batches.
 
-Imports torch at its top, so estimators import it inside their methods.
+This module imports torch at the top. Estimators therefore import it inside methods.
 """
 
 import torch
@@ -30,26 +30,26 @@ POOLINGS = {"last": last_token, "mean": mean_token, "first": first_token}
 
 
 def pooled_batches(language_model, token_ids, *, layers, pooling, batch_tokens):
-    """Compute features batch by batch, the longest queries first.
+    """Compute features in batches, the longest queries first.
 
     Parameters
     ----------
     language_model : LanguageModel
         Model to run.
     token_ids : list of n_queries lists of int
-        Queries.
+        Token ids of the queries.
     layers : sequence of int
         States to read, see :func:`read_hidden_states`.
     pooling : str
-        Key of `POOLINGS`.
+        A key of `POOLINGS`.
     batch_tokens : int
-        Most tokens of a batch, padding included; one query may have more. On a CPU
-        never more than `CPU_BATCH_TOKENS`, which is faster.
+        Largest number of tokens of a batch, including padding. A batch of one query can
+        have more. On a CPU, at most `CPU_BATCH_TOKENS` are used, which is faster.
 
     Yields
     ------
     rows : ndarray of shape (n_rows,)
-        Which queries.
+        Positions of the queries of a batch.
     features : ndarray of shape (n_rows, n_layers * hidden_size), float32
     """
     if language_model.device.type == "cpu":

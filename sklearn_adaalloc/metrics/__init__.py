@@ -1,4 +1,4 @@
-"""Scores of budgets and of the predictions behind them, with intervals and pictures."""
+"""Scores and plots of budgets and of predictions, with confidence intervals."""
 
 from sklearn_adaalloc.metrics._allocation_display import AllocationDisplay
 from sklearn_adaalloc.metrics._bootstrap import (

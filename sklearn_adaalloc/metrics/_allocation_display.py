@@ -1,4 +1,4 @@
-"""Display of a policy: who gets the budget."""
+"""Display of a policy: which queries get the budget."""
 
 import numpy as np
 
@@ -18,16 +18,16 @@ from sklearn_adaalloc.metrics._policy_curves import (
     bought_steps,
 )
 
-# Colours that stay apart for the colour-blind (Okabe and Ito).
+# Colours that colour-blind readers can distinguish (Okabe and Ito).
 _GROUP_COLORS = {"easy": "#56b4e9", "medium": "#e69f00", "hard": "#d55e00"}
 
 
 class AllocationDisplay:
-    """Mean budget of easy, medium and hard queries against the mean over all.
+    """Mean budget of easy, medium and hard queries against mean budget of all queries.
 
-    Queries are ranked by their observed mean reward (in routing, the weak decoder's)
-    and cut into three groups of equal size. Make it with :meth:`from_estimator` or
-    :meth:`from_predictions`.
+    Queries are ranked by their observed mean reward (in routing, that of the weak
+    decoder) and divided into three groups of equal size. Create the display with
+    :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ class AllocationDisplay:
     group_shares : dict of str to float
         Share of the queries in each group.
     routing : bool, default=False
-        Whether budgets are shares of calls to the strong decoder.
+        Whether a budget is the share of calls to the strong decoder.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     artists_ : list of matplotlib Line2D or PolyCollection
-        One for each group, easy first.
+        One artist per group, easy first.
 
     References
     ----------
@@ -74,10 +74,10 @@ class AllocationDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         kind : {"lines", "stacked"}, default="lines"
-            "lines" draws each group's mean budget beside uniform; "stacked" draws each
-            group's share of all samples.
+            "lines" draws the mean budget of each group and of uniform. "stacked" draws
+            each group's share of all samples.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class AllocationDisplay:
         Raises
         ------
         ValueError
-            If `kind` is not one of the two.
+            If `kind` is not "lines" or "stacked".
         """
         draw = {"lines": self._plot_lines, "stacked": self._plot_stacked}
         draw = draw[check_choice(kind, "kind", draw)]
@@ -124,7 +124,7 @@ class AllocationDisplay:
 
     @classmethod
     def from_predictions(cls, rewards, marginals, *, min_budget=0, ax=None, **kwargs):
-        """Draw the allocation that predicted marginal rewards lead to.
+        """Draw the allocation that follows from predicted marginal rewards.
 
         Parameters
         ----------
@@ -134,9 +134,9 @@ class AllocationDisplay:
         marginals : array-like of shape (n_queries, max_budget)
             Predicted marginal rewards.
         min_budget : int, default=0
-            Samples that every query gets first.
+            Number of samples that every query gets first.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -175,13 +175,13 @@ class AllocationDisplay:
         estimator : estimator
             Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         max_budget : int, default=None
-            Largest budget of one query, for estimators that do not fix it themselves;
-            None takes n_samples, and 1 in routing.
+            Largest budget of one query, for estimators that have no such bound of their
+            own. None means n_samples, or 1 in routing.
         **kwargs
             Passed to :meth:`from_predictions`.
 
@@ -194,7 +194,7 @@ class AllocationDisplay:
 
 
 def _difficulty_groups(rewards):
-    """Masks of the easy, medium and hard third by observed mean reward."""
+    """Masks (n_queries,) of the easy, medium and hard third by observed mean reward."""
     if len(rewards) < 3:
         raise ValueError(
             f"rewards has {len(rewards)} queries. Give at least three, one for each of "

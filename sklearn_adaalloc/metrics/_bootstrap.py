@@ -32,34 +32,34 @@ class PairedDifference(NamedTuple):
 
 
 def bootstrap_scorer(*, empty_reward=0.0, n_bootstrap=None, random_state=None):
-    r"""Scorer for the expected reward under a bootstrap over each query's samples.
+    r"""Make a scorer: expected reward under a bootstrap over each query's samples.
 
-    The bootstrap of Damani et al. draws :math:`b_i` of a query's m graded answers with
-    replacement, keeps the best, and averages over many repetitions. Its limit is an
-    exact sum over the sorted rewards,
-    :math:`\sum_k r_{(k)} [(k/m)^b - ((k-1)/m)^b]`, which is the default here: faster
-    and without noise. It needs no warning at budgets above m, and below them lies
-    slightly under the unbiased ``make_scorer(expected_reward_score)``.
+    The bootstrap of Damani et al. draws :math:`b_i` of the m graded answers of a query
+    with replacement, keeps the best, and averages over many repetitions. With
+    infinitely many repetitions it is an exact sum over the sorted rewards,
+    :math:`\sum_k r_{(k)} [(k/m)^b - ((k-1)/m)^b]`. The exact sum is the default here,
+    because it is faster and has no noise. It accepts budgets above m without a warning.
+    Biased at budgets from 2 to m: slightly below the unbiased
+    ``make_scorer(expected_reward_score)``.
 
     Parameters
     ----------
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     n_bootstrap : int, default=None
-        Number of Monte Carlo repetitions; None takes the exact limit.
+        Number of Monte Carlo repetitions. None computes the exact sum.
     random_state : int, RandomState instance or None, default=None
-        Randomness of the repetitions. With an int every call draws the same.
+        Seed of the repetitions. With an int, every call draws the same samples.
 
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, rewards)``, ready for ``scoring=``.
+        ``scorer(estimator, X, rewards)``, for the parameter ``scoring``.
 
     Raises
     ------
     ValueError
-        When the scorer is called, if a parameter, the table or a budget is not
-        acceptable.
+        When the scorer is called, if a parameter, the table or a budget is invalid.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def bootstrap_scorer(*, empty_reward=0.0, n_bootstrap=None, random_state=None):
 
 
 def bootstrap_reward(rewards, budgets, *, empty_reward, n_bootstrap, random_state):
-    """Score behind :func:`bootstrap_scorer`; parameters and result as there."""
+    """Metric that :func:`bootstrap_scorer` wraps, with the same parameters."""
     rewards = check_rewards(rewards)
     empty_reward = check_empty_reward(empty_reward)
     most = largest_budget(rewards)
@@ -96,8 +96,8 @@ def bootstrap_reward(rewards, budgets, *, empty_reward, n_bootstrap, random_stat
 
 
 def _draw_means(rewards, budgets, empty_reward, n_bootstrap, rng):
-    """Mean over queries of the best of `budgets` resampled rewards, once per draw."""
-    samples = np.sort(rewards, axis=1)  # NaN sorts last, out of reach of the picks
+    """Mean over queries of the best of `budgets` resampled rewards (n_bootstrap,)."""
+    samples = np.sort(rewards, axis=1)  # NaN sorts last, so it is never picked
     n_samples = np.isfinite(samples).sum(axis=1)[:, None]
     unused = np.arange(budgets.max()) >= budgets[:, None]  # (n_queries, largest budget)
     means = np.empty(n_bootstrap)
@@ -121,9 +121,10 @@ def expected_reward_interval(
 ):
     """Score budgets with a confidence interval from a bootstrap over queries.
 
-    Each query's expected reward is exact; what is uncertain is which queries were
-    asked. The interval holds the central `confidence` of the means of `n_bootstrap`
-    resamples of the queries (percentile method).
+    The expected reward of each query is exact. The interval describes the uncertainty
+    from the choice of queries: it contains the central `confidence` of the means of
+    `n_bootstrap` resamples of the queries (percentile method). Assumes that the queries
+    are independent draws from one population.
 
     Parameters
     ----------
@@ -132,30 +133,30 @@ def expected_reward_interval(
     budgets : array-like of shape (n_queries,) or float
         Samples given to each query, see :func:`expected_reward_score`.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000
-        Number of resamples.
+        Number of resamples of the queries.
     random_state : int, RandomState instance or None, default=None
-        Randomness of the resamples.
+        Seed of the resamples.
 
     Returns
     -------
     score : float
-        The same as :func:`expected_reward_score`.
+        The value of :func:`expected_reward_score`.
     low, high : float
         Ends of the interval.
 
     Raises
     ------
     ValueError
-        If `confidence` or `n_bootstrap` is not acceptable, or as in
+        If `confidence` or `n_bootstrap` is invalid, or as in
         :func:`expected_reward_score`.
 
     See Also
     --------
-    paired_difference : The right tool for comparing two policies.
+    paired_difference : Use it to compare two policies.
 
     Examples
     --------
@@ -183,40 +184,43 @@ def paired_difference(
 ):
     """Difference in expected reward between two policies on the same queries.
 
-    Resampling the per-query differences keeps queries paired, so that the spread of
-    difficulty, which both policies share, cancels. Compare at equal realised spend:
+    The bootstrap resamples per-query differences. Queries therefore stay paired, and
+    the variance of their difficulty, which both policies share, cancels. Compare
+    policies at equal realised spend: for example,
     ``paired_difference(rewards, budgets, np.mean(budgets))`` is the gain over uniform.
+    Assumes that the queries are independent draws from one population.
 
     Parameters
     ----------
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
         Reward table; NaN marks a missing sample.
     budgets_a, budgets_b : array-like of shape (n_queries,) or float
-        Budgets of the two policies; one number is the uniform budget, see
+        Budgets of the two policies. One number is a uniform budget, see
         :func:`expected_reward_score`.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000
         Number of resamples of the queries.
     random_state : int, RandomState instance or None, default=None
-        Randomness of the resamples.
+        Seed of the resamples.
 
     Returns
     -------
     difference : float
         Score of `budgets_a` minus score of `budgets_b`.
     low, high : float
-        Ends of its percentile interval.
+        Ends of the percentile interval of `difference`.
     p_value : float
-        Twice the smaller share of resampled differences on either side of 0, where 0
-        itself counts on both sides, at most 1; never below ``2 / (n_bootstrap + 1)``.
+        Two-sided p-value, ``2 * (1 + k) / (1 + n_bootstrap)``, at most 1. Here k is the
+        smaller of two counts: resampled differences >= 0 and resampled differences
+        <= 0.
 
     Raises
     ------
     ValueError
-        If `confidence` or `n_bootstrap` is not acceptable, or as in
+        If `confidence` or `n_bootstrap` is invalid, or as in
         :func:`expected_reward_score`.
 
     Examples
@@ -238,7 +242,7 @@ def paired_difference(
 
 
 def difference_from_gains(gains, *, confidence=0.95, n_bootstrap=2000, random_state):
-    """Paired bootstrap on per-query differences, wherever they come from.
+    """Paired bootstrap on given per-query differences.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reward against compute for every budget at once, and what is read off that curve."""
+"""Curve of reward against compute for all budgets, and scores computed from it."""
 
 import math
 
@@ -27,44 +27,43 @@ from sklearn_adaalloc.planning._solvers import allocate
 
 
 def budget_curve(rewards, marginals, *, min_budget=0, empty_reward=0.0):
-    """Reward against compute of a policy, for every budget from one sort.
+    """Reward against compute of a policy, for all budgets at once.
 
-    All predicted marginals are sorted once, in the order in which a growing budget
-    buys them; the cumulative *observed* marginals in that order are the whole curve, as
-    a ROC curve is for a classifier. At spend B it equals :func:`expected_reward_score`
-    at the budgets that an allocator with ``budget=B`` hands out.
+    All predicted marginals are sorted once, in the order in which a growing budget buys
+    them. The cumulative sum of the *observed* marginals in that order is the whole
+    curve. It is the counterpart of a ROC curve. At spend B it equals
+    :func:`expected_reward_score` at the budgets of an allocator with ``budget=B``.
 
     Parameters
     ----------
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
         Reward table; NaN marks a missing sample.
     marginals : array-like of shape (n_queries, max_budget)
-        Predicted marginal rewards, as from ``predict_marginals``; rows that increase
-        are repaired first. Routing has one step.
+        Predicted marginal rewards, as from ``predict_marginals``. Rows that increase
+        are repaired first. In routing, max_budget is 1.
     min_budget : int, default=0
-        Samples that every query gets before the rest is allocated.
+        Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
     spend : ndarray of shape (n_points,)
-        Mean budget per query, from `min_budget` in steps of ``1 / n_queries``. It ends
-        where the policy stops buying: at the last step with a positive predicted
-        marginal.
+        Mean budget per query, from `min_budget` in steps of ``1 / n_queries``. The last
+        point is where the policy stops buying: at its last positive predicted marginal.
     reward : ndarray of shape (n_points,)
         Mean expected reward at each spend.
 
     Raises
     ------
     ValueError
-        If the table, the marginals or `min_budget` are not acceptable, or their numbers
-        of queries differ.
+        If the table, the marginals or `min_budget` is invalid, or if the table and the
+        marginals differ in the number of queries.
 
     Warns
     -----
     UserWarning
-        If max_budget exceeds the samples of a query.
+        If max_budget exceeds the number of samples of a query.
 
     Examples
     --------
@@ -85,11 +84,13 @@ def budget_curve(rewards, marginals, *, min_budget=0, empty_reward=0.0):
 def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
     """Share of the gap between uniform and oracle that a policy recovers.
 
-    The area between the policy's and the uniform curve over the area between the
-    oracle's and the uniform curve, from `min_budget` to max_budget: 0 is uniform, 1 the
-    oracle, below 0 worse than uniform. A policy that stops buying keeps its reward.
-    Where an observed curve is not concave (an `empty_reward` above the first answer's,
-    a row that runs out of samples) the oracle follows its concave majorant, a bound.
+    The score is a ratio of two areas from `min_budget` to max_budget: the area between
+    the curves of the policy and of uniform, divided by the area between the curves of
+    the oracle and of uniform. 0 means uniform, 1 means the oracle, and below 0 is worse
+    than uniform. If a policy stops buying, its curve stays level from there. An
+    observed curve is not concave if `empty_reward` is above the first answer's reward,
+    or if a row has too few samples. The oracle then follows the concave majorant, which
+    is an upper bound.
 
     Parameters
     ----------
@@ -98,14 +99,14 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
     marginals : array-like of shape (n_queries, max_budget)
         Predicted marginal rewards, as from ``predict_marginals``.
     min_budget : int, default=0
-        Samples that every query gets before the rest is allocated.
+        Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
     score : float
-        NaN if the oracle gains nothing over uniform.
+        NaN if the oracle is not better than uniform.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
     Warns
     -----
     UndefinedMetricWarning
-        If the oracle gains nothing over uniform, so that there is no gap.
+        If the oracle is not better than uniform, so that there is no gap.
 
     Examples
     --------
@@ -138,12 +139,12 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
 
 
 def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0):
-    """Share of compute a policy saves at the reward of a uniform budget.
+    """Share of compute that a policy saves at the reward of a uniform budget.
 
-    ``1 - spend / budget``, where ``spend`` is the least at which the policy's curve
-    reaches the reward of the uniform curve at `budget`. Both curves are linear between
-    their points, so a fractional budget mixes its floor and ceiling. A negative share
-    means that the policy spends more than uniform does.
+    The share is ``1 - spend / budget``. Here ``spend`` is the smallest spend at which
+    the curve of the policy reaches the reward of the uniform curve at `budget`. Both
+    curves are linear between their points, so that a fractional budget mixes its floor
+    and its ceiling. If the share is negative, the policy spends more than uniform.
 
     Parameters
     ----------
@@ -152,11 +153,11 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
     marginals : array-like of shape (n_queries, max_budget)
         Predicted marginal rewards, as from ``predict_marginals``.
     budget : float
-        Uniform budget to match, above 0 and at most max_budget.
+        Uniform budget whose reward is to be reached, above 0 and at most max_budget.
     min_budget : int, default=0
-        Samples that every query gets before the rest is allocated.
+        Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
@@ -166,7 +167,7 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
     Raises
     ------
     ValueError
-        If `budget` is not acceptable, or as in :func:`budget_curve`.
+        If `budget` is invalid, or as in :func:`budget_curve`.
 
     Warns
     -----
@@ -194,7 +195,7 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
 
 
 def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_reward=0.0):
-    """Budgets from the observed marginals: the headroom, which no policy can know.
+    """Budgets from the observed marginals: an upper bound for every policy.
 
     Parameters
     ----------
@@ -203,28 +204,29 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
     budget : float
         Mean budget per query that may be spent.
     min_budget : int, default=0
-        Least budget of any one query.
+        Smallest budget of one query.
     max_budget : int, default=None
-        Largest budget of any one query; None takes n_samples, and 1 in routing.
+        Largest budget of one query. None means n_samples, or 1 in routing.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
     budgets : ndarray of shape (n_queries,), dtype int64
-        At most ``floor(budget * n_queries)`` in total. Best possible where each query's
-        marginals fall, as they do unless `empty_reward` exceeds rewards or a row runs
-        out of samples; otherwise optimal for the relaxed problem.
+        At most ``floor(budget * n_queries)`` in total. The budgets are optimal if the
+        marginals of each query are non-increasing. They can increase if `empty_reward`
+        exceeds rewards or if a row has too few samples. Then the budgets are optimal
+        for the relaxed problem only.
 
     Raises
     ------
     ValueError
-        If the table or a budget is not acceptable.
+        If the table or a budget is invalid.
 
     Warns
     -----
     UserWarning
-        If max_budget exceeds the samples of a query.
+        If max_budget exceeds the number of samples of a query.
 
     Examples
     --------
@@ -240,25 +242,15 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
     )
     curves = _observed_curves(rewards, max_budget, empty_reward)
     marginals = np.diff(curves, axis=1)
-    # Mandatory samples are bought whatever they bring: only what follows counts.
+    # Mandatory samples are bought without regard to their marginals: repair the rest.
     marginals = concave_repair(marginals, min_budget=min_budget)
     return allocate(marginals, budget, min_budget=min_budget)[0]
 
 
 def check_policy(rewards, marginals, min_budget, empty_reward):
-    """Check a reward table and the predictions for it.
+    """Check a reward table and predictions; return curves, marginals and min_budget.
 
-    Parameters
-    ----------
-    rewards, marginals, min_budget, empty_reward
-        As in :func:`budget_curve`.
-
-    Returns
-    -------
-    curves : ndarray of shape (n_queries, max_budget + 1)
-        Observed reward curves.
-    marginals : ndarray of shape (n_queries, max_budget)
-    min_budget : int
+    The curves (n_queries, max_budget + 1) are the observed reward curves.
 
     Examples
     --------

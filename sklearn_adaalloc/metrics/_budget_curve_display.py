@@ -19,14 +19,14 @@ _ORACLE_STYLE = {"color": "black", "linestyle": ":", "linewidth": 1.2}
 
 
 class BudgetCurveDisplay:
-    """Expected reward against compute: policies beside uniform and oracle.
+    """Expected reward against compute: policies, uniform and oracle.
 
-    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     curves : dict of str to BudgetCurve
-        Curve of each policy, by the name it gets in the legend.
+        Curve of each policy, by its name in the legend.
     uniform : BudgetCurve
         Curve of equal budgets.
     oracle : BudgetCurve
@@ -37,9 +37,9 @@ class BudgetCurveDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     lines_ : dict of str to matplotlib Line2D
-        The lines by name, "uniform" and "oracle" among them if drawn.
+        The lines by name. They include "uniform" and "oracle" if these are drawn.
 
     Examples
     --------
@@ -63,11 +63,11 @@ class BudgetCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         plot_uniform, plot_oracle : bool, default=True
-            Whether to draw the two references.
+            Whether to draw the curves of uniform and oracle.
         line_kwargs : dict, default=None
-            Keywords for the policies' ``Axes.plot``.
+            Keyword arguments of ``Axes.plot`` for the policies.
 
         Returns
         -------
@@ -107,16 +107,16 @@ class BudgetCurveDisplay:
                 (n_queries, 2, n_samples)
             Reward table; NaN marks a missing sample.
         marginals : array-like of shape (n_queries, max_budget) or dict
-            Predicted marginal rewards; a dict holds several policies by name, all with
-            the same max_budget.
+            Predicted marginal rewards. A dict holds several policies by name, which
+            must have the same max_budget.
         name : str, default="policy"
             Name of a single policy.
         min_budget : int, default=0
-            Samples that every query gets before the rest is allocated.
+            Number of samples that every query gets before the rest is allocated.
         empty_reward : float, default=0.0
-            Reward of a query that gets no sample; unused in routing.
+            Reward of a query that gets no sample. Not used in routing.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **plot_kwargs
             Passed to :meth:`plot`.
 
@@ -127,7 +127,7 @@ class BudgetCurveDisplay:
         Raises
         ------
         ValueError
-            As in :func:`budget_curve`, or if policies differ in max_budget.
+            As in :func:`budget_curve`, or if the policies differ in max_budget.
         """
         policies = marginals if isinstance(marginals, dict) else {name: marginals}
         curves, widths = {}, set()
@@ -139,8 +139,9 @@ class BudgetCurveDisplay:
             widths.add(values.shape[1])
         if len(widths) != 1:
             raise ValueError(
-                f"marginals have max_budget {sorted(widths)}. Give at least one "
-                "policy, and the same number of steps for all: there is one oracle."
+                f"marginals have max_budget {sorted(widths)}. Expected at least one "
+                "policy, and the same max_budget for all, because they share one "
+                "oracle. Predict the same number of steps with each policy."
             )
         display = cls(
             curves=curves,
@@ -159,18 +160,18 @@ class BudgetCurveDisplay:
         Parameters
         ----------
         estimator : estimator or dict
-            Fitted estimator with ``predict_marginals``, or a pipeline that ends in one;
-            a dict holds several by name.
+            Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
+            A dict holds several by name.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         max_budget : int, default=None
-            Largest budget of one query, for estimators that do not fix it themselves;
-            None takes n_samples, and 1 in routing.
+            Largest budget of one query, for estimators that have no such bound of their
+            own. None means n_samples, or 1 in routing.
         name : str, default=None
-            Name of a single policy; None takes the class's.
+            Name of a single policy. None means the name of its class.
         **kwargs
             Passed to :meth:`from_predictions`.
 

@@ -1,4 +1,4 @@
-"""Display of predictions: calibration."""
+"""Display of the calibration of predictions."""
 
 import numpy as np
 
@@ -15,26 +15,26 @@ from sklearn_adaalloc.metrics._prediction import calibration_table
 class RewardCalibrationDisplay:
     """Observed against predicted value of the first sample, in bins of queries.
 
-    For 0/1 rewards that value is the success rate; in routing it is the preference.
-    Make it with :meth:`from_estimator` or :meth:`from_predictions`.
+    For 0/1 rewards the value is the success rate. In routing it is the preference.
+    Create the display with :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     predicted, observed, standard_error : ndarrays of shape (n_bins,)
         Columns of :func:`calibration_table`.
     name : str, default=None
-        Name for the legend.
+        Name in the legend.
     quantity : str, default="first marginal reward"
-        What is predicted, for the axes.
+        What is predicted, for the labels of the axes.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     errorbar_ : matplotlib ErrorbarContainer
-        The points, with one standard error to either side.
+        The points, with one standard error in both directions.
     diagonal_ : matplotlib Line2D
-        Where predictions equal observations.
+        The line on which predictions equal observations.
 
     Examples
     --------
@@ -68,9 +68,9 @@ class RewardCalibrationDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
-            Keywords for ``Axes.errorbar``.
+            Keyword arguments of ``Axes.errorbar``.
 
         Returns
         -------
@@ -120,13 +120,13 @@ class RewardCalibrationDisplay:
         pred : array-like of shape (n_queries,) or (n_queries, max_budget)
             Success rates, preferences, or marginal rewards.
         n_bins : int, default=10
-            Number of bins, cut at quantiles of the predictions.
+            Number of bins. Their edges are quantiles of the predictions.
         empty_reward : float, default=0.0
-            Reward of a query that gets no sample; counts for marginal rewards only.
+            Reward of a query that gets no sample. Used for marginal rewards only.
         name : str, default=None
-            Name for the legend.
+            Name in the legend.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -155,12 +155,12 @@ class RewardCalibrationDisplay:
         estimator : estimator
             Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         name : str, default=None
-            Name for the legend; None takes the class's.
+            Name in the legend. None means the name of the class.
         **kwargs
             Passed to :meth:`from_predictions`.
 

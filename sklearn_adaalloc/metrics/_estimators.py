@@ -1,4 +1,4 @@
-"""Ask a fitted estimator, or the end of a pipeline, for what Displays draw."""
+"""Get the predictions that Displays draw from a fitted estimator or pipeline."""
 
 from inspect import signature
 
@@ -10,30 +10,10 @@ from sklearn_adaalloc.curves._decoders import count_table_steps
 
 
 def predict_marginals(estimator, X, rewards, max_budget=None):
-    """Ask a fitted estimator, or the end of a pipeline, for marginal rewards.
+    """Predict marginal rewards (n_queries, max_budget), also by a pipeline or search.
 
-    Allocators fix max_budget themselves; reward regressors are told it.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted estimator with ``predict_marginals``, or a pipeline or fitted search
-        around one.
-    X : array-like of shape (n_queries, ...)
-        Queries as the estimator takes them.
-    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table of the same queries.
-    max_budget : int, default=None
-        Steps to ask a regressor for; None takes n_samples, and 1 in routing.
-
-    Returns
-    -------
-    marginals : ndarray of shape (n_queries, max_budget)
-
-    Raises
-    ------
-    ValueError
-        If the estimator has no ``predict_marginals``.
+    An allocator has its own max_budget. A reward regressor gets `max_budget`; None
+    means n_samples, or 1 in routing.
 
     Examples
     --------
@@ -44,7 +24,7 @@ def predict_marginals(estimator, X, rewards, max_budget=None):
     >>> predict_marginals(Hopeful(), ["1+1="], [[1]])
     [[0.9]]
     """
-    # scikit-learn's pipelines hand on only the methods that scikit-learn knows.
+    # A pipeline of scikit-learn has no method predict_marginals: call its steps.
     before, estimator = unwrap(estimator)
     for steps in before:
         X = steps.transform(X)
@@ -62,16 +42,7 @@ def predict_marginals(estimator, X, rewards, max_budget=None):
 
 
 def policy_name(estimator):
-    """Name of an estimator's class, in a pipeline or search of the one inside.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator to name.
-
-    Returns
-    -------
-    str
+    """Name of the estimator's class; of a pipeline or search, that of its estimator.
 
     Examples
     --------
@@ -84,21 +55,7 @@ def policy_name(estimator):
 
 
 def predict_first_step(estimator, X, rewards):
-    """Ask an estimator for the first marginal reward, in routing for the preference.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted estimator with ``predict_marginals``, or a pipeline or fitted search
-        around one.
-    X : array-like of shape (n_queries, ...)
-        Queries as the estimator takes them.
-    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table of the same queries.
-
-    Returns
-    -------
-    pred : ndarray of shape (n_queries, 1), in routing (n_queries,)
+    """First marginal rewards (n_queries, 1); in routing, preferences (n_queries,).
 
     Examples
     --------
@@ -111,21 +68,12 @@ def predict_first_step(estimator, X, rewards):
     """
     marginals = np.asarray(predict_marginals(estimator, X, rewards, max_budget=1))
     if has_decoders(rewards):
-        return marginals[:, 0] + 0.5  # the one step of routing is worth p - 1/2
+        return marginals[:, 0] + 0.5  # the marginal reward in routing is p - 1/2
     return marginals[:, :1]
 
 
 def predicted_quantity(rewards):
-    """Say what one number per query stands for.
-
-    Parameters
-    ----------
-    rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Checked reward table.
-
-    Returns
-    -------
-    str
+    """Name of what one predicted number per query means, from a checked table.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Expected reward of given budgets, exact sums over a reward table."""
+"""Expected reward of given budgets, as exact sums over a reward table."""
 
 import warnings
 
@@ -25,21 +25,24 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="rewa
         \frac{1}{n} \sum_{i=1}^n q(x_i, b_i)
 
     (Damani et al., Eq. 9 and 10). Each :math:`q` is an exact sum over the graded
-    samples, not a simulation: without replacement, hence unbiased, while a query has at
-    least :math:`b_i` samples, and with replacement beyond. For 0/1 rewards at equal
-    budgets this is pass@b. Use it as ``make_scorer(expected_reward_score)``.
+    samples, not a simulation. If a query has at least :math:`b_i` samples, they are
+    drawn without replacement, and the score is unbiased. Otherwise they are drawn with
+    replacement: then it is biased downward. Assumes that the samples of a query are
+    exchangeable. For 0/1 rewards at equal budgets this is pass@b. Use it as
+    ``make_scorer(expected_reward_score)``.
 
     Parameters
     ----------
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table; NaN marks a missing sample. Three axes are a routing table.
+        Reward table. NaN marks a missing sample. A table with three axes is a routing
+        table.
     budgets : array-like of shape (n_queries,) or float
-        Samples given to each query; in routing 0 = weak, 1 = strong. One number is the
-        uniform budget, and a fractional one mixes its floor and ceiling.
+        Samples given to each query; in routing 0 = weak, 1 = strong. One number is a
+        uniform budget. If it is fractional, its floor and its ceiling are mixed.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
     selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples; unused in routing.
+        How an answer is chosen among the samples. Not used in routing.
 
     Returns
     -------
@@ -48,17 +51,17 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="rewa
     Raises
     ------
     ValueError
-        If the table or a budget is not acceptable, or their numbers differ.
+        If the table or a budget is invalid, or their numbers of queries differ.
 
     Warns
     -----
     UserWarning
-        If a budget exceeds the samples of its query.
+        If a budget exceeds the number of samples of its query.
 
     See Also
     --------
-    expected_reward_interval : The same score with its bootstrap interval.
-    net_reward_score : The score after paying for the samples.
+    expected_reward_interval : The same score with a bootstrap confidence interval.
+    net_reward_score : The same score minus the cost of the samples.
 
     References
     ----------
@@ -83,13 +86,13 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="rewa
 def mean_budget_score(rewards, budgets):
     """Mean number of samples given to a query: the realised spend.
 
-    It stands beside a score of rewards in a search over budgets, where an allocator may
-    leave money unspent, as ``make_scorer(mean_budget_score)``.
+    An allocator may spend less than its budget. In a search over budgets, report this
+    score together with a score of rewards, as ``make_scorer(mean_budget_score)``.
 
     Parameters
     ----------
     rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table; only checked against the budgets.
+        Reward table. It is only used to check the budgets.
     budgets : array-like of shape (n_queries,)
         Samples given to each query; in routing 0 = weak, 1 = strong.
 
@@ -101,7 +104,7 @@ def mean_budget_score(rewards, budgets):
     Raises
     ------
     ValueError
-        If the table or a budget is not acceptable, or their numbers differ.
+        If the table or a budget is invalid, or their numbers of queries differ.
 
     Examples
     --------
@@ -114,10 +117,10 @@ def mean_budget_score(rewards, budgets):
 
 
 def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
-    """Score budgets by expected reward minus what the samples cost.
+    """Score budgets by expected reward minus the cost of the samples.
 
-    A search over budgets that maximises the reward alone always ends at the largest
-    budget; this is what it can maximise instead.
+    A search over budgets that maximises only the reward always selects the largest
+    budget. Maximise this score instead.
 
     Parameters
     ----------
@@ -126,10 +129,11 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
     budgets : array-like of shape (n_queries,) or float
         Samples given to each query, see :func:`expected_reward_score`.
     price : float
-        Cost of one sample, in units of reward; in routing, of one call to the strong
-        decoder beyond the weak one's.
+        Reward that a sample must add to be worth its cost. In routing, this is the cost
+        of a call to the strong decoder minus that of a call to the weak decoder, in
+        units of reward.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; unused in routing.
+        Reward of a query that gets no sample. Not used in routing.
 
     Returns
     -------
@@ -153,16 +157,7 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
 
 
 def query_rewards(rewards, budgets, *, empty_reward, selection="reward"):
-    """Check everything and return the expected reward of each query.
-
-    Parameters
-    ----------
-    rewards, budgets, empty_reward, selection
-        As in :func:`expected_reward_score`.
-
-    Returns
-    -------
-    expected : ndarray of shape (n_queries,)
+    """Check the arguments of `expected_reward_score`; return rewards (n_queries,).
 
     Examples
     --------
@@ -188,7 +183,7 @@ def query_rewards(rewards, budgets, *, empty_reward, selection="reward"):
 
 
 def _uniform_parts(budget, n_queries, max_budget):
-    """Split one mean budget into (share, equal budgets): its floor and its ceiling."""
+    """Split a uniform budget into floor and ceiling: pairs (share, budgets)."""
     budget, _, _ = check_budget(budget, max_budget=max_budget)
     floor = int(budget)
     shares = [(1 - (budget - floor), floor), (budget - floor, floor + 1)]
@@ -196,21 +191,9 @@ def _uniform_parts(budget, n_queries, max_budget):
 
 
 def warn_undefined(name, reason, *, stacklevel=3):
-    """Warn that a score is NaN because what it divides by is 0.
+    """Warn that a score is NaN because its denominator is 0.
 
-    Parameters
-    ----------
-    name : str
-        Name of the score.
-    reason : str
-        Why it is undefined.
-    stacklevel : int, default=3
-        Frame to blame; the default is the caller of the function that calls this one.
-
-    Warns
-    -----
-    UndefinedMetricWarning
-        Always.
+    With the default `stacklevel` the warning points to the caller of the score.
 
     Examples
     --------

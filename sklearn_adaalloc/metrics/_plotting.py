@@ -1,4 +1,4 @@
-"""What the Displays share: axes, styles, and asking an estimator for marginals."""
+"""Axes, styles and labels that the Displays share."""
 
 import numpy as np
 
@@ -8,16 +8,7 @@ UNIFORM_STYLE = {"color": "0.45", "linestyle": "--", "linewidth": 1.2}
 
 
 def new_axes(ax):
-    """Return `ax`, or the axes of a new figure.
-
-    Parameters
-    ----------
-    ax : matplotlib Axes or None
-        Axes that the user gave.
-
-    Returns
-    -------
-    ax : matplotlib Axes
+    """Return `ax`, or the axes of a new figure if it is None.
 
     Examples
     --------
@@ -34,16 +25,7 @@ def new_axes(ax):
 
 
 def spend_label(routing):
-    """Label of an axis that shows mean spend.
-
-    Parameters
-    ----------
-    routing : bool
-        Whether spend is a share of calls.
-
-    Returns
-    -------
-    str
+    """Label of an axis that shows spend; in routing, spend is a share of calls.
 
     Examples
     --------
@@ -57,20 +39,9 @@ def spend_label(routing):
 
 
 def thin(n_points, at_most=1000):
-    """Pick indices of evenly spread points, both ends among them.
+    """Pick at most `at_most` evenly spaced indices, including the first and the last.
 
-    More points on one line only slow the renderer down.
-
-    Parameters
-    ----------
-    n_points : int
-        Number of points there are.
-    at_most : int, default=1000
-        Number of points to keep.
-
-    Returns
-    -------
-    indices : ndarray of shape (n_kept,)
+    More points on one line only make drawing slower.
 
     Examples
     --------

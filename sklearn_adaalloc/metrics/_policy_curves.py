@@ -1,7 +1,7 @@
-"""Curves of reward against spend: a policy's, uniform's, the oracle's.
+"""Curves of reward against spend: of a policy, of uniform and of the oracle.
 
-Pure functions on reward curves (n_queries, max_budget + 1) and predicted marginals
-(n_queries, max_budget), both checked.
+All functions are pure. They expect checked reward curves (n_queries, max_budget + 1)
+and checked predicted marginals (n_queries, max_budget).
 """
 
 import math
@@ -14,7 +14,7 @@ from sklearn_adaalloc.planning._solvers import allocation_path
 
 
 class BudgetCurve(NamedTuple):
-    """Mean reward at each mean spend; linear in between."""
+    """Mean reward at each spend; linear between the points."""
 
     spend: np.ndarray
     reward: np.ndarray
@@ -23,18 +23,7 @@ class BudgetCurve(NamedTuple):
 def policy_curve(curves, marginals, min_budget):
     """Curve of the policy that buys the largest predicted marginals first.
 
-    Parameters
-    ----------
-    curves : ndarray of shape (n_queries, max_budget + 1)
-        Observed reward curves.
-    marginals : ndarray of shape (n_queries, max_budget)
-        Predicted marginal rewards.
-    min_budget : int
-        Samples that every query gets first.
-
-    Returns
-    -------
-    BudgetCurve
+    `min_budget` is the number of samples that every query gets first.
 
     Examples
     --------
@@ -54,15 +43,15 @@ def bought_steps(marginals, min_budget):
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
-        Predicted marginal rewards; rows that increase are repaired first, beyond
-        `min_budget`.
+        Predicted marginal rewards. Rows that increase after the first `min_budget`
+        steps are repaired.
     min_budget : int
-        Samples that every query gets first.
+        Number of samples that every query gets first.
 
     Returns
     -------
     queries, steps : ndarrays of shape (n_bought,)
-        Row and column of each step; only those with a positive marginal.
+        Row and column of each step that has a positive marginal.
 
     Examples
     --------
@@ -80,19 +69,8 @@ def bought_steps(marginals, min_budget):
 def oracle_curve(curves, min_budget):
     """Curve of the policy that knows the observed marginals.
 
-    Rows that increase are replaced by their concave majorant, so that the curve bounds
-    every policy's from above.
-
-    Parameters
-    ----------
-    curves : ndarray of shape (n_queries, max_budget + 1)
-        Observed reward curves.
-    min_budget : int
-        Samples that every query gets first.
-
-    Returns
-    -------
-    BudgetCurve
+    Curves that are not concave are replaced by their concave majorant. The result is an
+    upper bound for the curve of every policy.
 
     Examples
     --------
@@ -109,17 +87,7 @@ def oracle_curve(curves, min_budget):
 def uniform_curve(curves, min_budget):
     """Curve of the policy that gives every query the same budget.
 
-    Parameters
-    ----------
-    curves : ndarray of shape (n_queries, max_budget + 1)
-        Observed reward curves.
-    min_budget : int
-        Samples that every query gets first.
-
-    Returns
-    -------
-    BudgetCurve
-        One point per whole budget; a line between two is the mixture of both.
+    It has one point per whole budget. Between two points, both budgets are mixed.
 
     Examples
     --------
@@ -133,19 +101,10 @@ def uniform_curve(curves, min_budget):
 
 
 def first_crossing(curve, target):
-    """Least spend at which a piecewise linear curve reaches a reward.
+    """Smallest spend at which a curve reaches the reward `target`, or NaN.
 
-    Parameters
-    ----------
-    curve : BudgetCurve
-        Curve to walk along; it need not be monotone.
-    target : float
-        Reward to reach, within a relative 1e-9 against rounding on plateaus.
-
-    Returns
-    -------
-    spend : float
-        NaN if the curve stays below.
+    The curve is piecewise linear and need not be monotone. A relative tolerance of 1e-9
+    absorbs rounding on plateaus.
 
     Examples
     --------
@@ -167,18 +126,7 @@ def first_crossing(curve, target):
 
 
 def area(curve, max_budget):
-    """Measure the area under a curve that stays level after its last point.
-
-    Parameters
-    ----------
-    curve : BudgetCurve
-        Curve to measure.
-    max_budget : int
-        Spend up to which to measure.
-
-    Returns
-    -------
-    area : float
+    """Area under a curve up to `max_budget`; it stays level after its last point.
 
     Examples
     --------
@@ -192,7 +140,7 @@ def area(curve, max_budget):
 
 
 def _accumulate(curves, gains, min_budget):
-    """Curve that starts at `min_budget` and adds one sample's gain per point."""
+    """Curve that starts at `min_budget` and adds the gain of one sample per point."""
     n_queries = len(curves)
     spend = (n_queries * min_budget + np.arange(len(gains) + 1)) / n_queries
     total = np.cumsum(np.concatenate([[curves[:, min_budget].sum()], gains]))

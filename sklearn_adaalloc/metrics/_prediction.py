@@ -1,4 +1,4 @@
-"""How good the predictions behind a policy are: Table 1 and calibration."""
+"""Quality of the predictions that a policy uses: Table 1 and calibration."""
 
 import math
 
@@ -21,52 +21,54 @@ from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 
 
 def prediction_report(y, pred, *, empty_reward=0.0):
-    """Table 1 of the paper: loss of predictions beside its natural bounds.
+    """Table 1 of the paper: loss of predictions and its upper and lower reference.
 
-    Success rates and preferences, one per query, are scored by cross-entropy with soft
-    labels (Eq. 7); marginal rewards, one row per query, by squared error (Eq. 6),
-    averaged over queries and steps.
+    One prediction per query is a success rate or a preference. It is scored by
+    cross-entropy with soft labels (Eq. 7). One row per query holds marginal rewards.
+    They are scored by squared error (Eq. 6), averaged over queries and steps.
 
     Parameters
     ----------
     y : array-like of shape (n_queries, n_samples), (n_queries, 2, n_samples) or \
             (n_queries,)
-        Reward table; NaN marks a missing sample. Three axes are a routing table. For
-        success rates also ready-made rates, one per query.
+        Reward table. NaN marks a missing sample. A table with three axes is a routing
+        table. For success rates, also observed rates, one per query.
     pred : array-like of shape (n_queries,) or (n_queries, max_budget)
         Predictions: success rates or preferences, or marginal rewards.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; counts for marginal rewards only.
+        Reward of a query that gets no sample. Used for marginal rewards only.
 
     Returns
     -------
     report : :class:`~sklearn.utils.Bunch`
         loss : {"cross_entropy", "squared_error"}
-            What the next three are.
+            Name of the loss of the next three values.
         ours : float
-            Loss of `pred`. Predicted rates are kept a float64 epsilon away from 0 and
-            1, as in :func:`sklearn.metrics.log_loss`, so that it stays finite.
+            Loss of `pred`. Predicted rates are clipped to a float64 epsilon from 0 and
+            1, as in :func:`sklearn.metrics.log_loss`, so that the loss is finite.
         avg : float
             Loss of predicting the mean of `y` for every query.
         opt : float
-            Loss of predicting `y` itself: what no predictor can go below.
+            Loss of predicting `y` itself. No predictor has a lower loss.
         acc : float
-            Accuracy of telling queries above the median from the rest, predictions and
-            observations each cut at their own median; by the first step for marginals.
+            Accuracy of the binary prediction "this query is above the median".
+            Predictions and observations are each compared with their own median. For
+            marginal rewards, the first step is used.
         share_explained : float
-            ``(avg - ours) / (avg - opt)``, 0 for the average and 1 for the optimum; NaN
-            if all queries are alike.
+            ``(avg - ours) / (avg - opt)``: 0 for the average and 1 for the optimum. NaN
+            if all queries have the same observed value.
 
     Raises
     ------
     ValueError
-        If rates lie outside [0, 1], an array is empty or not finite, or the numbers of
+        If a rate is outside [0, 1], an array is empty or not finite, or the numbers of
         queries differ.
 
     Warns
     -----
     UndefinedMetricWarning
-        If all queries are alike, so that there is nothing to explain.
+        If all queries have the same observed value, so that there is nothing to
+        explain.
     UserWarning
         If there are more steps than samples of a query.
 
@@ -107,20 +109,20 @@ def share_explained(observed, pred, *, loss):
     Parameters
     ----------
     observed, pred : ndarray of shape (n_queries,) or (n_queries, n_values)
-        What was observed, and what was predicted for it.
+        Observed and predicted values.
     loss : {"cross_entropy", "squared_error"}
-        Cross-entropy wants both in [0, 1].
+        Cross-entropy needs values in [0, 1].
 
     Returns
     -------
     share : float
-        ``(avg - ours) / (avg - opt)``: 1 is perfect, 0 no better than predicting the
-        mean for every query. NaN if all queries are alike.
+        ``(avg - ours) / (avg - opt)``: 1 is perfect, 0 is as good as predicting the
+        mean for every query. NaN if all queries have the same observed value.
 
     Warns
     -----
     UndefinedMetricWarning
-        If all queries are alike, so that there is nothing to explain.
+        If all queries have the same observed value.
 
     Examples
     --------
@@ -134,33 +136,33 @@ def share_explained(observed, pred, *, loss):
 
 
 def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
-    """Predicted against observed values in bins of equally many queries.
+    """Predicted and observed means in bins with equal numbers of queries.
 
     Parameters
     ----------
     y : array-like of shape (n_queries, n_samples), (n_queries, 2, n_samples) or \
             (n_queries,)
-        Reward table, or ready-made rates, as in :func:`prediction_report`.
+        Reward table, or observed rates, as in :func:`prediction_report`.
     pred : array-like of shape (n_queries,) or (n_queries, max_budget)
-        Predictions; of marginal rewards the first step counts. One prediction per
-        query is compared with the query's mean reward and need not lie in [0, 1].
+        Predictions. Of marginal rewards, the first step is used. One prediction per
+        query is compared with the query's mean reward, and may be outside [0, 1].
     n_bins : int, default=10
-        Number of bins, cut at quantiles of the predictions. Equal predictions share a
-        bin, so there may be fewer.
+        Number of bins. Their edges are quantiles of the predictions. There can be fewer
+        bins, because equal predictions share a bin.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample; counts for marginal rewards only.
+        Reward of a query that gets no sample. Used for marginal rewards only.
 
     Returns
     -------
     table : :class:`~sklearn.utils.Bunch`
-        Arrays of shape (n_bins,) in ascending order of prediction, ready for
-        ``pandas.DataFrame(table)``: `predicted` and `observed` means, the
-        `standard_error` of the observed mean, and `n_queries`.
+        Arrays of shape (n_bins,) in ascending order of prediction: `predicted` and
+        `observed` means, the `standard_error` of the observed mean, and `n_queries`.
+        ``pandas.DataFrame(table)`` accepts it.
 
     Raises
     ------
     ValueError
-        If `n_bins` is not acceptable, or as in :func:`prediction_report`.
+        If `n_bins` is invalid, or as in :func:`prediction_report`.
 
     Examples
     --------
@@ -172,7 +174,7 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
     """
     n_bins = check_whole(n_bins, "n_bins", least=1)
     observed, pred = map(_first_step, _observed_and_predicted(y, pred, empty_reward))
-    # Equal predictions have equal ranks, hence one bin.
+    # Equal predictions have equal ranks and therefore the same bin.
     bins = (rankdata(pred) - 0.5) * n_bins // len(pred)
     _, bins, n_queries = np.unique(bins, return_inverse=True, return_counts=True)
     mean_observed = np.bincount(bins, observed) / n_queries
@@ -186,7 +188,7 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
 
 
 def _observed_and_predicted(y, pred, empty_reward):
-    """Check both and return what `pred` should have been, and `pred`, in float64."""
+    """Check both; return the observed values that `pred` predicts, and `pred`."""
     pred = check_numbers(pred, "pred", "one row, or one number, per query")
     pred = pred.astype(np.float64, copy=False)
     one_per_query = pred.ndim == 1
@@ -229,7 +231,7 @@ _LOSSES = {"cross_entropy": _cross_entropy, "squared_error": _squared_error}
 
 
 def _bounded_losses(observed, pred, loss):
-    """Loss of the predictions, of the mean as prediction, and of what was observed."""
+    """Loss of `pred`, of the mean as prediction, and of the observed values."""
     average = np.broadcast_to(observed.mean(axis=0), observed.shape)
     return [_LOSSES[loss](observed, p) for p in (pred, average, observed)]
 

@@ -1,4 +1,4 @@
-"""RouteLLM's two summaries of a router: APGR and CPT."""
+"""The two scores of a router in the RouteLLM paper: APGR and CPT."""
 
 import math
 
@@ -15,29 +15,29 @@ from sklearn_adaalloc.metrics._policy_curves import BudgetCurve, first_crossing
 def average_gap_recovered(rewards, preferences, *, n_thresholds=10):
     r"""Average performance gap recovered by a router: RouteLLM's APGR.
 
-    A router that sends the share c of queries with the highest preferences to the
-    strong decoder recovers
+    A router sends the share c of queries with the highest preferences to the strong
+    decoder. It recovers the share
 
     .. math::
 
         \mathrm{PGR}(c) = \frac{r(c) - r_\mathrm{weak}}{r_\mathrm{strong} -
         r_\mathrm{weak}}
 
-    of the gap between the decoders' mean rewards; APGR is its integral over c from 0 to
-    1. A random router scores 0.5, and one that picks well where weak beats strong may
-    exceed 1 on the way. The paper approximates the integral on ten thresholds; its
-    published code puts them at the deciles of the preferences, adds the weak decoder
-    alone, and applies the trapezoidal rule, as is done here.
+    of the gap between the decoders' mean rewards. APGR is the integral of PGR over c
+    from 0 to 1. A random router scores 0.5. PGR can exceed 1 if the router uses the
+    weak decoder where it is better. The paper approximates the integral on ten
+    thresholds. Its published code puts them at the deciles of the preferences, adds the
+    weak decoder alone, and applies the trapezoidal rule. This function does the same.
 
     Parameters
     ----------
     rewards : array-like of shape (n_queries, 2, n_samples)
         Routing table, weak decoder first; NaN marks a missing sample.
     preferences : array-like of shape (n_queries,)
-        Predicted preference for the strong decoder. Only the order counts, so that any
-        score will do; queries with equal preferences are routed together.
+        Predicted preference for the strong decoder, or any other score: only the order
+        is used. Queries with equal preferences are routed together.
     n_thresholds : int, default=10
-        Number of thresholds; None takes every distinct preference, which makes the
+        Number of thresholds. None uses every distinct preference, which makes the
         integral exact.
 
     Returns
@@ -48,8 +48,8 @@ def average_gap_recovered(rewards, preferences, *, n_thresholds=10):
     Raises
     ------
     ValueError
-        If the table is not a routing table, the preferences are not finite, their
-        numbers differ, or `n_thresholds` is not acceptable.
+        If the table is not a routing table, a preference is not finite, the numbers of
+        queries differ, or `n_thresholds` is invalid.
 
     Warns
     -----
@@ -58,7 +58,7 @@ def average_gap_recovered(rewards, preferences, *, n_thresholds=10):
 
     See Also
     --------
-    gap_recovered_score : The same idea with uniform as 0 and the oracle as 1.
+    gap_recovered_score : A similar score; 0 is uniform and 1 is the oracle.
 
     References
     ----------
@@ -84,19 +84,19 @@ def average_gap_recovered(rewards, preferences, *, n_thresholds=10):
 def cost_to_recover(rewards, preferences, share=0.5, *, n_thresholds=10):
     """Share of strong calls needed to recover a share of the gap: RouteLLM's CPT.
 
-    The call-performance threshold CPT(50 %) is ``cost_to_recover(..., share=0.5)``: the
-    least share of queries sent to the strong decoder at which the performance gap
-    recovered (see :func:`average_gap_recovered`) reaches `share`, linear between
-    thresholds. The published code interpolates the same way, but leaves open which
-    crossing counts when the curve is not monotone; here it is the first, the minimum
-    that the paper's definition asks for.
+    The call-performance threshold CPT(50 %) is ``cost_to_recover(..., share=0.5)``. It
+    is the smallest share of queries sent to the strong decoder at which the performance
+    gap recovered (see :func:`average_gap_recovered`) reaches `share`. The curve is
+    linear between thresholds, as in the published code. If the curve is not monotone,
+    the published code does not define which crossing counts. Here it is the first one:
+    the paper defines CPT as a minimum.
 
     Parameters
     ----------
     rewards : array-like of shape (n_queries, 2, n_samples)
         Routing table, weak decoder first; NaN marks a missing sample.
     preferences : array-like of shape (n_queries,)
-        Predicted preference for the strong decoder; only the order counts.
+        Predicted preference for the strong decoder. Only the order is used.
     share : float, default=0.5
         Share of the gap to recover, above 0 and at most 1.
     n_thresholds : int, default=10
@@ -105,8 +105,8 @@ def cost_to_recover(rewards, preferences, share=0.5, *, n_thresholds=10):
     Returns
     -------
     calls : float
-        Share of queries sent to the strong decoder; a random router needs `share`. NaN
-        if the strong decoder is not better than the weak one.
+        Share of queries sent to the strong decoder. For a random router it is `share`.
+        NaN if the strong decoder is not better than the weak one.
 
     Raises
     ------
@@ -142,7 +142,7 @@ _NO_GAP = "the strong decoder's mean reward is not above the weak one's"
 
 
 def _recovered_curve(rewards, preferences, n_thresholds):
-    """Gap recovered against share of strong calls; None where there is no gap."""
+    """Gap recovered against share of strong calls; None if there is no gap."""
     weak, strong = _decoder_rewards(rewards)
     preferences = _check_preferences(preferences, len(weak))
     gap = strong.mean() - weak.mean()
@@ -158,7 +158,7 @@ def _recovered_curve(rewards, preferences, n_thresholds):
 
 
 def _calls_at_thresholds(descending, n_thresholds):
-    """Increasing numbers of strong calls, one for each distinct threshold."""
+    """Number of strong calls at each distinct threshold, increasing."""
     thresholds = descending
     if n_thresholds is not None:
         n_thresholds = check_whole(n_thresholds, "n_thresholds", least=1)
@@ -167,7 +167,7 @@ def _calls_at_thresholds(descending, n_thresholds):
 
 
 def _decoder_rewards(rewards):
-    """Mean reward of each decoder on each query, weak first."""
+    """Mean rewards of the weak and of the strong decoder, each (n_queries,)."""
     rewards = check_rewards(rewards)
     if not has_decoders(rewards):
         raise ValueError(
@@ -189,6 +189,6 @@ def _check_preferences(preferences, n_queries):
         row = np.flatnonzero(~np.isfinite(preferences))[0]
         raise ValueError(
             f"preferences has {preferences[row]} in row {row}. Expected finite scores. "
-            "Drop queries that have none."
+            "Leave out queries without a score."
         )
     return preferences

@@ -1,4 +1,4 @@
-"""Display of success rates: their distribution, observed and predicted."""
+"""Display of the distribution of success rates, observed and predicted."""
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from sklearn_adaalloc.metrics._plotting import new_axes
 
 
 class SuccessRateDisplay:
-    """Histogram of success rates: how difficulty is spread over queries.
+    """Histogram of success rates: the distribution of difficulty over queries.
 
-    Real-valued tables show mean rewards, routing tables preferences. Make it with
-    :meth:`from_rewards`, or with predictions beside the observations with
+    For real-valued rewards it shows mean rewards, and for routing tables preferences.
+    Create the display with :meth:`from_rewards`. To show predictions too, use
     :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
@@ -30,12 +30,12 @@ class SuccessRateDisplay:
     name : str, default=None
         Name of the predictions in the legend.
     quantity : str, default="success rate"
-        What the values are, for the axis.
+        What the values are, for the label of the axis.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where it was drawn.
+        Axes and figure of the drawing.
     observed_ : matplotlib StepPatch
         The filled histogram.
     predicted_ : matplotlib StepPatch or None
@@ -66,11 +66,11 @@ class SuccessRateDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         n_bins : int, default=20
             Number of bins of equal width.
         **kwargs
-            Keywords for the ``Axes.stairs`` of the observations.
+            Keyword arguments of ``Axes.stairs`` for the observations.
 
         Returns
         -------
@@ -79,7 +79,7 @@ class SuccessRateDisplay:
         Raises
         ------
         ValueError
-            If `n_bins` is not a whole number of at least 1.
+            If `n_bins` is not an integer of at least 1.
         """
         n_bins = check_whole(n_bins, "n_bins", least=1)
         ax = self.ax_ = new_axes(ax)
@@ -105,7 +105,7 @@ class SuccessRateDisplay:
         return self
 
     def _edges(self, n_bins):
-        """Edges over all values, and over [0, 1] at least unless rewards are real."""
+        """Edges that cover all values; for rates and preferences also all of [0, 1]."""
         values = [self.observed]
         if self.predicted is not None:
             values.append(self.predicted)
@@ -123,7 +123,7 @@ class SuccessRateDisplay:
                 (n_queries, 2, n_samples)
             Reward table; NaN marks a missing sample.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -134,7 +134,7 @@ class SuccessRateDisplay:
         Raises
         ------
         ValueError
-            If the table is not acceptable.
+            If the table is invalid.
         """
         rewards = check_rewards(rewards)
         display = cls(
@@ -144,7 +144,7 @@ class SuccessRateDisplay:
 
     @classmethod
     def from_predictions(cls, rewards, pred, *, name=None, ax=None, **kwargs):
-        """Draw the observed values of a reward table and predictions for it.
+        """Draw the observed values of a reward table and predictions of them.
 
         Parameters
         ----------
@@ -152,11 +152,11 @@ class SuccessRateDisplay:
                 (n_queries, 2, n_samples)
             Reward table; NaN marks a missing sample.
         pred : array-like of shape (n_queries,) or (n_queries, max_budget)
-            Success rates, preferences, or marginal rewards, whose first step counts.
+            Success rates, preferences, or marginal rewards, of which the first is used.
         name : str, default=None
             Name of the predictions in the legend.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a new figure.
+            Axes to draw on. None makes a new figure.
         **kwargs
             Passed to :meth:`plot`.
 
@@ -167,7 +167,7 @@ class SuccessRateDisplay:
         Raises
         ------
         ValueError
-            If an array is not acceptable, or the numbers of queries differ.
+            If an array is invalid, or the numbers of queries differ.
         """
         rewards = check_rewards(rewards)
         pred = check_numbers(pred, "pred", "one row, or one number, per query")
@@ -187,19 +187,19 @@ class SuccessRateDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, rewards, *, name=None, **kwargs):
-        """Draw the observed values and what a fitted estimator predicts.
+        """Draw the observed values and the predictions of a fitted estimator.
 
         Parameters
         ----------
         estimator : estimator
             Fitted estimator with ``predict_marginals``, or a pipeline that ends in one.
         X : array-like of shape (n_queries, ...)
-            Queries as the estimator takes them.
+            Queries in a form that the estimator accepts.
         rewards : array-like of shape (n_queries, n_samples) or \
                 (n_queries, 2, n_samples)
             Reward table of the same queries.
         name : str, default=None
-            Name for the legend; None takes the class's.
+            Name in the legend. None means the name of the class.
         **kwargs
             Passed to :meth:`from_predictions`.
 

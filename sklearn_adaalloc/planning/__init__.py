@@ -1,6 +1,6 @@
-"""From curves to budgets: up front, at a price, in bins, in rounds.
+"""From reward curves to budgets: in one shot, at a price, in bins, or in rounds.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 from sklearn_adaalloc.planning._bins import bin_means

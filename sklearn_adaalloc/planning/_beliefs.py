@@ -1,14 +1,16 @@
-"""What a session knows about its queries, and what it would do next.
+"""Beliefs: what a session knows about its queries, and how it plans the next round.
 
-A belief holds predictions and verdicts of a batch and answers two calls:
+A belief holds the predictions and the rewards of a batch. It has two methods:
 
-=============================================  ====================================
+=============================================  =====================================
 ``plan(money, n_rounds, min_budget)``          samples to take now (n_queries,)
-``update(rewards)``                            take in (n_queries, n_new), NaN last
-=============================================  ====================================
+``update(rewards)``                            add rewards (n_queries, n_new),
+                                               with NaN last
+=============================================  =====================================
 
-`n_rounds` counts the rounds left, None for one at a time. A plan never takes more than
-`money` in total nor more than `limits` of any query over all rounds.
+`money` is the number of samples that may still be spent. `n_rounds` is the number of
+rounds left; None means one sample of a query at a time. A plan takes at most `money`
+samples in total. Over all rounds, it takes at most `limits` samples of each query.
 """
 
 import numpy as np
@@ -37,7 +39,7 @@ from sklearn_adaalloc.planning._success import (
 )
 
 _REFIT = (
-    1.25  # one at a time, predictions are corrected each time verdicts grew by this
+    1.25  # without rounds, correct again if the number of verdicts grew by this factor
 )
 
 
@@ -49,20 +51,22 @@ class SuccessBelief:
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
     limits : ndarray of shape (n_queries,), int
-        Most samples of each query, at most `max_budget`.
+        Largest number of samples of each query, at most `max_budget`.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
     share_plans : bool, default=True
-        Whether queries with near-equal curves share one plan, where there are many.
+        Whether queries with similar curves share one plan. This applies only to large
+        batches.
     corrected : bool, default=True
-        Whether the verdicts correct the predictions of the whole batch.
+        Whether verdicts (0/1 rewards) correct the predictions of the whole batch.
 
     Attributes
     ----------
     budgets : ndarray of shape (n_queries,), int64
-        Samples so far.
+        Number of samples so far.
     best : ndarray of shape (n_queries,)
-        Best reward so far, -inf without a sample.
+        Best reward so far, or -inf without a sample.
     correction : tuple of float
         Scale and shape, see :func:`~sklearn_adaalloc.planning._success.fit_correction`.
     """
@@ -85,7 +89,7 @@ class SuccessBelief:
         self.correction = (1.0, 1.0)
 
     def plan(self, money, n_rounds, min_budget=0):
-        """Samples to take now, none of a solved query; see the module."""
+        """Plan the samples to take now; a solved query gets none."""
         if self._corrected:
             self._correct(every_time=n_rounds is not None)
         budgets = np.zeros_like(self.budgets)
@@ -107,16 +111,16 @@ class SuccessBelief:
         return budgets
 
     def update(self, rewards):
-        """Take in verdicts; see the module."""
+        """Add verdicts (n_queries, n_new), with NaN last."""
         right = rewards == 1
         new = np.isfinite(rewards).sum(axis=1)
-        # A query with new verdicts was unsolved: up to its first right one, it failed.
+        # A query with new verdicts was unsolved: all before the first 1 are failures.
         self._failures += np.where(right.any(axis=1), right.argmax(axis=1), new)
         self.budgets += new
         self.best = np.maximum(self.best, _row_maxima(rewards))
 
     def _correct(self, *, every_time):
-        """Correct the predictions by all verdicts, if there are enough new ones."""
+        """Correct the predictions by all verdicts if there are enough new verdicts."""
         n_verdicts = int(self.budgets.sum())
         if n_verdicts <= self._n_fitted * (1.0 if every_time else _REFIT):
             return
@@ -132,25 +136,26 @@ class SuccessBelief:
 
 
 class RewardBelief:
-    """Belief about real-valued rewards: normal, with a mean and deviation per query.
+    """Belief about real-valued rewards: normal, with mean and standard deviation.
 
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
     limits : ndarray of shape (n_queries,), int
-        Most samples of each query, at most `max_budget`.
+        Largest number of samples of each query, at most `max_budget`.
     min_budget : int, default=0
-        Samples that every query gets first.
+        Number of samples that every query gets first.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
     highest : float, default=inf
-        Highest reward there is, as far as is known: no sample improves on it.
+        Highest reward known. No sample is expected to be better.
 
     Attributes
     ----------
-    trust : Trust
-        How far the samples bear out the predictions; None before there are any.
+    trust : Trust or None
+        How well predictions agree with the samples. None before the first sample.
     """
 
     binary = False
@@ -168,7 +173,7 @@ class RewardBelief:
 
     @property
     def budgets(self):
-        """Samples so far (n_queries,)."""
+        """Number of samples so far (n_queries,)."""
         return self._samples.count
 
     @property
@@ -177,11 +182,11 @@ class RewardBelief:
         return self._samples.best
 
     def plan(self, money, n_rounds, min_budget=0):
-        """Samples to take now; see the module.
+        """Plan the samples to take now.
 
-        If this were the last round, each further sample would go where it is expected
-        to improve the best reward most. With more rounds to come each query gets its
-        share of that now, so that what it then shows can still move the rest.
+        In the last round, each further sample goes to the query whose best reward it is
+        expected to improve most. In an earlier round, each query gets 1 / `n_rounds` of
+        these samples (rounded up). New rewards can then change the rest of the plan.
         """
         left = self._limits - self.budgets
         gains = self._improvements()
@@ -193,14 +198,14 @@ class RewardBelief:
         return np.minimum(np.maximum(now, min_budget), left)
 
     def update(self, rewards):
-        """Take in rewards; see the module."""
+        """Add rewards (n_queries, n_new), with NaN last."""
         self._samples = add_samples(self._samples, rewards)
         self._highest = max(self._highest, self.best.max())
         self.trust = fit_trust(self._samples, *self._prior)
 
     def _improvements(self):
         """Expected improvement by each further sample (n_queries, max_budget)."""
-        gains = self._marginals.copy()  # all there is to say without a sample
+        gains = self._marginals.copy()  # for queries without a sample
         seen = np.flatnonzero(self.budgets)
         if seen.size:
             samples = type(self._samples)(*(values[seen] for values in self._samples))
@@ -217,12 +222,12 @@ class RewardBelief:
 
 
 def _row_maxima(rewards):
-    """Largest reward in each row (n_queries,); -inf where there is none."""
+    """Largest reward of each row (n_queries,), or -inf if the row is empty."""
     return np.where(np.isnan(rewards), -np.inf, rewards).max(axis=1, initial=-np.inf)
 
 
 def _distinct(*columns, rows):
-    """Distinct combinations of whole numbers in some rows, and which each row has."""
+    """Distinct combinations of integers in some rows, and the index of each row's."""
     columns = [column[rows] for column in columns]
     sizes = [int(column.max()) + 1 for column in columns]
     code = np.ravel_multi_index(columns, sizes)

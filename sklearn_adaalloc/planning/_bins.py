@@ -1,25 +1,25 @@
-"""Bins of queries and the mean curve of each."""
+"""Bins of queries and the mean reward curve of each bin."""
 
 import numpy as np
 
 
 def bin_means(observed, predicted, bins):
-    r"""Mean marginal rewards of each bin: observed, but for the noise of few queries.
+    r"""Mean marginal rewards of each bin: observed means, shrunk towards predicted.
 
-    The mean observed curve of n queries is the truth plus noise, and an allocation on
-    noise loses to a uniform one. With :math:`\sigma^2` the spread of observed minus
-    predicted curves within bins and :math:`\tau^2` that of their means beyond what
-    :math:`\sigma^2 / n` explains, the best linear estimate moves from the predicted
-    mean towards the observed one by :math:`\tau^2 / (\tau^2 + \sigma^2 / n)`: all the
-    way where bins are large or predictions wrong, hardly where they are small and
-    right.
+    The mean observed curve of a bin with n queries is noisy if n is small, and an
+    allocation based on noise is worse than uniform. The errors are observed minus
+    predicted curves. Let :math:`\sigma^2` be their variance within bins. Let
+    :math:`\tau^2` be the variance of their bin means beyond :math:`\sigma^2 / n`. The
+    best linear estimate is the predicted mean plus the mean error times
+    :math:`\tau^2 / (\tau^2 + \sigma^2 / n)`. This factor is near 1 if bins are large or
+    predictions are wrong. It is near 0 if bins are small and predictions are right.
 
     Parameters
     ----------
     observed, predicted : ndarray of shape (n_queries, max_budget)
         Marginal rewards.
     bins : ndarray of shape (n_queries,)
-        Bin of each query; no bin is empty.
+        Bin of each query. No bin may be empty.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def bin_means(observed, predicted, bins):
     error = observed - predicted
     mean_error = membership.T @ error
     n_free = len(bins) - len(sizes)
-    if n_free == 0:  # one query a bin: nothing tells noise from error
+    if n_free == 0:  # one query per bin: the variance within bins is unknown
         return membership.T @ predicted
     within = np.square(error - mean_error[bins]).sum() / n_free
     total = (sizes * np.square(mean_error).sum(axis=1)).sum()
@@ -57,18 +57,17 @@ def bin_means(observed, predicted, bins):
 
 
 def _bin_edges(scores, n_bins, strategy):
-    """Inner edges between bins of equally many scores or of equal width.
+    """Inner edges of bins with equal numbers of scores or of equal width.
 
-    Each edge moves halfway between the scores on its two sides: on a score itself, the
-    rounding of a prediction, which changes with its batch, would decide the bin. Edges
-    with no score between them become one, so that no bin is empty.
+    Each edge is halfway between two scores. Then the rounding of predictions, which
+    depends on the batch, does not change the bin of a query. No bin is empty.
     """
     if strategy == "quantile":
         edges = np.quantile(scores, np.arange(1, n_bins) / n_bins)
     else:
         edges = np.linspace(scores.min(), scores.max(), n_bins + 1)[1:-1]
     levels = np.unique(scores)
-    apart = np.diff(levels) > 1e-9 * np.abs(levels).max()  # others are ties, rounded
+    apart = np.diff(levels) > 1e-9 * np.abs(levels).max()  # otherwise tied scores
     levels = levels[np.concatenate([[True], apart])]
     above = np.unique(np.searchsorted(levels, edges))
     above = above[(above > 0) & (above < len(levels))]

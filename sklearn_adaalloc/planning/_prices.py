@@ -1,20 +1,20 @@
-"""The price at which queries, each decided alone, spend a budget."""
+"""The price at which a budget is spent when each query is decided alone."""
 
 import numpy as np
 
 from sklearn_adaalloc.planning._solvers import count_steps
 
-_TIE = 1e-9  # relative: marginals no further apart are equal, but for rounding
+_TIE = 1e-9  # relative difference up to which marginals count as equal
 
 
 def _count_steps(offered, price, floor):
-    """Steps of each query above the price, and those at it."""
+    """Count the steps of each query above `price`, and from there down to `floor`."""
     bought = (offered > np.float64(price)).sum(axis=1)
     return bought, (offered > np.float64(floor)).sum(axis=1) - bought
 
 
 def price_of_budget(marginals, budget, *, min_budget=0):
-    """Lowest price at which queries, each alone, stay within a budget.
+    """Lowest price at which a budget suffices when each query is decided alone.
 
     Parameters
     ----------
@@ -23,15 +23,16 @@ def price_of_budget(marginals, budget, *, min_budget=0):
     budget : float
         Mean number of samples per query.
     min_budget : int, default=0
-        Number of samples that every query gets at any price.
+        Number of samples that every query gets at every price.
 
     Returns
     -------
     price : float
-        Steps with a marginal above it are bought. It lies halfway between the last
-        marginal bought and the first not, or just above that if nothing is: on a
-        marginal itself, the rounding of a prediction would decide. Infinite if the
-        budget buys nothing, 0 if everything.
+        Steps with a marginal above the price are bought. The price is halfway between
+        the smallest marginal that is bought and the largest that is not, so that
+        rounding of predictions does not matter. If all these marginals are tied, it is
+        just above them. It is infinite if the budget pays for no step. It is 0 if the
+        budget pays for all steps.
 
     Raises
     ------
@@ -56,24 +57,25 @@ def price_of_budget(marginals, budget, *, min_budget=0):
     first_not = offered.size - n_steps - 1
     unbought = np.partition(offered, first_not)[first_not]
     above = unbought * (1 + _TIE)
-    bought = offered[offered > above]  # fewer than n_steps where marginals are tied
+    bought = offered[offered > above]  # fewer than n_steps if marginals are tied
     return float((unbought + bought.min()) / 2 if bought.size else above)
 
 
 def tie_below(offered, price):
-    """Level down to which marginals are equal to the largest that is not bought.
+    """Lower end of the tied marginals just below the price.
 
     Parameters
     ----------
     offered : ndarray of shape (n_queries, n_steps)
         Marginal rewards.
     price : float
-        Price as of :func:`price_of_budget`.
+        Price from :func:`price_of_budget`.
 
     Returns
     -------
     floor : float
-        Halfway to the next smaller one; the price itself if all above 0 is bought.
+        Halfway between the largest marginal that is not bought and the next smaller
+        one. The price itself if all positive marginals are bought.
 
     Examples
     --------

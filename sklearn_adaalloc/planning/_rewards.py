@@ -1,18 +1,19 @@
 r"""Expected improvement of the best reward by further samples, for real-valued rewards.
 
-A query's rewards are taken as normal with unknown mean and standard deviation. The
-predicted reward curve says what both are likely to be: its first value is the mean, and
+Assumes that the rewards of a query are normal, with unknown mean and standard
+deviation. The predicted reward curve predicts both: its first value is the mean, and
 its growth :math:`q(b) - q(1)` is the standard deviation times the expected maximum of b
-standard normals. The batch's own samples say how far to trust that (empirical Bayes),
-and each query's own samples update it (normal and scaled inverse chi-squared, the
-conjugate pair). Given mean μ and standard deviation σ, s more samples improve the best
-so far, B, by :math:`\sigma\, g_s((B - \mu) / \sigma)` with
+standard normals. The samples of the whole batch decide how much weight these
+predictions get (empirical Bayes). The samples of each query update its predictions,
+with the conjugate prior: normal and scaled inverse chi-squared. Given the mean μ, the
+standard deviation σ and the best reward so far B, the expected improvement by s more
+samples is :math:`\sigma\, g_s((B - \mu) / \sigma)` with
 
-.. math:: g_s(z) = \int_z^\infty 1 - \Phi(u)^s \, du,
+.. math:: g_s(z) = \int_z^\infty 1 - \Phi(u)^s \, du.
 
-whose steps fall with s, so that a greedy allocation is optimal.
+Its increments decrease with s. A greedy allocation is therefore optimal.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 from typing import NamedTuple
@@ -23,20 +24,20 @@ from scipy.special import chdtri, gammaln
 
 from sklearn_adaalloc.curves._normal import improvement_table, look_up, normal_maxima
 
-# Gauss-Hermite nodes for the mean, equal slices for the deviation.
+# Gauss-Hermite nodes for the mean; quantiles for the standard deviation.
 _MEAN_NODES = np.sqrt(3) * np.array([-1.0, 0.0, 1.0])
 _MEAN_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6
 _DEVIATION_SLICES = np.array([1.0, 3.0, 5.0, 7.0, 9.0]) / 10
 _LEAST_DEVIATION = (
-    0.05  # of the batch's mean deviation: no query is known to be constant
+    0.05  # of the mean standard deviation: no query is assumed to be constant
 )
 _LEAST_WORTH = 0.001
-_LEAST_FREEDOM = 4.0  # with fewer, few samples alike would pass for certainty
-_MOST_FITTED = 5000  # queries that settle the numbers for the batch
+_LEAST_FREEDOM = 4.0  # with less, a few similar samples would look certain
+_MOST_FITTED = 5000  # number of queries that is enough to fit Trust
 
 
 class RewardSamples(NamedTuple):
-    """What the samples of each query so far amount to; arrays of shape (n_queries,)."""
+    """Sufficient statistics of the samples of each query; arrays (n_queries,)."""
 
     count: np.ndarray
     mean: np.ndarray
@@ -45,24 +46,15 @@ class RewardSamples(NamedTuple):
 
 
 class Trust(NamedTuple):
-    """How far to trust predicted means and deviations, for a whole batch."""
+    """Weight of the predicted means and standard deviations, for a whole batch."""
 
-    mean_samples: float  # samples that a predicted mean is worth
-    deviation_samples: float  # samples that a predicted deviation is worth, above 2
-    variance_factor: float  # mean variance in units of the predicted one
+    mean_samples: float  # weight of a predicted mean, in samples
+    deviation_samples: float  # weight of a predicted standard deviation, above 2
+    variance_factor: float  # mean variance divided by the predicted variance
 
 
 def no_samples(n_queries):
-    """Samples of queries that have had none.
-
-    Parameters
-    ----------
-    n_queries : int
-        Number of queries.
-
-    Returns
-    -------
-    RewardSamples
+    """Return the `RewardSamples` of `n_queries` queries without a sample.
 
     Examples
     --------
@@ -79,18 +71,9 @@ def no_samples(n_queries):
 
 
 def add_samples(samples, rewards):
-    """Add one round of rewards to what is known.
+    """Add one round of rewards (n_queries, n_new) to `RewardSamples`.
 
-    Parameters
-    ----------
-    samples : RewardSamples
-        What is known.
-    rewards : ndarray of shape (n_queries, n_new)
-        New rewards, NaN where a query got fewer.
-
-    Returns
-    -------
-    RewardSamples
+    NaN fills the rows of queries that got fewer samples.
 
     Examples
     --------
@@ -120,21 +103,22 @@ def add_samples(samples, rewards):
 
 
 def mean_and_deviation(marginals, *, empty_reward=0.0):
-    """Mean and deviation of a normal distribution with a given reward curve.
+    """Mean and standard deviation of normal rewards with a given reward curve.
 
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
 
     Returns
     -------
     means, deviations : ndarrays of shape (n_queries,)
-        Spreads by least squares on the curve beyond its first value, and at least a
-        twentieth of their mean. From a single step none can be told: they are 1, to be
-        scaled by :func:`fit_trust`.
+        Standard deviations are a least-squares fit to the curve after its first value,
+        and at least 0.05 times their mean. A curve with one step does not determine
+        them: then they are 1, and :func:`fit_trust` rescales them.
 
     Examples
     --------
@@ -155,19 +139,19 @@ def mean_and_deviation(marginals, *, empty_reward=0.0):
 
 
 def fit_trust(samples, means, deviations):
-    """Find how far the samples of a batch bear out its predicted means and deviations.
+    """Fit the weight of predicted means and standard deviations to a batch's samples.
 
-    The variance is rescaled by moments, because the queries of large variance decide
-    what there is to gain; the two worths maximise the evidence of the samples under the
-    normal model. Both are pulled weakly to the middle, which decides where samples say
-    nothing.
+    The variance factor is fitted by moments, because queries with a large variance
+    determine the possible gain. The two weights maximise the marginal likelihood of the
+    samples under the normal model. A weak prior pulls both weights towards 1. It
+    decides if the samples contain no information.
 
     Parameters
     ----------
     samples : RewardSamples
         Samples so far.
     means, deviations : ndarray of shape (n_queries,)
-        Predictions.
+        Predicted means and standard deviations.
 
     Returns
     -------
@@ -175,7 +159,7 @@ def fit_trust(samples, means, deviations):
 
     Examples
     --------
-    Samples far from their predicted means: those are worth little.
+    If samples are far from their predicted means, these get a small weight.
 
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._rewards import (
@@ -206,7 +190,7 @@ def fit_trust(samples, means, deviations):
 
 
 def _posterior(samples, means, deviations, trust):
-    """Updated mean, its worth in samples, sum of squares and degrees of freedom."""
+    """Updated mean, its weight in samples, sum of squares and degrees of freedom."""
     worth = trust.mean_samples + samples.count
     freedom = trust.deviation_samples + samples.count
     shift = samples.mean - means
@@ -216,12 +200,12 @@ def _posterior(samples, means, deviations, trust):
 
 
 def _prior_squares(deviations, trust):
-    """Sum of squares that stands for the prediction: its mean variance, ν − 2 times."""
+    """Prior sum of squares: ν − 2 times the predicted mean variance."""
     return (trust.deviation_samples - 2) * trust.variance_factor * deviations**2
 
 
 def _log_evidence(samples, means, deviations, trust):
-    """Log density of each query's samples, up to a constant."""
+    """Log marginal likelihood of each query's samples, up to a constant."""
     _, worth, squares, freedom = _posterior(samples, means, deviations, trust)
     before = trust.deviation_samples
     expected = _prior_squares(deviations, trust)
@@ -242,15 +226,15 @@ def expected_improvements(
     Parameters
     ----------
     samples : RewardSamples
-        Samples so far, at least one of every query.
+        Samples so far. Each query needs at least one.
     means, deviations : ndarray of shape (n_queries,)
-        Predictions.
+        Predicted means and standard deviations.
     trust : Trust
-        How far to trust them.
+        Weight of these predictions.
     max_budget : int
         Number of further samples.
     highest : float, default=inf
-        No reward is higher: scores that end somewhere leave nothing to gain there.
+        Largest possible reward. There is no improvement beyond it.
 
     Returns
     -------
@@ -259,7 +243,8 @@ def expected_improvements(
 
     Examples
     --------
-    Of two queries with the same mean and best reward, the wider one has more to gain:
+    Of two queries with the same mean and best reward, the one with the larger standard
+    deviation has the larger expected improvement:
 
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._rewards import (

@@ -1,26 +1,28 @@
-r"""Budgets in rounds for 0/1 rewards: verdicts come in, the solved drop out.
+r"""Budgets in rounds for 0/1 rewards: solved queries get no more samples.
 
-For exchangeable samples the reward curve q is all one needs. A query that failed c
-times solves within s more samples with chance :math:`1 - (1 - q(c + s)) / (1 - q(c))`,
-and its next sample succeeds with chance :math:`\Delta_{c+1} / (1 - q(c))`, which falls
-with c. A table of *chances* (n_queries, max_budget) holds the latter, column c after c
-failures: it is the same information, and what is left of a row after some failures is
-again a row of chances, so every round is the first round of a smaller problem.
+Assumes that the samples of a query are exchangeable. Then the reward curve q is
+sufficient. After c failures, a query is solved within s more samples with probability
+:math:`1 - (1 - q(c + s)) / (1 - q(c))`. Its next sample succeeds with probability
+:math:`\Delta_{c+1} / (1 - q(c))`, which falls with c. A table of *chances* (n_queries,
+max_budget) holds this probability: column c is for the state after c failures. The
+table has the same information as the curves. The rest of a row after some failures is
+again a row of chances, so that every round is the first round of a smaller problem.
 
-- One at a time, the next sample goes where its chance is highest.
+- Without rounds, the next sample goes to the query with the highest chance.
 - In R rounds, a plan for one query is a sequence of stops
-  :math:`d_1 \le \dots \le d_R`. It earns :math:`q(d_R)` and is expected to spend
-  :math:`\sum_r (d_r - d_{r-1}) (1 - q(d_{r-1}))`. Which stops lead to :math:`d_R` at
-  the least expense does not depend on any price: one dynamic programme per query, run
-  once and not for each price tried, leaves the budget problem with expected expenses
-  for costs.
+  :math:`d_1 \le \dots \le d_R`. Its expected reward is :math:`q(d_R)`, and its expected
+  spend is :math:`\sum_r (d_r - d_{r-1}) (1 - q(d_{r-1}))`. The stops that lead to
+  :math:`d_R` with the smallest expected spend do not depend on the price. One dynamic
+  programme per query finds them, once for all prices. A budget problem remains, whose
+  costs are the expected spends.
 
-Of three rules for R rounds this is the best: over seven tables, real and made, at
-budgets 2, 4 and 8 in four rounds it solves .6659 of the queries; an equal part of the
-money in each round .6627; the programme under a price tried anew, rounded down, .6650;
-without features .6446, .6438 and .6345 (`benchmarks/quality/sequential.py`).
+This is the best of three rules for R rounds. With four rounds, on seven tables (real
+and simulated) at budgets 2, 4 and 8, it solves .6659 of the queries. Equal spend in
+each round solves .6627, and the dynamic programme for each price, rounded down, solves
+.6650. Without features, the three rules solve .6446, .6438 and .6345
+(`benchmarks/quality/sequential.py`).
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import math
@@ -30,26 +32,15 @@ import numpy as np
 from sklearn_adaalloc.planning._solvers import allocate
 from sklearn_adaalloc.planning._success import cumulative_hazards, failure_curves
 
-_WORK = 2**24  # (kinds) x (steps)^2 of a programme: some tenths of a second
+_WORK = 2**24  # limit on kinds x steps^2 of the programme: some tenths of a second
 _FEWEST_KINDS = 256
-_LATE = 1e-12  # of equally good plans, the one that waits: others' verdicts come first
+_LATE = 1e-12  # prefers late samples among equal plans: more verdicts are known then
 _LEAST_PRICE = 1e-12
-_MOST_ROUNDS = 32  # planned ahead: beyond them a plan is as good as one by one
+_MOST_ROUNDS = 32  # rounds planned ahead: with so many, plans equal those one by one
 
 
 def mean_budget(money, n_queries):
-    """Mean budget with which `allocate` spends just this much money.
-
-    Parameters
-    ----------
-    money : int
-        Samples to spend in total.
-    n_queries : int
-        Number of queries.
-
-    Returns
-    -------
-    budget : float
+    """Mean budget with which `allocate` can spend exactly `money` samples in total.
 
     Examples
     --------
@@ -57,23 +48,23 @@ def mean_budget(money, n_queries):
     >>> int(29 / 100 * 100), int(mean_budget(29, 100) * 100)
     (28, 29)
     """
-    return (money + 0.5) / n_queries  # no rounding can lose or gain a sample
+    return (money + 0.5) / n_queries  # 0.5 so that rounding changes no sample
 
 
 def plan_one_by_one(chances, money):
-    """Samples that the one-by-one rule is sure to take next, at most one per query.
+    """Samples that the one-by-one rule certainly takes next, at most one per query.
 
-    The rule samples where the next chance is highest. Chances fall with failures, so
-    the order of all steps is known, and verdicts only take steps out of it. Of what the
-    money would buy if all failed, the first step of each query is therefore taken for
-    certain, and may as well be taken now.
+    The rule always samples the query with the highest chance. Chances fall with
+    failures. The order of all steps is therefore known, and a success only removes
+    steps from it. Consider the steps that the money buys if all samples fail. The rule
+    takes the first of these steps of each query in any case, so all can be taken now.
 
     Parameters
     ----------
     chances : ndarray of shape (n_queries, max_budget)
         Chances of the next sample of the unsolved queries.
     money : int
-        Samples that may still be spent.
+        Number of samples that may still be spent.
 
     Returns
     -------
@@ -94,32 +85,34 @@ def plan_one_by_one(chances, money):
 def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
     """Samples to take in the first of several rounds.
 
-    Stops are planned so that the expected expense over all rounds meets the money, at
-    one price for all queries, to within half of one query's step, and the next round
-    plans anew. The last round is an ordinary budget problem, solved exactly.
+    All queries have the same price. It is chosen such that the expected spend over all
+    rounds equals the money, up to half a step of one query. The next round plans again.
+    The last round is an ordinary budget problem, which is solved exactly.
 
     Parameters
     ----------
     chances : ndarray of shape (n_kinds, max_budget)
         Chances of the next sample, for each kind of unsolved query.
     money : int
-        Samples that may be spent in all rounds, at least ``min_budget * n_queries``.
+        Number of samples that may be spent in all rounds, at least ``min_budget *
+        n_queries``.
     n_rounds : int
-        Number of rounds left, this one included.
+        Number of rounds left, including this one.
     kind : ndarray of shape (n_queries,), int, default=None
-        Kind of each query, every kind at least once; None if each is of its own.
+        Kind of each query. Every kind must occur. None means one kind per query.
     min_budget : int, default=0
-        Least number of samples that every query gets now.
+        Smallest number of samples that every query gets now.
 
     Returns
     -------
     budgets : ndarray of shape (n_queries,), dtype int64
-        Samples now; their sum is at most `money`.
+        Samples to take now. Their sum is at most `money`.
 
     Examples
     --------
-    Eight samples for four queries: with a second round to come, one each is enough now,
-    for half of them will be right and leave their money to the others.
+    There are eight samples for four queries. If a second round follows, one sample each
+    is enough now: half of them are expected to succeed, and the rest of the money is
+    then for the other queries.
 
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._rounds import plan_round
@@ -131,7 +124,7 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
     kind = np.arange(len(chances)) if kind is None else kind
     failing = failure_curves(chances)
     if n_rounds == 1:
-        # Products, not differences: a small chance is no smaller for standing beside 1.
+        # Products, not differences: small chances would lose precision.
         marginals = failing[:, :-1] * chances
         budget = mean_budget(money, len(kind))
         return allocate(marginals[kind], budget, min_budget=min_budget)[0]
@@ -142,8 +135,8 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
     frugal, lavish = (
         np.maximum(_first_stops(failing, expenses, d), min_budget) for d in stops
     )
-    # At the price both plans are as good: as many queries take the one that spends more
-    # as the money pays for.
+    # At the price, both plans are equally good. The plan that spends more goes to as
+    # many queries as the money pays for.
     spend, more = (_at(expenses[-1], d) for d in stops)
     movable = np.flatnonzero((more > spend)[kind])
     steps = (more - spend)[kind[movable]]
@@ -151,18 +144,18 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
     budgets = frugal[kind]
     moved = movable[:n_moved]
     budgets[moved] = lavish[kind[moved]]
-    if budgets.sum() > money:  # the last one to move was rounded up
+    if budgets.sum() > money:  # the last query with the larger plan is too many
         budgets[moved[-1]] = frugal[kind[moved[-1]]]
     return budgets
 
 
 def group_curves(chances):
-    """Sort queries into kinds with near-equal curves, each to be planned once.
+    """Group queries into kinds with similar curves, so that each kind is planned once.
 
-    Queries are cut into slabs by their first chance, and each slab into kinds by the
-    chance of never succeeding, wherever enough queries have come together or the next
-    one differs much. The sure and the hopeless keep to themselves. Few queries are each
-    a kind of their own.
+    Queries are grouped into slabs by their first chance. Each slab is divided into
+    kinds by the probability that all samples fail. A new slab or kind starts if enough
+    queries are together or if the next query differs much. Queries with first chance 0
+    or 1 are never in a slab with others. If there are few queries, each is a kind.
 
     Parameters
     ----------
@@ -174,8 +167,8 @@ def group_curves(chances):
     kind : ndarray of shape (n_queries,), int
         Kind of each query.
     chances : ndarray of shape (n_kinds, max_budget)
-        Chances of the mean curve of each kind: with them, the expense of a plan that
-        all of a kind share is exact.
+        Chances of the mean curve of each kind. With them, the expected spend of a plan
+        that a kind shares is exact.
 
     Examples
     --------
@@ -194,7 +187,7 @@ def group_curves(chances):
     slab, kind = np.empty((2, n_queries), dtype=np.int64)
     first = chances[:, 0]
     order = np.argsort(first, kind="stable")
-    apart = first + (first > 0) + (first == 1)  # both ends leap
+    apart = first + (first > 0) + (first == 1)  # separates chances of 0 and of 1
     slab[order] = _parts(apart[order], n_slabs, leap=1 / n_slabs)
     never = np.exp(-hazards[:, -1])
     order = np.lexsort((-hazards[:, -1], slab))
@@ -203,7 +196,7 @@ def group_curves(chances):
 
 
 def _parts(values, n_parts, *, leap):
-    """Number consecutive parts of equally many values, cut also where those leap."""
+    """Number consecutive parts of equal size; a step above `leap` also starts one."""
     equal = np.arange(len(values)) * n_parts // len(values)
     cuts = (np.diff(equal) > 0) | (np.abs(np.diff(values)) > leap)
     return np.concatenate([[0], np.cumsum(cuts)])
@@ -212,20 +205,19 @@ def _parts(values, n_parts, *, leap):
 def _mean_chances(chances, hazards, kind):
     """Chances of the mean curve of each kind; rows are sorted by kind.
 
-    After c failures a query counts as much as it is likely to have come that far. Only
-    ratios of that matter, so it is taken relative to the likeliest of the kind: the
-    chances themselves vanish where all of a kind are nearly sure.
+    After c failures, the weight of a query is its probability of c failures. It is
+    divided by the largest of the kind, because all can be too small for a float.
     """
     starts = np.flatnonzero(np.diff(kind, prepend=-1))
     hazards = hazards[:, :-1]
     weights = np.exp(np.minimum.reduceat(hazards, starts, axis=0)[kind] - hazards)
     totals = np.add.reduceat(weights, starts, axis=0)
     means = np.add.reduceat(weights * chances, starts, axis=0) / totals
-    return np.minimum.accumulate(means, axis=1)  # rounding may let them rise
+    return np.minimum.accumulate(means, axis=1)  # rounding can make them increase
 
 
 def stop_expenses(failing, n_rounds, min_budget=0):
-    r"""Least expected expense of planning to stop at d, for 1..n_rounds rounds.
+    r"""Smallest expected spend of a plan whose last stop is d, for 1..n_rounds rounds.
 
     :math:`C_1(d) = d` and
     :math:`C_r(d) = \min_{c \le d} C_{r-1}(c) + (d - c)(1 - q(c))`.
@@ -233,11 +225,11 @@ def stop_expenses(failing, n_rounds, min_budget=0):
     Parameters
     ----------
     failing : ndarray of shape (max_budget + 1, n_curves)
-        Chance 1 − q that all of the first c samples are wrong, along the first axis.
+        Probability 1 − q(c) that the first c samples all fail. c is the first axis.
     n_rounds : int
         Number of rounds.
     min_budget : int, default=0
-        Samples that the first round takes at least.
+        Smallest number of samples of the first round.
 
     Returns
     -------
@@ -254,7 +246,7 @@ def stop_expenses(failing, n_rounds, min_budget=0):
     stops = np.arange(len(failing), dtype=np.float64)[:, None]
     expenses = [np.maximum(stops, min_budget) + np.zeros_like(failing)]
     for _ in range(1, n_rounds):
-        # From c, the expense is a line in d with slope 1 - q(c).
+        # From stop c, the expected spend is a line in d with slope 1 - q(c).
         lines = expenses[-1] - failing * stops
         expense = np.empty_like(failing)
         for d in range(len(failing)):
@@ -264,7 +256,7 @@ def stop_expenses(failing, n_rounds, min_budget=0):
 
 
 def _stops_at_price(failing, expense, sizes, money):
-    """Last stops of each curve just above and just below the price that money meets."""
+    """Last stops just above and just below the price at which the money is spent."""
 
     def stops_at(price):
         return (-failing - price * expense).argmax(axis=0)
@@ -286,7 +278,7 @@ def _stops_at_price(failing, expense, sizes, money):
 
 
 def _first_stops(failing, expenses, stops):
-    """First stops on the way of least expense to the last ones (n_curves,)."""
+    """First stops (n_curves,) of the cheapest plans with given last stops."""
     every = np.arange(len(failing))[:, None]
     for expense in expenses[-2::-1]:
         total = expense + failing * (stops - every) + _LATE * every

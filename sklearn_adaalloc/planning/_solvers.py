@@ -1,63 +1,63 @@
-r"""The budget problem: who gets how many samples, and at what price.
+r"""The budget problem: how many samples each query gets, and at what price.
 
 Choose budgets :math:`b_i` between `min_budget` and `max_budget` that maximise
-:math:`\sum_i q_i(b_i)` while their mean stays within `budget` (Eq. 5 of Damani et al.,
-"Learning How Hard to Think", ICLR 2025). Where marginals fall along each row, the
-answer is to take the :math:`K = \lfloor \mathrm{budget} \cdot n \rfloor` largest: all
-steps above some price. Three rules hold for every function here:
+:math:`\sum_i q_i(b_i)`, such that their mean is at most `budget` (Eq. 5 of Damani et
+al., "Learning How Hard to Think", ICLR 2025). If the marginals of each row are
+non-increasing, the solution takes the :math:`K = \lfloor \mathrm{budget} \cdot n
+\rfloor` largest marginals: all steps above some price. Three rules hold for every
+function of this module.
 
-- the first `min_budget` steps of a query are mandatory, count as spent, and their
-  marginals are not looked at; any other step is bought only if its marginal is
-  positive;
-- equal marginals are bought lowest step first, then lowest row first, so that queries
-  with equal curves get equal budgets, up to the remainder;
-- beyond `min_budget`, rows of marginals are non-increasing, see
+- The first `min_budget` steps of a query are mandatory. They count as spent, and their
+  marginals are not used. Any other step is bought only if its marginal is positive.
+- Equal marginals are bought in the order of step, then of row. Queries with equal
+  curves therefore get equal budgets, except for a remainder.
+- After the first `min_budget` steps, rows of marginals must be non-increasing, see
   :func:`~sklearn_adaalloc.curves.concave_repair`.
 
-Pure functions on checked arrays. The price of a large batch is found roughly from a
-random sample of rows, then exactly among the few steps left in doubt: the sample
-decides how soon the answer is there, never what it is.
+All functions are pure and expect checked arrays. The price of a large batch is first
+bracketed with a random sample of rows. Then the exact price is found within the
+bracket. The random sample affects only the speed, never the result.
 """
 
 import numpy as np
 
-_BLOCK = 2**17  # entries read at a time: they and their masks fit the cache
-_ROUNDING = 1e-12  # relative: what adding up costs may round off
+_BLOCK = 2**17  # entries read at a time: they and their masks fit into the cache
+_ROUNDING = 1e-12  # relative rounding error of a sum of costs
 
 
 def allocate(marginals, budget, *, min_budget=0, costs=None):
     """Split a budget over queries so that the expected reward is largest.
 
-    Optimal when all steps cost the same. When costs differ, steps are bought in the
-    order of their marginal per cost, up to the first that the rest of the budget cannot
-    pay: the optimum is better by less than the marginal of that one step.
+    The result is optimal if all steps cost the same. If costs differ, steps are bought
+    in the order of marginal per cost, until the rest of the budget cannot pay for the
+    next step. The optimum is better by less than the marginal of that one step.
 
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget), float32 or float64
         Marginal reward of each query's b-th sample.
     budget : float
-        Mean budget per query; with `costs`, mean cost per query.
+        Mean budget per query. With `costs`, mean cost per query.
     min_budget : int, default=0
-        Number of samples that every query gets in any case.
+        Number of mandatory samples of every query.
     costs : array-like of shape (), (n_queries,) or (n_queries, max_budget), \
             default=None
-        Cost of every sample, of each query's samples, or of each sample. None is 1.
+        Cost of a sample: one number, one per query, or one per sample. None means 1.
 
     Returns
     -------
     budgets : ndarray of shape (n_queries,), dtype int64
         Number of samples of each query.
     price : float
-        Marginal, per cost, of the last step bought; 0.0 if everything worth buying is
-        bought and money is left over. If the mandatory steps use up the budget, the
-        largest marginal on offer.
+        Marginal per cost of the last step that is bought. It is 0.0 if all positive
+        marginals are bought and budget is left. If the mandatory steps use the whole
+        budget, it is the largest marginal that is not bought.
 
     Raises
     ------
     ValueError
-        If the budget does not pay for `min_budget`, a row of marginals (per cost)
-        increases or is not finite, or a cost is not positive.
+        If the budget does not pay for `min_budget`, if a row of marginals (per cost)
+        increases or is not finite, or if a cost is not positive.
 
     Examples
     --------
@@ -86,12 +86,12 @@ def allocate(marginals, budget, *, min_budget=0, costs=None):
 
 
 def allocate_bins(marginals, sizes, budget, *, min_budget=0):
-    """One budget for all queries of a bin, so that the expected reward is largest.
+    """Choose one budget for each bin so that the expected reward is largest.
 
     A step of a bin costs one sample for each of its queries. Steps are bought in the
-    order of their marginal; a bin whose next step no longer fits stays where it is, and
-    the rest goes to smaller bins. The optimum is better by less than one step of one
-    bin, the first that did not fit.
+    order of their marginals. If the rest of the budget cannot pay for the next step of
+    a bin, this bin gets no further step, and the rest goes to smaller bins. The optimum
+    is better by less than one step of one bin: the first that was too expensive.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def allocate_bins(marginals, sizes, budget, *, min_budget=0):
     budget : float
         Mean budget per query.
     min_budget : int, default=0
-        Number of samples that every query gets in any case.
+        Number of mandatory samples of every query.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def allocate_bins(marginals, sizes, budget, *, min_budget=0):
     marginals = marginals[:, min_budget:]
     budgets = np.zeros(len(marginals), dtype=np.int64)
     for bin_, step in zip(*allocation_path(marginals), strict=True):
-        # What is left only shrinks: a bin that missed a step misses all later ones.
+        # `left` never grows: a bin that could not pay for a step gets no later one.
         if marginals[bin_, step] > 0 and sizes[bin_] <= left:
             budgets[bin_] += 1
             left -= sizes[bin_]
@@ -135,10 +135,10 @@ def allocate_bins(marginals, sizes, budget, *, min_budget=0):
 
 
 def allocation_path(marginals):
-    """Every step in the order in which a growing budget buys it.
+    """List all steps in the order in which a growing budget buys them.
 
-    The first K steps of the path, as far as their marginals are positive, are what
-    :func:`allocate` buys with K samples: one sort holds the allocation at every budget.
+    With K samples, :func:`allocate` buys the first K steps of the path whose marginals
+    are positive. One sort therefore gives the allocation for every budget.
 
     Parameters
     ----------
@@ -150,8 +150,8 @@ def allocation_path(marginals):
     queries : ndarray of shape (n_queries * max_budget,)
         Row of each step.
     steps : ndarray of shape (n_queries * max_budget,)
-        Column of each step, 0 for a query's first sample: ``marginals[queries, steps]``
-        is in descending order.
+        Column of each step. 0 is the first sample of a query. ``marginals[queries,
+        steps]`` is in descending order.
 
     Raises
     ------
@@ -166,17 +166,17 @@ def allocation_path(marginals):
     (array([1, 0, 0, 1]), array([0, 0, 1, 1]))
     """
     _check_rows(marginals)
-    # Transposed, a stable sort leaves equal marginals ordered by step, then by row.
+    # A stable sort of the transpose orders equal marginals by step, then by row.
     order = np.argsort(-marginals.T, axis=None, kind="stable")
     steps, queries = np.unravel_index(order, marginals.shape[::-1])
     return queries, steps
 
 
 def _allocate_costs(marginals, budget, min_budget, costs):
-    """Allocate under costs: the part of the path per cost that the budget can pay."""
+    """Buy steps in the order of marginal per cost, as long as the budget can pay."""
     costs = _check_costs(costs, marginals.shape)
     n_queries = len(marginals)
-    # Whole costs add up exactly, and then the rules are those of samples.
+    # Sums of integer costs are exact: then no tolerance is needed.
     whole = (costs == np.floor(costs)).all()
     most = budget * n_queries * (1 if whole else 1 + _ROUNDING)
     mean = budget if whole else np.inf
@@ -194,14 +194,14 @@ def _allocate_costs(marginals, budget, min_budget, costs):
     if n_wanted == 0:
         return min_budget + bought, 0.0
     last = max(n_bought, 1) - 1
-    enough = paid[last] + costs.min()  # pays for one more, had one been wanted
+    enough = paid[last] + costs.min()  # the budget that would pay for one more step
     if n_bought == n_wanted and enough <= most and enough / n_queries <= mean:
         return min_budget + bought, 0.0
     return min_budget + bought, float(marginals[queries[last], steps[last]])
 
 
 def _check_costs(costs, shape):
-    """Check costs and spread them to shape (n_queries, max_budget)."""
+    """Check costs and broadcast them to shape (n_queries, max_budget)."""
     costs = np.asarray(costs, dtype=np.float64)
     if costs.shape not in ((), shape[:1], shape):
         raise ValueError(
@@ -211,15 +211,15 @@ def _check_costs(costs, shape):
     if not (np.isfinite(costs) & (costs > 0)).all():
         raise ValueError(
             f"costs has values from {costs.min()} to {costs.max()}. Expected positive, "
-            "finite numbers. Give every sample what it costs."
+            "finite numbers. Give the cost of every sample."
         )
     return np.broadcast_to(costs[:, None] if costs.ndim == 1 else costs, shape)
 
 
 def count_steps(budget, n_queries, min_budget):
     """Count the samples that a budget pays for beyond the mandatory ones."""
-    # Neither floor(budget * n) nor the mean may be exceeded, however they are rounded:
-    # 0.29 * 100 is below 29 in floating point, so a budget of 0.29 buys 28.
+    # Neither floor(budget * n) nor the mean may be exceeded in floating point: 0.29 *
+    # 100 is below 29 there, so a budget of 0.29 buys 28.
     n_steps = int(budget * n_queries)
     while n_steps / n_queries > budget:
         n_steps -= 1
@@ -236,7 +236,7 @@ def _raise_unpaid(budget, min_budget, mean_cost):
 
 
 def _blocks(marginals):
-    """Yield (rows, block): contiguous blocks of rows that fit the cache."""
+    """Yield (rows, block): contiguous blocks of rows that fit into the cache."""
     if marginals.size == 0:
         return
     n_rows = max(1, _BLOCK // marginals.shape[1])
@@ -255,7 +255,7 @@ def _check_block(block, start):
     flat, width = block.ravel(), block.shape[1]
     falls = flat[:-1] >= flat[1:]
     falls[width - 1 :: width] = True  # from one row to the next
-    # A row that falls holds no NaN, and its ends are its extremes.
+    # A non-increasing row has no NaN, and its ends are its extremes.
     if falls.all() and all(np.isfinite(block[:, end]).all() for end in (0, -1)):
         return
     falls = (block[:, :-1] >= block[:, 1:]).all(axis=1)
@@ -267,14 +267,13 @@ def _check_block(block, start):
 
 
 def _kth_largest(marginals, k):
-    """Find the exact k-th largest entry within a bracket that a sample suggests."""
+    """Find the exact k-th largest entry, within a bracket from a sample of rows."""
     n_queries, width = marginals.shape
-    # With n^(2/3) rows the sample is about as large as what the bracket will hold.
+    # With n^(2/3) rows, the sample and the bracket have about the same size.
     n_sampled = int(np.ceil(n_queries ** (2 / 3)))
     sampled = np.random.default_rng(0).integers(n_queries, size=n_sampled)
     sample = np.sort(marginals[sampled], axis=None)[::-1]
-    # Two standard errors of the rank if rows were bought whole or not at all, more if,
-    # as is usual, they differ less.
+    # Two standard errors of the rank in the worst case: rows are bought whole or not.
     rank, margin = k * n_sampled // n_queries, width * np.sqrt(n_sampled)
 
     def quantile(rank):
@@ -287,7 +286,7 @@ def _kth_largest(marginals, k):
         n_above, n_within, within = _select(marginals, low, high)
         if n_above < k <= n_above + n_within:
             break
-        margin *= 8  # the sample misled
+        margin *= 8  # the k-th largest entry is outside the bracket
     if low == high:
         return low
     place = n_above + n_within - k
@@ -304,13 +303,13 @@ def _select(marginals, low, high):
         chosen = above ^ (block >= low)
         n_above += np.count_nonzero(above)
         n_within += np.count_nonzero(chosen)
-        if low < high:  # otherwise all are equal, and may be most of the array
+        if low < high:  # otherwise all are equal, possibly most of the array
             within.append(block[chosen])
     return n_above, n_within, np.concatenate(within)
 
 
 def _steps_above(marginals, price):
-    """Count each row's entries above the price, and those above or at it."""
+    """Count the entries of each row above the price, and above or equal to it."""
     above, at_least = np.zeros((2, len(marginals)), dtype=np.int64)
     for rows, block in _blocks(marginals):
         above[rows] = at_least[rows] = _sum_rows(block > price)
@@ -327,16 +326,16 @@ def _sum_rows(mask):
 
 
 def buy_ties(above, at_least, n_steps):
-    """Complete budgets by steps at the price, lowest step first, then lowest row.
+    """Add steps whose marginal equals the price, in the order of step, then of row.
 
-    Row i has its steps ``above[i] + 1, ..., at_least[i]`` at the price.
+    For row i these are the steps ``above[i] + 1, ..., at_least[i]``.
     """
     left = n_steps - above.sum()
     tied = np.flatnonzero(above < at_least)
     first, end = above[tied], at_least[tied]
     n_levels = end.max() + 1
     changes = np.bincount(first, minlength=n_levels) - np.bincount(end)
-    n_until = np.cumsum(np.cumsum(changes))  # ties at the levels 0, ..., each
+    n_until = np.cumsum(np.cumsum(changes))  # number of ties up to each level
     level = np.searchsorted(n_until, left)
     budgets = above.copy()
     budgets[tied] = np.clip(level, first, end)

@@ -1,12 +1,12 @@
-r"""What the verdicts of a batch say about the predictions that it started with.
+r"""Correction of predictions for 0/1 rewards by the verdicts of a batch.
 
-A prior learnt on other queries may be too optimistic or tell queries apart too boldly.
-Where a predicted reward curve has the cumulative hazard
-:math:`H(b) = -\log(1 - q(b))`, the corrected one has :math:`\theta H(b)^\gamma`: two
-numbers for the whole batch, fitted to its verdicts so far (empirical Bayes), that need
-no more than the predicted curves.
+Predictions learnt on other queries can be too optimistic, or can differ too much
+between queries. A predicted reward curve has the cumulative hazard
+:math:`H(b) = -\log(1 - q(b))`. The corrected curve has the cumulative hazard
+:math:`\theta H(b)^\gamma`. θ and γ are the same for the whole batch. They are fitted to
+its verdicts so far (empirical Bayes). Only the predicted curves are needed for this.
 
-Pure functions on checked arrays.
+All functions are pure and expect checked arrays.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ from scipy.optimize import minimize
 
 from sklearn_adaalloc.curves._repair import concave_repair
 
-_SPREADS = np.array([0.5, 0.3])  # of log θ and log γ before any verdict
-_LEAST_STEP = 1e-9  # hazard of a sample that was sure to fail and did not
-_SUREST = 1 - 1e-9  # chance of a sample that was sure to succeed, for finite hazards
+_SPREADS = np.array([0.5, 0.3])  # prior standard deviations of log θ and log γ
+_LEAST_STEP = 1e-9  # hazard of a sample with chance 0 that succeeded all the same
+_SUREST = 1 - 1e-9  # largest chance, so that hazards are finite
 
 
 def cumulative_hazards(chances):
@@ -30,7 +30,7 @@ def cumulative_hazards(chances):
     Returns
     -------
     hazards : ndarray of shape (n_queries, max_budget + 1)
-        Finite: a sure sample counts as all but sure.
+        All values are finite, because chances are limited to slightly below 1.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def cumulative_hazards(chances):
 
 
 def correct_chances(chances, scale, shape):
-    """Chances under corrected curves.
+    """Chances of the corrected curves.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def correct_chances(chances, scale, shape):
     Returns
     -------
     chances : ndarray of shape (n_queries, max_budget)
-        Rows non-increasing, as theirs are: where γ > 1 would let a chance rise with
-        failures, it stays level.
+        Rows are non-increasing. If γ > 1 makes a chance increase with failures, the
+        chance stays level instead.
 
     Examples
     --------
@@ -73,22 +73,22 @@ def correct_chances(chances, scale, shape):
 
 
 def fit_correction(before, after):
-    r"""Scale and shape that the verdicts so far give a batch's predicted curves.
+    r"""Fit the scale θ and the shape γ of the correction to the verdicts of a batch.
 
-    A query that failed throughout contributes the chance of that,
-    :math:`\exp(-\theta H^\gamma)`; one that failed c times and then succeeded, the
-    chance of success at just its sample c + 1. θ < 1 says that the prior was too
-    optimistic, γ < 1 that it told queries apart too boldly or saw too little in their
-    failures. Both are the most likely ones under a log-normal prior around 1, so that
-    few verdicts change little.
+    A query without success contributes the probability of its failures,
+    :math:`\exp(-\theta H^\gamma)`. A query that failed c times and then succeeded
+    contributes the probability of the first success at sample c + 1. If θ < 1, the
+    predictions were too optimistic. If γ < 1, they differed too much between queries,
+    or changed too little with failures. θ and γ maximise the posterior under a
+    log-normal prior around 1. A few verdicts therefore change little.
 
     Parameters
     ----------
     before : ndarray of shape (n_queries,)
-        Predicted cumulative hazard of the failures that each query has had before its
-        first success, if any.
+        Predicted cumulative hazard of the failures of each query before its first
+        success, if it has one.
     after : ndarray of shape (n_queries,)
-        The same with the successful sample included; inf for queries without success.
+        The same, including the successful sample. inf for queries without success.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def fit_correction(before, after):
 
     Examples
     --------
-    Eight of ten fail where each was expected to succeed with chance 0.8:
+    The predicted chance of success is 0.8, but eight of ten samples fail:
 
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._success import fit_correction
@@ -111,7 +111,7 @@ def fit_correction(before, after):
     """
     solved = np.isfinite(after)
     step = np.maximum(after - before, _LEAST_STEP * (1 + before))[solved]
-    with np.errstate(divide="ignore"):  # no failure yet: H = 0, and stays 0
+    with np.errstate(divide="ignore"):  # without a failure, H is 0 and stays 0
         log_before, log_after = np.log(before), np.log(before[solved] + step)
         log_growth = np.log1p(step / before[solved])
     fit = minimize(
@@ -127,11 +127,11 @@ def fit_correction(before, after):
 
 
 def _minus_log_posterior(log_parameters, log_before, log_after, log_growth, solved):
-    """Loss of log θ and log γ, and its gradient."""
+    """Minus log posterior of log θ and log γ, and its gradient."""
     scale, shape = np.exp(log_parameters)
     failed, failed_slope = _power(log_before, scale, shape)
     reached, reached_slope = _power(log_after, scale, shape)
-    # The difference of both, which is lost in rounding where one sample adds little.
+    # reached - failed, computed without cancellation if one sample adds little.
     step = -reached * np.expm1(-shape * log_growth)
     succeeded = -np.expm1(-step)
     pull = np.exp(-step) / succeeded  # derivative of log(succeeded)
@@ -148,34 +148,36 @@ def _minus_log_posterior(log_parameters, log_before, log_after, log_growth, solv
 def _power(log_hazard, scale, shape):
     """θ H^γ and its derivative with respect to log γ."""
     powers = scale * np.exp(shape * log_hazard)
-    # 0 log 0 = 0: a query without a failure says nothing about the shape.
+    # 0 log 0 = 0: a query without a failure has no information about the shape.
     slopes = shape * powers * np.where(powers > 0, log_hazard, 0.0)
     return powers, slopes
 
 
-_LEAST_LEFT = 1e-6  # with less than this unsolved, a curve no longer says who is next
+_LEAST_LEFT = 1e-6  # below this value of 1 - q, rounding makes chances unreliable
 
 
 def next_chances(marginals, *, empty_reward=0.0):
     """Chance that the next sample is right, after 0, 1, 2, ... failures.
 
-    Curves that no exchangeable 0/1 samples could have are repaired. First they are made
-    concave, as for an allocation up front: a first step below zero, as linear models
-    predict, does not make all that follows worthless. Then chances never rise with
-    failures (running minimum) and stay in [0, 1]. Where a curve has all but reached 1,
-    the chance stays what it was before rounding takes over.
+    Assumes that the samples of a query are exchangeable. Curves that contradict this
+    are repaired. First they are made concave, as for a one-shot allocation. A negative
+    first step, as linear models can predict, then does not make all later chances 0.
+    Second, chances become non-increasing (by a running minimum) and are clipped to
+    [0, 1]. Where a curve is almost 1, the last reliable chance is repeated, because
+    rounding would decide the others.
 
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
         Predicted marginal rewards.
     empty_reward : float, default=0.0
-        Reward of a query without a sample, which the first marginal is net of.
+        Reward of a query without a sample. It is added to the first marginal reward,
+        from which it was subtracted.
 
     Returns
     -------
     chances : ndarray of shape (n_queries, max_budget), float64
-        Rows non-increasing.
+        Rows are non-increasing.
 
     Examples
     --------
@@ -196,16 +198,16 @@ def next_chances(marginals, *, empty_reward=0.0):
 
 
 def after_failures(chances, failures, limits):
-    """Chances that are left after some failures, up to a limit.
+    """Chances of the remaining samples after some failures.
 
     Parameters
     ----------
     chances : ndarray of shape (n_queries, max_budget)
         Chances of the next sample.
     failures : ndarray of shape (n_queries,), int
-        Samples that each query has had, all wrong.
+        Number of samples of each query so far, which all failed.
     limits : ndarray of shape (n_queries,), int
-        Samples that each query may still get; chances beyond are 0.
+        Number of samples that each query may still get. Chances beyond are 0.
 
     Returns
     -------
@@ -227,7 +229,7 @@ def after_failures(chances, failures, limits):
 
 
 def failure_curves(chances):
-    """Chance that all of the first b samples are wrong, b = 0..max_budget.
+    """Probability that the first b samples are all wrong, b = 0..max_budget.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Difficulty models: features or texts in, marginal rewards out."""
+"""Regressors that predict marginal rewards from features or texts."""
 
 from sklearn_adaalloc.regressors._lora import LoRARewardRegressor
 from sklearn_adaalloc.regressors._mlp import MLPRewardRegressor

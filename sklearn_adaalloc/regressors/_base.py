@@ -1,4 +1,4 @@
-"""What all regressors share: the table in, marginal rewards out."""
+"""Base class of all regressors: they learn a reward table and predict marginals."""
 
 from abc import abstractmethod
 
@@ -34,13 +34,14 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
     """Base class of regressors on reward tables.
 
     A subclass has the parameters `target`, `max_budget`, `empty_reward` and `selection`
-    and two methods. ``_fit(X, rewards)`` learns from the checked features and table.
-    ``_predict(X)`` returns a prediction as :mod:`sklearn_adaalloc.curves._targets`
-    means it. `_binary_target` says what target="auto" takes for 0/1 rewards.
+    and two methods. ``_fit(X, rewards)`` learns from checked features and a checked
+    table. ``_predict(X)`` returns a prediction as defined in
+    :mod:`sklearn_adaalloc.curves._targets`. `_binary_target` is the target that
+    target="auto" means for 0/1 rewards.
     """
 
     _binary_target = "rate_distribution"
-    selection = "reward"  # of regressors that were pickled before there was a choice
+    selection = "reward"  # default for regressors pickled by earlier versions
 
     def fit(self, X, y):
         """Learn from graded samples.
@@ -50,9 +51,9 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         X : array-like of shape (n_queries, n_features)
             Features of each query.
         y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-            Reward table; NaN marks a missing sample. One value per query, shape
-            (n_queries,), is a table of one sample, or for target="success_rate" a
-            ready-made rate.
+            Reward table. NaN marks a missing sample. An array of shape (n_queries,) is
+            a table with one sample per query. For target="success_rate" it holds
+            success rates.
 
         Returns
         -------
@@ -62,8 +63,8 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         Raises
         ------
         ValueError
-            If the table is not one or does not fit the target. A regressor that was
-            fitted before is then as it was.
+            If `y` is not a reward table or does not fit the target. A regressor that
+            was fitted before keeps its fitted state.
         """
         with all_or_nothing(self):
             return self._checked_fit(X, y)
@@ -104,7 +105,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         return self
 
     def predict(self, X):
-        """Predict what the target stands for.
+        """Predict the quantity that the target stands for.
 
         Parameters
         ----------
@@ -114,13 +115,13 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         Returns
         -------
         prediction : ndarray of shape (n_queries,) or (n_queries, max_budget)
-            Success rates or their means, preferences, or marginal rewards as predicted
-            (not yet repaired to be non-increasing).
+            Depends on the target: success rates, means of rate distributions,
+            preferences, or marginal rewards (not repaired to be non-increasing).
 
         Raises
         ------
         ValueError
-            If X is not acceptable or has other features than in `fit`.
+            If X is invalid or has other features than in `fit`.
         """
         prediction = self._checked_prediction(X)
         native = self._target.native(prediction)
@@ -134,25 +135,25 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         X : array-like of shape (n_queries, n_features)
             Features of each query.
         max_budget : int, default=None
-            Number of steps; None for the number of samples in the table of `fit`, or
-            the `max_budget` given to the regressor.
+            Number of steps. None means the `max_budget` of the regressor, or else the
+            number of samples in the table given to `fit`.
         min_budget : int, default=0
-            Number of samples that every query gets in any case.
+            Number of mandatory samples of every query.
 
         Returns
         -------
         marginals : ndarray of shape (n_queries, max_budget)
-            Non-increasing along each row beyond the first `min_budget` steps. Those are
-            as predicted: a low first one, as of rewards below zero, takes nothing from
-            the steps that are still to be decided.
+            Each row is non-increasing after its first `min_budget` steps. The first
+            `min_budget` steps are not repaired. A low first step, for example with
+            rewards below zero, therefore does not lower the later steps.
 
         Raises
         ------
         ValueError
-            If X is not acceptable or has other features than in `fit`, or `max_budget`
-            is not a whole number of at least 1, in routing 1, and for
-            target="marginal_rewards" at most that of `fit`; or if `min_budget` is not
-            a whole number up to `max_budget`.
+            If X is invalid or has other features than in `fit`. If `max_budget` is not
+            an integer of at least 1, is not 1 in routing, or is above that of `fit` for
+            target="marginal_rewards". If `min_budget` is not an integer from 0 to
+            `max_budget`.
         """
         prediction = self._checked_prediction(X)
         if max_budget is None:
@@ -165,7 +166,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
     def predict_rate_distribution(self, X):
         """Predict a distribution over success rates.
 
-        Only for target="rate_distribution".
+        Available only for target="rate_distribution".
 
         Parameters
         ----------
@@ -180,16 +181,17 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         Raises
         ------
         ValueError
-            If X is not acceptable or has other features than in `fit`.
+            If X is invalid or has other features than in `fit`.
         """
         return self._checked_prediction(X)
 
     def score(self, X, y):
         """Share of the reducible loss that the prediction explains.
 
-        (avg − ours) / (avg − opt) with the losses of the paper's Table 1: avg is the
-        best constant prediction, opt the prediction of every query's own observation.
-        For squared error this is R².
+        The share is (avg − ours) / (avg − opt), with the losses of the paper's Table 1.
+        ours is the loss of the prediction. avg is the loss of the best constant
+        prediction. opt is the loss of predicting the observed value of each query. For
+        squared error this is R².
 
         Parameters
         ----------
@@ -201,12 +203,12 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         Returns
         -------
         share : float
-            1 is perfect, 0 no better than the average.
+            1 is perfect, and 0 is as good as the average.
 
         Raises
         ------
         ValueError
-            If X or the table is not acceptable, or their numbers of queries differ.
+            If X or the table is invalid, or their numbers of queries differ.
         """
         prediction = self._checked_prediction(X)
         native = self._target.native(prediction)
@@ -228,7 +230,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         return self._predict(self._check_queries(X, reset=False))
 
     def _check_queries(self, X, *, reset):
-        """Check features; a text regressor replaces this."""
+        """Check features; regressors on texts override this."""
         X = validate_data(
             self,
             X,

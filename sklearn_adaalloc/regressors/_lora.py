@@ -1,4 +1,4 @@
-"""A language model adapted to say how hard a query is for it."""
+"""A language model with low-rank adapters that predicts the rewards of a query."""
 
 from numbers import Real
 
@@ -35,77 +35,79 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     """Predict rewards from texts by adapting a language model.
 
     Low-rank adapters (peft) and a linear head on the pooled hidden state are trained
-    through skorch; the language model's own weights stay as they are. The head starts
-    at the average predictor, and the weights of the best epoch on held-out queries are
-    kept, those before the first epoch included.
+    with skorch. The weights of the language model are not changed. The head starts as
+    the average predictor. The weights of the epoch with the lowest loss on held-out
+    queries are kept; these can be the weights before the first epoch.
 
-    A fitted regressor holds, and pickles, adapters and head only. The language model is
-    loaded again when a restored one first predicts, and its fingerprint is checked.
+    A pickle contains the adapters and the head, but not the language model. An
+    unpickled regressor loads the language model at its first prediction and checks its
+    fingerprint.
 
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub or folder of a causal LM or an encoder that
-        transformers can load; "embedded" is the weak language model of the package.
+        Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
+        transformers can load. "embedded" is the weak language model of this package.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
             "preference"}, default="auto"
-        What to predict. "auto" reads the table: 0/1 rewards -> "rate_distribution",
-        real-valued rewards -> "marginal_rewards", a routing table -> "preference".
+        What to predict. "auto" depends on the table: 0/1 rewards ->
+        "rate_distribution", real-valued rewards -> "marginal_rewards", a routing table
+        -> "preference".
     r : int, default=8
         Rank of the adapters.
     alpha : float, default=16
-        Their output counts alpha / r times.
+        The output of the adapters is multiplied by alpha / r.
     dropout : float, default=0.0
-        Share of an adapter's inputs left out at each training step.
+        Share of the inputs of an adapter that are dropped at each training step.
     target_modules : str or list of str, default="all-linear"
         Modules that get an adapter, as in peft.
     layer : "auto" or int, default="auto"
         Hidden state that the head reads, see :class:`HiddenStateFeaturizer`.
     pooling : {"last", "mean", "first"}, default="last"
-        How it is pooled over tokens.
+        How this state is pooled over tokens.
     learning_rate : float, default=0.0005
-        Step size of AdamW.
+        Learning rate of AdamW.
     weight_decay : float, default=0.01
         Weight decay of AdamW.
     batch_size : int, default=16
-        Queries per training step.
+        Number of queries per training step.
     max_epochs : int, default=20
-        Most passes over the queries.
+        Largest number of passes over the queries.
     patience : int, default=3
-        Passes without improvement on held-out queries before training stops.
+        Number of passes without improvement on held-out queries before training stops.
     validation_fraction : float, default=0.1
-        Share of the queries held out to decide when to stop.
+        Share of the queries that is held out to decide when to stop.
     max_length : int, default=None
-        Most tokens of a query; longer ones lose their first tokens, with a warning.
-        None for as many as the model takes.
+        Largest number of tokens of a query. Longer queries lose their first tokens,
+        with a warning. None means as many tokens as the model accepts.
     chat_template : bool, default=False
-        Whether texts are put to the model as a user's message. Lists of messages always
-        go through the tokenizer's template.
+        Whether each text is formatted as a user's message with the tokenizer's chat
+        template. Lists of messages are always formatted with it.
     max_budget : int, default=None
-        Number of steps that target="marginal_rewards" predicts; None for the number of
-        samples in the table.
+        Number of steps that target="marginal_rewards" predicts. None means the number
+        of samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device. "auto" means CUDA if available, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision of the language model; "auto" is bfloat16 on GPUs that have it and
-        float32 elsewhere. Adapters and head learn in float32.
+        Precision of the language model. "auto" means bfloat16 on GPUs that support it,
+        and float32 elsewhere. Adapters and head are trained in float32.
     revision : str, default=None
-        Branch, tag or commit of a model on the hub, looked up in `fit`.
+        Branch, tag or commit of a model on the hub. It is looked up in `fit`.
     verbose : bool, default=False
         Whether skorch prints its progress.
     random_state : int, RandomState instance or None, default=None
-        Seeds held-out queries, initial weights, batches and dropout.
+        Seed of the held-out queries, the initial weights, the batches and dropout.
 
     Attributes
     ----------
     target_ : str
-        The target in use.
+        Name of the target that is used.
     rates_ : ndarray of shape (n_rates,) or None
         Grid of success rates, for target_="rate_distribution".
     n_steps_ : int
@@ -115,18 +117,18 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     head_ : list of ndarray
         Weight (hidden_size, n_outputs) and bias (n_outputs,) of the head.
     layers_ : tuple of int
-        The hidden state that is read, counted from 0.
+        Index of the hidden state that is read, counted from 0.
     fingerprint_ : str
-        Tells whether a later :meth:`predict` uses the same language model.
+        Hash of the language model. :meth:`predict` checks that it uses the same one.
     commit_ : str or None
-        Commit of a model on the hub, which is used from then on, wherever `revision`
-        moves; None for a folder.
+        Commit of a model on the hub. Later calls use this commit, even if `revision`
+        points to another commit by then. None for a folder.
     history_ : list of dict
         Loss on training and on held-out queries after each epoch.
 
     See Also
     --------
-    MLPRewardRegressor : On features, such as those of :class:`HiddenStateFeaturizer`.
+    MLPRewardRegressor : Uses features, such as those of :class:`HiddenStateFeaturizer`.
 
     References
     ----------
@@ -212,7 +214,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
 
     @property
     def layers_(self):
-        """The hidden state that is read, counted from 0."""
+        """Index of the hidden state that is read, counted from 0."""
         check_is_fitted(self, "_reading")
         return (self._reading["layer"],)
 
@@ -252,7 +254,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         )
 
     def _check_reading(self):
-        """Checked layer, counted from 0, and pooling."""
+        """Return the checked layer, counted from 0, and the pooling."""
         config = load_config(self.model, revision=self.revision)
         one = self.layer if isinstance(self.layer, str) else [self.layer]
         (layer,) = resolve_layers(one, config)
@@ -262,7 +264,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         }
 
     def _check_options(self):
-        """Checked training options of :func:`fit_lora`."""
+        """Return checked training options for :func:`fit_lora`."""
         check_parameters(self)
         return {
             "learning_rate": self.learning_rate,
@@ -284,7 +286,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         return self._target.decode(states.astype(np.float64) @ weight + bias)
 
     def _restore(self):
-        """Load the language model and put the adapters in, unless both are there."""
+        """Load the language model and its adapters, unless both are in memory."""
         from sklearn_adaalloc.regressors._lora_net import restore_adapter
 
         if hasattr(self, "_language_model"):
@@ -295,7 +297,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         self._language_model = language_model
 
     def _load(self):
-        """A model of its own: adapters change it in place."""
+        """Load a model that is not shared, because adapters change it in place."""
         return load_language_model(
             self.model,
             revision=self.revision,
@@ -314,7 +316,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         return token_ids
 
     def __getstate__(self):
-        """All but the language model, which is loaded again."""
+        """Return the state without the language model, which is loaded again."""
         state = dict(super().__getstate__())
         state.pop("_language_model", None)
         return state

@@ -1,6 +1,7 @@
 """A language model with low-rank adapters and a linear head, and its training.
 
-Imports torch, peft and skorch at its top, so estimators import it inside their methods.
+This module imports torch, peft and skorch at the top. Estimators therefore import it
+inside methods.
 """
 
 import numpy as np
@@ -19,18 +20,14 @@ from sklearn_adaalloc.regressors._nets import (
     _Criterion,
 )
 
-_LENGTH_JITTER = 0.1  # how far, in log length, a query may stray from its bucket
+_LENGTH_JITTER = 0.1  # standard deviation of the noise on log length before sorting
 
 
 def inject_adapter(language_model, *, r, alpha, dropout, target_modules):
-    """Put adapters into a model, in place; they change nothing until they are trained.
+    """Add adapters to a model in place; untrained adapters do not change its output.
 
-    Parameters
-    ----------
-    language_model : LanguageModel
-        One that nobody else uses.
-    r, alpha, dropout, target_modules
-        As in :class:`LoRARewardRegressor`.
+    The `LanguageModel` must not be shared. The options are those of
+    :class:`LoRARewardRegressor`.
     """
     backbone = language_model.backbone
     config = LoraConfig(
@@ -44,29 +41,23 @@ def inject_adapter(language_model, *, r, alpha, dropout, target_modules):
     for parameter in backbone.parameters():
         if (
             parameter.requires_grad
-        ):  # adapters learn in float32, whatever the base is in
+        ):  # adapters are trained in float32, whatever the precision of the model
             parameter.data = parameter.data.float()
 
 
 def adapter_arrays(language_model):
-    """Weights of the adapters by name, as float32 arrays."""
+    """Return the weights of the adapters by name, as float32 arrays."""
     state = get_peft_model_state_dict(language_model.backbone)
     return {name: value.float().cpu().numpy() for name, value in state.items()}
 
 
 def restore_adapter(language_model, arrays, **options):
-    """Put trained adapters into a model, in place.
+    """Add trained adapters, from :func:`adapter_arrays`, to a model in place.
 
-    Parameters
-    ----------
-    language_model : LanguageModel
-        One that nobody else uses.
-    arrays : dict of str to ndarray
-        What :func:`adapter_arrays` gave.
-    **options
-        As of :func:`inject_adapter`.
+    The `LanguageModel` must not be shared. The options are those of
+    :func:`inject_adapter`.
     """
-    # Adapters are drawn at random before they are replaced: see fit_lora.
+    # Adapters get random weights before these are replaced: see fit_lora.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         inject_adapter(language_model, **options)
     state = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -93,18 +84,9 @@ def pooled_states(language_model, token_ids, *, layer, pooling, batch_tokens=163
 class AdaptedLanguageModel(nn.Module):
     """Backbone with adapters, pooling, and a linear head on the standardised state.
 
-    The head starts at the average predictor: weights zero, biases its outputs.
-
-    Parameters
-    ----------
-    backbone : PreTrainedModel
-        Model without LM head.
-    layer, pooling
-        Which hidden state, see :mod:`sklearn_adaalloc.language_models._pooling`.
-    center, scale : ndarray of shape (hidden_size,)
-        Mean and deviation of the state over the training queries, before training.
-    initial_outputs : ndarray of shape (n_outputs,)
-        Outputs of the average predictor.
+    The head starts as the average predictor: weights 0 and biases `initial_outputs`
+    (n_outputs,). `center` and `scale` (hidden_size,) are the mean and the standard
+    deviation of the state over the queries before training.
     """
 
     def __init__(self, backbone, layer, pooling, center, scale, initial_outputs):
@@ -119,7 +101,7 @@ class AdaptedLanguageModel(nn.Module):
         self.head.bias.data = torch.as_tensor(initial_outputs, dtype=torch.float32)
 
     def forward(self, input_ids, attention_mask):
-        """Map tokens (n, length) to outputs (n, 1, n_outputs): one member."""
+        """Map tokens (n, length) to outputs (n, 1, n_outputs), for one member."""
         (state,) = read_hidden_states(
             self.backbone, [self.layer], input_ids, attention_mask
         )
@@ -127,14 +109,14 @@ class AdaptedLanguageModel(nn.Module):
         return self.head((pooled - self.center) / self.scale)[:, None]
 
     def head_arrays(self):
-        """Weight (hidden_size, n_outputs) and bias (n_outputs,) on the pooled state."""
+        """Weight (hidden_size, n_outputs), bias (n_outputs,) for the pooled state."""
         weight = (self.head.weight / self.scale).T
         bias = self.head.bias - self.center @ weight
         return [array.detach().cpu().numpy() for array in (weight, bias)]
 
 
 class QueryDataset(Dataset):
-    """Tokens and labels of some queries, all of them in training or all left out."""
+    """Tokens and labels of some queries: all for training or all held out."""
 
     def __init__(self, language_model, token_ids, labels, *, training):
         self.pad = language_model.pad
@@ -150,7 +132,7 @@ class QueryDataset(Dataset):
         return row
 
     def collate(self, rows):
-        """Inputs and truth of a batch, padded to its longest query."""
+        """Return inputs and labels of a batch, padded to its longest query."""
         input_ids, attention_mask = self.pad([self.token_ids[row] for row in rows])
         truth = {
             "labels": self.labels[rows].to(input_ids.device),
@@ -159,7 +141,7 @@ class QueryDataset(Dataset):
         return {"input_ids": input_ids, "attention_mask": attention_mask}, truth
 
     def batches(self, batch_size, *, shuffle):
-        """Rows of each batch: queries of about the same length, never the same ones."""
+        """Rows of each batch; they have similar length, also with `shuffle`."""
         jitter = _LENGTH_JITTER * torch.randn(len(self)) if shuffle else 0
         order = torch.argsort(self.lengths.log() + jitter, stable=True)
         batches = order.split(batch_size)
@@ -169,19 +151,19 @@ class QueryDataset(Dataset):
 
 
 class LengthBucketedNet(CrossFittedNet):
-    """A skorch net of one member, fed with batches of queries of similar length."""
+    """A skorch net with one member that uses batches of queries of similar length."""
 
     def get_iterator(self, dataset, training=False):
-        """Batches of a :class:`QueryDataset`."""
+        """Return a loader for the batches of a :class:`QueryDataset`."""
         batches = dataset.batches(self.batch_size, shuffle=training)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=dataset.collate)
 
 
 class HeldOutStopping(OutOfFoldStopping):
-    """Stop on the loss over held-out queries; keep adapters and head, not the base."""
+    """Stop by the loss on held-out queries; keep only adapters and head."""
 
     def on_train_end(self, net, **kwargs):
-        """Go back to the best weights."""
+        """Restore the best weights."""
         net.module_.load_state_dict(self.best_state_, strict=False)
 
     def _keep(self, net, epoch):
@@ -199,15 +181,15 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
     Parameters
     ----------
     language_model : LanguageModel
-        A model that nobody else uses. Holds the trained adapters afterwards.
+        A model that is not shared. It holds the trained adapters afterwards.
     token_ids : list of n_queries lists of int
-        Queries.
+        Token ids of the queries.
     labels : ndarray of shape (n_queries, n_outputs) or (n_queries, n_rates)
         See :mod:`sklearn_adaalloc.curves._targets`.
     initial_outputs : ndarray of shape (n_outputs,)
         Outputs of the average predictor.
     loss : str
-        Key of `LOSSES`.
+        A key of `LOSSES`.
     **options
         adapter (arguments of :func:`inject_adapter`), layer, pooling, learning_rate,
         weight_decay, batch_size, max_epochs, patience, validation_fraction, verbose and
@@ -232,7 +214,7 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
         options["validation_fraction"],
         options["random_state"],
     )
-    # torch draws from its global generator: fork it, so that the caller's is untouched.
+    # torch uses its global generator: fork it so that the caller's does not change.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(options["random_state"].randint(2**31 - 1)))
         inject_adapter(language_model, **options["adapter"])
@@ -270,7 +252,7 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
 
 
 def _split(language_model, token_ids, labels, validation_fraction, random_state):
-    """Training and held-out queries, at least one of each."""
+    """Split into training and held-out queries, with at least one of each."""
     n_queries = len(token_ids)
     n_held_out = min(max(1, round(validation_fraction * n_queries)), n_queries - 1)
     order = random_state.permutation(n_queries)

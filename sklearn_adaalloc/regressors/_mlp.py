@@ -1,4 +1,4 @@
-"""A two-layer perceptron on features: the default difficulty model."""
+"""Two-layer perceptrons on features: the default difficulty model."""
 
 from numbers import Real
 
@@ -19,75 +19,76 @@ from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
 
 class MLPRewardRegressor(BaseRewardRegressor):
-    """Predict rewards from features by two-layer perceptrons, trained through skorch.
+    """Predict rewards from features by two-layer perceptrons, trained with skorch.
 
-    Several small nets each leave out one fold of the queries; training stops when the
-    loss pooled over left-out queries stops improving, and the prediction is the mean of
-    the nets. They start at the average predictor, and their features are scaled by what
-    each says about the rewards, so that the defaults hold from a hundred queries with
-    thousands of features up.
+    The prediction is the mean of several small nets. Each net leaves out one fold of
+    the queries. Training stops if the out-of-fold loss stops improving. The nets start
+    as the average predictor. Each feature is scaled by its correlation with the
+    rewards. The defaults therefore work from a hundred queries on, even with thousands
+    of features.
 
     Parameters
     ----------
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
             "preference"}, default="auto"
-        What to predict. "auto" reads the table: 0/1 rewards -> "rate_distribution",
-        real-valued rewards -> "marginal_rewards", a routing table -> "preference".
+        What to predict. "auto" depends on the table: 0/1 rewards ->
+        "rate_distribution", real-valued rewards -> "marginal_rewards", a routing table
+        -> "preference".
     hidden_units : int, default=64
-        Width of the hidden layer of each net.
+        Number of units in the hidden layer of each net.
     dropout : float, default=0.5
-        Share of hidden units left out at each training step.
+        Share of hidden units that are dropped at each training step.
     n_members : int, default=5
         Number of nets. With fewer than five, each still leaves out a fifth of the
         queries.
     learning_rate : float, default=0.001
-        Step size of AdamW.
+        Learning rate of AdamW.
     weight_decay : float, default=0.1
         Weight decay of AdamW.
     batch_size : int, default=256
-        Queries per training step.
+        Number of queries per training step.
     max_epochs : int, default=500
-        Most passes over the queries.
+        Largest number of passes over the queries.
     patience : int, default=20
-        Passes without improvement on left-out queries before training stops.
+        Number of passes without improvement of this loss before training stops.
     max_budget : int, default=None
-        Number of steps that target="marginal_rewards" predicts; None for the number of
-        samples in the table.
+        Number of steps that target="marginal_rewards" predicts. None means the number
+        of samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
     device : str, default="cpu"
-        Torch device to train on; "auto" takes CUDA, else MPS, else the CPU. Predictions
-        are computed by NumPy.
+        Torch device for training. "auto" means CUDA if available, else MPS, else the
+        CPU. Predictions are computed by NumPy.
     verbose : bool, default=False
         Whether skorch prints its progress.
     random_state : int, RandomState instance or None, default=None
-        Seeds folds, initial weights, batches and dropout.
+        Seed of the folds, the initial weights, the batches and dropout.
 
     Attributes
     ----------
     target_ : str
-        The target in use.
+        Name of the target that is used.
     rates_ : ndarray of shape (n_rates,) or None
         Grid of success rates, for target_="rate_distribution".
     n_steps_ : int
         Default number of steps of :meth:`predict_marginals`.
     weights_ : list of ndarray
-        Hidden weight (n_members, n_features, hidden_units) and bias, output weight
-        (n_members, hidden_units, n_outputs) and bias.
+        Hidden weights (n_members, n_features, hidden_units), hidden biases, output
+        weights (n_members, hidden_units, n_outputs), output biases.
     history_ : list of dict
-        Loss on training and on left-out queries after each epoch.
+        Training loss and out-of-fold loss after each epoch.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------
-    RewardRegressor : Any scikit-learn regressor in its place.
+    RewardRegressor : Uses any scikit-learn regressor instead.
 
     References
     ----------
@@ -172,7 +173,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
         )
 
     def _check_options(self):
-        """Checked training options of :func:`fit_mlp_ensemble`."""
+        """Return checked training options for :func:`fit_mlp_ensemble`."""
         check_parameters(self)
         return {
             "hidden_units": self.hidden_units,
@@ -191,7 +192,7 @@ class MLPRewardRegressor(BaseRewardRegressor):
     def _predict(self, X):
         batches = gen_batches(
             X.shape[0], 4096
-        )  # hidden layers of all rows would be large
+        )  # the hidden layers of all rows would need much memory
         return np.concatenate([self._predict_batch(X[batch]) for batch in batches])
 
     def _predict_batch(self, X):

@@ -1,6 +1,7 @@
-"""Torch modules, losses and their training: the one place where nets are fitted.
+"""Torch modules, losses, and the training of nets.
 
-Imports torch and skorch at its top, so estimators import it inside `fit`.
+This module imports torch and skorch at the top. Estimators therefore import it inside
+`fit`.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ def cross_entropy(outputs, labels):
 
 
 def mixture_likelihood(outputs, labels):
-    """−log Σ_g w_g L_g, from log L_g and logits of w; (..., n_rates) -> (...)."""
+    """−log Σ_g w_g L_g, from logits of w and log L_g; (..., n_rates) -> (...)."""
     return -torch.logsumexp(torch.log_softmax(outputs, dim=-1) + labels, dim=-1)
 
 
@@ -37,21 +38,12 @@ LOSSES = {
 
 
 class MLPEnsemble(nn.Module):
-    """Several two-layer perceptrons side by side, evaluated as one batched product.
+    """Several two-layer perceptrons, evaluated together as one batched product.
 
-    Output weights start at zero and output biases at the average predictor, so training
-    starts from that predictor and early stopping can fall back on it.
-
-    Parameters
-    ----------
-    relevance : Tensor of shape (n_members, n_features)
-        Factor on each standardised feature, see :func:`feature_relevance`.
-    initial_outputs : Tensor of shape (n_outputs,)
-        Outputs of the average predictor.
-    hidden_units : int
-        Width of the hidden layer.
-    dropout : float
-        Share of hidden units left out at each training step.
+    Output weights start at 0 and output biases at `initial_outputs` (n_outputs,), the
+    outputs of the average predictor. Early stopping can return to this predictor.
+    `relevance` (n_members, n_features) scales the standardised features, see
+    :func:`feature_relevance`.
     """
 
     def __init__(self, relevance, initial_outputs, hidden_units, dropout):
@@ -79,7 +71,7 @@ class MLPEnsemble(nn.Module):
         return outputs.transpose(0, 1)
 
     def arrays(self):
-        """Hidden weight, hidden bias, output weight, output bias; members first."""
+        """Hidden weights and biases, output weights and biases; members first."""
         parameters = (
             self.relevance * self.hidden_weight,
             self.hidden_bias,
@@ -90,32 +82,32 @@ class MLPEnsemble(nn.Module):
 
 
 def feature_relevance(features, values, training):
-    """How much each feature says about the values, from each member's rows alone.
+    """Relevance of each feature for the values, from the training rows of each member.
 
-    The squared correlation of feature j with the columns of `values`, weighted by the
-    columns' variance and less the 1/n that chance alone gives. Its square root scales
-    the standardised feature, so that with thousands of features and few queries the net
-    starts by listening to those that speak.
+    Relevance is the square root of the squared correlation of a feature with the
+    columns of `values`, weighted by the variance of the columns, minus 1/n, which is
+    expected by chance. It scales the standardised features. With thousands of features
+    and few queries, the net then first uses the relevant features.
 
     Parameters
     ----------
     features : ndarray of shape (n_queries, n_features)
         Standardised features.
     values : ndarray of shape (n_queries, n_values)
-        What a plain regressor would be fitted to.
+        Values that a plain regressor is fitted to, see `Target`.
     training : ndarray of shape (n_queries, n_members)
         Whether a query belongs to the training rows of a member.
 
     Returns
     -------
     relevance : ndarray of shape (n_members, n_features)
-        Root mean square 1 for each member.
+        The root mean square is 1 for each member.
     """
     relevance = np.empty((training.shape[1], features.shape[1]))
     for member, rows in enumerate(training.T):
         x = features[rows] - features[rows].mean(axis=0)
         y = values[rows] - values[rows].mean(axis=0)
-        # Covariances rather than products over all pairs: (n_features, n_values).
+        # Covariances (n_features, n_values) need less memory than all products.
         explained = np.square(x.T @ y / len(x)).sum(axis=1)
         variation = x.var(axis=0) * y.var(axis=0).sum()
         squared = np.divide(
@@ -127,9 +119,9 @@ def feature_relevance(features, values, training):
 
 
 class TableDataset(Dataset):
-    """Features, labels and masks, fetched a batch at a time.
+    """Features, labels and masks, fetched in batches.
 
-    Row by row, fetching and collating would take longer than training does.
+    Fetching and collating single rows would take longer than the training.
     """
 
     def __init__(self, features, labels, training):
@@ -144,7 +136,7 @@ class TableDataset(Dataset):
         truth = {"labels": self.labels[rows], "training": self.training[rows]}
         return self.features[rows], truth
 
-    __getitems__ = __getitem__  # what a data loader calls with all rows of a batch
+    __getitems__ = __getitem__  # a data loader calls this with all rows of a batch
 
 
 def _as_fetched(batch):
@@ -154,12 +146,12 @@ def _as_fetched(batch):
 class CrossFittedNet(NeuralNet):
     """A skorch net whose members each leave out one fold of the queries.
 
-    Labels come with a mask (n, n_members): a member learns from the rows that its mask
-    marks and is judged on the others.
+    Labels come with a mask (n, n_members). A member is trained on the rows that are
+    marked in its mask, and evaluated on the others.
     """
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Sum over members of the mean loss on the rows that count for each."""
+        """Sum over members of the mean loss on the training rows of each member."""
         labels, mask = (y_true[key].to(y_pred.device) for key in ("labels", "training"))
         loss = self.criterion_(
             y_pred, labels[:, None].expand_as(y_pred)
@@ -169,7 +161,7 @@ class CrossFittedNet(NeuralNet):
 
 
 class _Criterion(nn.Module):
-    """One of `LOSSES` as the module that skorch expects."""
+    """One of `LOSSES` as a module, as skorch expects it."""
 
     def __init__(self, name):
         super().__init__()
@@ -180,17 +172,11 @@ class _Criterion(nn.Module):
 
 
 class OutOfFoldStopping(Callback):
-    """Stop when the loss on left-out rows has not improved for some epochs.
+    """Stop if the out-of-fold loss has not improved for `patience` epochs.
 
-    All members stop together, on the loss pooled over every row that some member left
-    out, and the best weights, those before the first epoch included, are restored.
-
-    Parameters
-    ----------
-    dataset : TableDataset
-        The training data.
-    patience : int
-        Epochs without improvement before training stops.
+    All members stop together, by the mean loss over all pairs of a member and a row
+    that it left out. Then the best weights are restored. These can be the weights
+    before the first epoch.
     """
 
     def __init__(self, dataset, patience):
@@ -209,7 +195,7 @@ class OutOfFoldStopping(Callback):
             self.best_loss_ = loss
             self._keep(net, epoch)
         elif epoch - self.best_epoch_ >= self.patience:
-            raise KeyboardInterrupt  # how skorch's own callbacks end training
+            raise KeyboardInterrupt  # skorch's own callbacks end training in this way
 
     def on_train_end(self, net, **kwargs):
         net.module_.load_state_dict(self.best_state_)
@@ -243,7 +229,7 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
     initial_outputs : ndarray of shape (n_outputs,)
         Outputs of the average predictor.
     loss : str
-        Key of `LOSSES`.
+        A key of `LOSSES`.
     **options
         hidden_units, dropout, n_members, learning_rate, weight_decay, batch_size,
         max_epochs, patience, device, verbose and random_state (a RandomState), as in
@@ -252,7 +238,7 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
     Returns
     -------
     weights : list of ndarray
-        Hidden weight, hidden bias, output weight, output bias; members first.
+        Hidden weights and biases, output weights and biases; members first.
     history : list of dict
         One entry per epoch: train_loss, out_of_fold_loss.
     """
@@ -261,7 +247,7 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
     )
     dataset = TableDataset(features, labels, training)
     relevance = feature_relevance(features, values, training)
-    # torch draws from its global generator: fork it, so that the caller's is untouched.
+    # torch uses its global generator: fork it so that the caller's does not change.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int(options["random_state"].randint(2**31 - 1)))
         net = CrossFittedNet(
@@ -288,23 +274,15 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
         )
         net.fit(dataset, None)
     if not net.history or "out_of_fold_loss" not in net.history[-1]:
-        raise KeyboardInterrupt  # the user's, which skorch takes for a callback's
+        raise KeyboardInterrupt  # it came from the user, but skorch swallowed it
     return net.module_.arrays(), _summary(net.history)
 
 
 def leave_one_fold_out(n_queries, n_members, random_state):
-    """Mark each member's training rows: all but one of at least five folds.
+    """Mark the training rows of each member, (n_queries, n_members).
 
-    Parameters
-    ----------
-    n_queries, n_members : int
-        With fewer queries than folds there are as many folds as queries.
-    random_state : RandomState
-        Shuffles the queries.
-
-    Returns
-    -------
-    training : ndarray of shape (n_queries, n_members), bool
+    A member leaves out one of at least five folds. With fewer queries than folds, each
+    query is a fold.
     """
     n_folds = min(max(n_members, 5), n_queries)
     folds = random_state.permutation(n_queries) % n_folds

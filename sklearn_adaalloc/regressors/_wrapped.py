@@ -1,4 +1,4 @@
-"""Any scikit-learn regressor as difficulty model."""
+"""Any scikit-learn regressor as a difficulty model."""
 
 import numpy as np
 from sklearn.base import clone
@@ -13,38 +13,39 @@ from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 class RewardRegressor(BaseRewardRegressor):
     """Predict rewards from features by any scikit-learn regressor.
 
-    The regressor is fitted by its own loss, usually squared error, to what the target
-    observes in each query's samples: its success rate, its marginal rewards, the
-    posterior over its success rate, or its preference.
+    The regressor is fitted with its own loss, usually squared error. Its labels are
+    observed values that the target computes from the samples of each query: success
+    rates, marginal rewards, posteriors over the success rate, or preferences.
 
-    A data frame reaches the regressor as it is, with its names and types, so that it
-    may choose columns by them. What it cannot take it refuses itself.
+    A data frame is passed to the regressor unchanged, with its names and types, so that
+    the regressor can select columns by them. The regressor itself must check the
+    columns.
 
     Parameters
     ----------
     regressor : estimator
-        Regressor such as `Ridge()` or `HistGradientBoostingRegressor()`. One that
-        predicts a single number is fitted once per step of a vector target.
+        Regressor such as `Ridge()` or `HistGradientBoostingRegressor()`. A regressor
+        without multi-output support is fitted once per output of the target.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
             "preference"}, default="auto"
-        What to predict. "auto" reads the table: two axes -> "marginal_rewards", a
+        What to predict. "auto" depends on the table: two axes -> "marginal_rewards", a
         routing table -> "preference".
     max_budget : int, default=None
-        Number of steps that target="marginal_rewards" predicts; None for the number of
-        samples in the table.
+        Number of steps that target="marginal_rewards" predicts. None means the number
+        of samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward"} or Selection, default="reward"
         How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. A rule of your own is an instance of a class derived
-        from :class:`~sklearn_adaalloc.curves.Selection`.
+        with the highest reward. Your own rule is an instance of a subclass of
+        :class:`~sklearn_adaalloc.curves.Selection`.
 
     Attributes
     ----------
     regressor_ : estimator
         The fitted regressor.
     target_ : str
-        The target in use.
+        Name of the target that is used.
     rates_ : ndarray of shape (n_rates,) or None
         Grid of success rates, for target_="rate_distribution".
     n_steps_ : int
@@ -52,11 +53,11 @@ class RewardRegressor(BaseRewardRegressor):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features, where `X` had any.
+        Names of the features, if `X` had names.
 
     See Also
     --------
-    MLPRewardRegressor : Two-layer perceptrons with losses made for each target.
+    MLPRewardRegressor : Uses two-layer perceptrons, with a loss for each target.
 
     Examples
     --------
@@ -87,7 +88,7 @@ class RewardRegressor(BaseRewardRegressor):
         self.selection = selection
 
     def _check_queries(self, X, *, reset):
-        """Check features; of a frame only what does not depend on the regressor."""
+        """Check features; of a data frame, only its size and its floats."""
         if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
             return super()._check_queries(X, reset=reset)
         validate_data(self, X, reset=reset, skip_check_array=True)
@@ -95,7 +96,7 @@ class RewardRegressor(BaseRewardRegressor):
         if _num_samples(X) < least or len(X.columns) == 0:
             raise ValueError(
                 f"X has shape {X.shape}. Expected at least {least} queries and one "
-                "column; a minimum of 1 is required of either to predict."
+                "column; a minimum of 1 is required of both to predict."
             )
         for name in X.columns:
             column = np.asarray(X[name])

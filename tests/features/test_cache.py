@@ -111,7 +111,7 @@ def test_a_damaged_file_is_moved_aside_and_filled_again(filled, damage):
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(ValueError, match=r"cache='.*file' is no folder to write in"),
+        pytest.raises(ValueError, match=r"cache='.*file' is not a folder that can be"),
         FeatureStore(tmp_path / "file", RECIPE, 8),
     ):
         pass

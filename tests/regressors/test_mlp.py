@@ -445,5 +445,5 @@ def test_features_too_small_to_divide_by_count_as_constant():
 @pytest.mark.parametrize("device", ["nonsense", 0, None, "meta", "cuda:99", 10**30])
 def test_a_device_that_is_not_there(device):
     X, rewards = table()
-    with pytest.raises(ValueError, match=r"device=.* is no torch device of this"):
+    with pytest.raises(ValueError, match=r"device=.* is not a torch device of this"):
         MLPRewardRegressor(**{**SHORT, "device": device}).fit(X, rewards)

@@ -336,7 +336,7 @@ class TestBadInput:
             ({"stop": [1]}, r"stop=\[1\] is not accepted"),
             ({"random_state": None}, "random_state=None is not accepted"),
             ({"chat_template": 2}, "chat_template=2 is not accepted. Expected True"),
-            ({"device": 10**30}, "device=.* is no torch device of this machine"),
+            ({"device": 10**30}, "device=.* is not a torch device of this machine"),
             ({"layer": 9}, "layer=9 is not accepted"),
             ({"pooling": "max"}, "pooling='max' is not accepted"),
             ({"dtype": "int8"}, "dtype='int8' is not accepted"),
