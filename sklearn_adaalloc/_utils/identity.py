@@ -207,7 +207,8 @@ class _Describer:
         if isinstance(settings, dict):
             return [self.describe(settings)]
         if not all(map(_is_made_of_python, type(value).__mro__)):
-            raise _UntoldError(f"one {_name(type(value))} cannot be told from another")
+            name = _name(type(value))
+            raise _UntoldError(f"one {name} cannot be distinguished from another")
         return [self.describe(type(value)), self._state(value)]
 
     def _state(self, value):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 import numpy as np
 
 LARGEST = 1e30
-"""Largest absolute value of rewards, marginals and features: sums, squares stay finite."""
+"""Largest absolute value of rewards, marginals and features: squares stay finite."""
 
 
 def real_array(values):
