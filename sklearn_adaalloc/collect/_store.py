@@ -200,7 +200,19 @@ class RewardStore:
     # Methods for filling the store
 
     def read(self, statement, values=()):
-        """Rows that an SQL statement selects; `values` replace its question marks."""
+        """Read all rows that a statement selects.
+
+        Parameters
+        ----------
+        statement : str
+            SQL statement.
+        values : sequence, default=()
+            Values of its question marks.
+
+        Returns
+        -------
+        rows : list of tuple
+        """
         with self._lock, self._explaining():
             return self._connection.execute(statement, values).fetchall()
 
@@ -223,14 +235,37 @@ class RewardStore:
                 raise
 
     def settings_id(self, role, settings):
-        """Id of settings of a "sampler" or "reward"; equal ones have equal ids."""
+        """Find or create the id of settings. Equal settings have equal ids.
+
+        Parameters
+        ----------
+        role : {"sampler", "reward"}
+            Whose settings they are.
+        settings : dict
+            Everything that answers, or rewards, depend on.
+
+        Returns
+        -------
+        int
+        """
         return self._ids("settings", [to_json(settings)], role=role)[0]
 
     def less_telling_settings(self, role, settings):
-        """Whether the store has settings of the same function with fewer entries.
+        """Look for settings of the same function that have fewer entries.
 
-        An earlier version of this package wrote such settings. False if `settings` are
-        already in the store.
+        An earlier version of this package wrote such settings.
+
+        Parameters
+        ----------
+        role : {"sampler", "reward"}
+            Whose settings they are.
+        settings : dict
+            Everything that answers, or rewards, depend on.
+
+        Returns
+        -------
+        bool
+            Whether the store has such settings, but not `settings` themselves.
         """
         stored = self.read("SELECT content FROM settings WHERE role = ?", (role,))
         if not isinstance(settings, dict) or (to_json(settings),) in stored:
@@ -244,7 +279,17 @@ class RewardStore:
         )
 
     def query_ids(self, contents):
-        """Ids of queries, given as JSON; equal queries have equal ids."""
+        """Find or create the ids of queries. Equal queries have equal ids.
+
+        Parameters
+        ----------
+        contents : list of n_queries str
+            Queries as JSON.
+
+        Returns
+        -------
+        list of n_queries int
+        """
         return self._ids("queries", contents)
 
     def _ids(self, table, contents, **constants):

@@ -270,7 +270,7 @@ def test_grades_of_an_earlier_version_are_not_used_and_it_says_so_once(
     first_format(store, '{"sampler": "Sampler"}', to_json(old))
     sampler = Sampler()
     name = old.get("reward", old.get("function"))
-    with pytest.warns(UserWarning, match=f"grades of {name}.*earlier version.*anew"):
+    with pytest.warns(UserWarning, match=f"grades of {name}.*earlier version.*again"):
         table = collect("a", sampler, reward, 2, store)
     assert table.tolist() == [[7, 7] if reward is seven else [0, 1]]
     assert sampler.asked == []  # the answers are used
