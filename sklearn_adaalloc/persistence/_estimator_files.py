@@ -171,9 +171,9 @@ def _dump(structure):
         refused = set(get_untrusted_types(data=data)) - _TRUSTED
     except Exception as error:  # skops raises many kinds of errors
         raise ValueError(
-            f"policy={type(structure).__name__} has parts that skops cannot save: {error} "
-            "Expected estimators of scikit-learn and sklearn-adaalloc with plain "
-            "parameters. Remove everything else, or use joblib."
+            f"policy={type(structure).__name__} has parts that skops cannot save: "
+            f"{error} Expected estimators of scikit-learn and sklearn-adaalloc with "
+            "plain parameters. Remove everything else, or use joblib."
         ) from error
     if refused:
         raise ValueError(
