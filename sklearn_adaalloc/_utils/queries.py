@@ -165,8 +165,8 @@ def check_unicode(texts):
         except UnicodeEncodeError as error:
             raise ValueError(
                 f"the text {short_repr(text)} holds half a surrogate pair at character "
-                f"{error.start}. Expected Unicode that can be written as UTF-8: mend "
-                "it, for instance by text.encode(errors='replace').decode()."
+                f"{error.start}. Expected Unicode that can be written as UTF-8: "
+                "correct it, for instance by text.encode(errors='replace').decode()."
             ) from error
 
 

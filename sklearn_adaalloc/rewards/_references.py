@@ -95,7 +95,7 @@ def table_digest(table, name):
             content = function_identity(table)
         except ValueError as error:
             raise ValueError(
-                f"{name}={short_repr(table)} cannot be told from others ({error}), so "
+                f"{name}={short_repr(table)} cannot be identified ({error}), so "
                 "grades by it cannot be stored. Give a mapping from query to entry."
             ) from None
     text = json.dumps(content, sort_keys=True)

@@ -49,7 +49,7 @@ def check_entry(entry, query, *, packages=()):
     missing = [key for key, needed in form.items() if needed and key not in entry]
     if unknown or missing:
         raise ValueError(
-            f"{start}it lacks {missing} and has {unknown} beside the keys "
+            f"{start}it lacks {missing} and has {unknown} besides the keys "
             f"{list(form)}. Give all that are needed and leave out all others."
         )
     for key in form.keys() & entry.keys():

@@ -180,7 +180,7 @@ class Peer:
 
     def do_special(self, owner, name, args, options):
         if name not in SPECIALS:
-            raise TypeError(f"{name} is not to be had")
+            raise TypeError(f"{name} is not available")
         self.check_owner(owner)
         if name == "__call__":
             return owner(*args, **options)
