@@ -76,7 +76,7 @@ class TestHeads:
         folder = folder_of(name)
         assert not has_language_model_head(load_config(folder))
         assert resolve_layers("auto", load_config(folder)) == (3,)
-        with pytest.raises(ValueError, match=r"is no causal language model: its archi"):
+        with pytest.raises(ValueError, match=r"is not a causal language model: its ar"):
             TransformersSampler(folder, device="cpu").sample(["1="], 1)
 
     def test_a_checkpoint_that_does_not_name_its_class(self):

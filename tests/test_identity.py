@@ -214,8 +214,11 @@ def endless():
 UNTOLD = {
     "lock": (closing_over(threading.Lock()), r"closure value: one _thread.lock"),
     "iterator": (closing_over(iter([1])), r"closure value: one builtins.list_iterator"),
-    "generator": (closing_over(np.random.default_rng(0)), "Generator cannot be told"),
-    "file": (closing_over(sys.stderr), "cannot be told from another"),
+    "generator": (
+        closing_over(np.random.default_rng(0)),
+        "Generator cannot be disting",
+    ),
+    "file": (closing_over(sys.stderr), "cannot be distinguished from another"),
     "inside": (closing_over({"a": [threading.Lock()]}), "one _thread.lock"),
     "of a partial": (functools.partial(passing, threading.Lock()), "partial: one"),
     "built in": (len, "a builtin_function_or_method has no source text"),

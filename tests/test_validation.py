@@ -88,7 +88,7 @@ def test_rewards_in_float64_are_neither_copied_nor_changed():
         pytest.param(np.array([[1j]]), r"complex128: Complex data not", id="complex"),
         pytest.param(
             [[[1, 0], [1, 1]], [[1], [0]]],
-            r"could not be read as numbers: only two axes may be ragged",
+            r"read as numbers: rows of different lengths must have one axis",
             id="ragged routing, equal within queries",
         ),
         pytest.param(

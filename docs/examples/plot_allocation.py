@@ -3,15 +3,15 @@
 Who gets the budget
 ===================
 
-Should the hard queries get more samples, because they need them, or the easy ones,
-because they use them? Neither: what counts is how much the next sample adds, and whom
-that favours changes with the budget. This example shows who gets the samples (Fig. 6 of
-the paper).
+Should hard queries get more samples, because they need them? Or easy queries, because
+their samples succeed? Neither. What counts is how much the next sample adds, and this
+favours different queries at different budgets. This example shows who gets the samples
+(Fig. 6 of the paper).
 """
 
 # %%
-# The "code" task: sorting, reversing, shifting and converting strings and numbers, with
-# 64 answers of a small language model to each query, graded 0 or 1.
+# The "code" task sorts, reverses, shifts and converts strings and numbers. It has 64
+# answers of a small language model to each query, graded 0 or 1.
 
 from sklearn_adaalloc import AdaptiveAllocator, HiddenStateFeaturizer
 from sklearn_adaalloc.datasets import load_arithmetic
@@ -23,14 +23,14 @@ X_test = featurizer.transform(data.queries_test)
 allocator = AdaptiveAllocator(random_state=0).fit(X_train, data.rewards_train)
 
 # %%
-# Test queries are cut into thirds by how often they were solved, which the policy has
-# not seen. Half of the queries were not solved in any of 64 attempts: all of the hard
-# third, and about half of the medium one.
+# Test queries are divided into thirds by their observed success rates, which the policy
+# has not seen. Half of the queries were never solved in 64 attempts. These are the
+# whole hard third and about half of the medium one.
 #
-# The first samples go to the easy third: one each, and most of them are done. The
-# medium third comes next and takes most of the samples, as that is where further ones
-# still add something. The hard third gets less than equal budgets, dashed, would give
-# it, until there is nothing better left to buy.
+# The first samples go to the easy third. One sample each solves most of them. The
+# medium third comes next and gets most of the samples, because there further samples
+# still add something. The hard third gets less than with equal budgets (dashed), until
+# nothing better is left to buy.
 
 from sklearn_adaalloc.metrics import AllocationDisplay
 
@@ -38,7 +38,7 @@ display = AllocationDisplay.from_estimator(allocator, X_test, data.rewards_test)
 _ = display.ax_.set(title="Mean budget of each third", xlim=(0, 32), ylim=(0, 50))
 
 # %%
-# The same as shares of all samples.
+# The same data, as shares of all samples:
 
 display = AllocationDisplay.from_estimator(
     allocator, X_test, data.rewards_test, kind="stacked"
@@ -49,10 +49,11 @@ _ = display.ax_.set(title="Who gets the samples", xlim=(None, 32))
 # One query at a time
 # -------------------
 #
-# Budgets at a mean of four samples, against observed success rates; each point is a
-# query. Nothing is spent on surely hopeless ones, two or three samples on the easy, a
-# dozen where chances are fair, most where they are thought to be slim. The mistakes are
-# at the left edge, too: queries with many samples that looked merely hard.
+# The plot shows budgets, four samples on average, against observed success rates. Each
+# point is a query. Clearly hopeless queries get nothing, easy ones two or three
+# samples, and queries with a fair success rate a dozen. Most samples go to queries
+# whose success rate seems low. The mistakes are also at the left edge: some queries got
+# many samples because they only looked hard.
 
 import matplotlib.pyplot as plt
 

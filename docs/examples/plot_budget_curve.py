@@ -3,19 +3,20 @@
 Adaptive budgets against equal budgets
 ======================================
 
-The same number of samples, split in two ways: equally over all queries (best-of-k), or
-as a policy decides from the text of each query, before any answer is drawn. This
-example measures the difference on queries that the policy has not seen.
+The same number of samples can be split in two ways: equally over all queries
+(best-of-k), or by a policy. The policy decides from the text of each query, before any
+answer is drawn. This example measures the difference on queries that the policy has not
+seen.
 """
 
 # %%
 # A policy in three lines
 # -----------------------
 #
-# The "math" task holds 3,000 arithmetic queries and, for each, 64 graded answers of the
-# small language model that comes with the package. The policy reads that model's hidden
-# states, learns from 2,000 graded queries how much each further sample is worth, and
-# gives at most four samples per query on average.
+# The "math" task has 3,000 arithmetic queries and, for each, 64 graded answers of the
+# small language model that comes with the package. The policy reads the hidden states
+# of that model. From 2,000 graded queries it learns how much each further sample is
+# worth. It gives at most four samples per query on average.
 
 from sklearn.pipeline import make_pipeline
 
@@ -39,8 +40,8 @@ print(f"{'mean':16} {budgets.mean():5.2f}")
 # --------------------
 #
 # One sort of all predicted gains gives the whole curve of reward against compute. The
-# oracle knows the observed gains of every test query: it is out of reach, and shows how
-# much there is to win at all.
+# oracle knows the observed gains of every test query. No policy can reach it, but it
+# shows how much there is to gain.
 
 from sklearn_adaalloc.metrics import BudgetCurveDisplay
 
@@ -53,11 +54,12 @@ _ = display.ax_.set(title="Arithmetic, 1,000 test queries", xlim=(0, 32))
 # Is that more than luck?
 # -----------------------
 #
-# At five budgets: the gain over equal budgets at the same realised spend, with its 95 %
-# interval from a bootstrap over queries, and the gain of a control that permutes the
-# policy's own budgets. An uneven split by itself does harm, says the control: what
-# counts is who gets the samples. The last column is the share of equal budgets' compute
-# that the policy does not need for equal success.
+# The table shows five budgets. "Gain" is the gain over equal budgets at the same
+# realised spend, with its 95 % interval from a bootstrap over queries. "Shuffled" is
+# the gain of a control, which permutes the policy's own budgets. It is negative: an
+# uneven split alone does harm, so the gain comes from giving samples to the right
+# queries. "Saved" is the share of the samples of equal budgets that the policy does not
+# need for the same success rate.
 
 import numpy as np
 
@@ -103,5 +105,5 @@ _ = ax.set(
 )
 
 # %%
-# The intervals say what another draw of test queries would change. They do not say what
-# another draw of training queries, or another task, would.
+# The intervals show what another set of test queries would change. They do not show
+# what another set of training queries, or another task, would change.

@@ -3,16 +3,16 @@
 Choosing a budget
 =================
 
-More samples never make the best answer worse, so a search for the budget with the
-highest reward ends at the largest budget. The question is what a right answer is worth.
-This example puts a price on a sample and lets a grid search find the budget with the
-highest net reward.
+More samples never make the best answer worse. So a search for the budget with the
+highest reward always returns the largest budget. The real question is what a right
+answer is worth. This example sets a price for a sample. A grid search then finds the
+budget with the highest net reward.
 """
 
 # %%
 # The difficulty model does not depend on the budget. It is fitted once, on half of the
-# training queries, and frozen, so that the search costs next to nothing; the search
-# runs on the other half.
+# training queries, and then frozen. So the search costs very little. It uses the other
+# half.
 
 from sklearn.frozen import FrozenEstimator
 
@@ -37,8 +37,9 @@ X_search, rewards_search = X_train[1000:], data.rewards_train[1000:]
 # The search
 # ----------
 #
-# At a price of 0.01 a right answer is worth a hundred samples. The search keeps reward
-# and spend beside the net reward: an allocator may spend less than its budget.
+# At a price of 0.01, a right answer is worth a hundred samples. The search records
+# reward and spend besides the net reward, because an allocator may spend less than its
+# budget.
 
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
@@ -68,8 +69,9 @@ searches = {
 }
 
 # %%
-# Net reward against the budget: the mean over five folds, and the budget that was
-# chosen. Curves are flat at the top, so that a budget somewhat off costs little.
+# The plot shows net reward against the budget, as the mean over five folds. Circles
+# mark the chosen budgets. The curves are flat at the top, so a budget that is slightly
+# wrong costs little.
 
 import matplotlib.pyplot as plt
 
@@ -98,11 +100,12 @@ ax.set(
 _ = ax.legend(frameon=False)
 
 # %%
-# On queries that neither fit nor search has seen
-# -----------------------------------------------
+# On queries that neither the fit nor the search has seen
+# -------------------------------------------------------
 #
-# Both chose the same budget and spend it, so the difference in net reward is the
-# difference in success rate; its interval is from a bootstrap over queries.
+# Both searches chose the same budget and spend it. So the difference in net reward
+# equals the difference in success rate. Its interval comes from a bootstrap over
+# queries.
 
 from sklearn_adaalloc.metrics import paired_difference
 

@@ -3,16 +3,16 @@
 Is the difficulty model right?
 ==============================
 
-A policy is as good as what it believes about each query. This example looks at the
-beliefs alone, before any budget is handed out: are predicted success rates right on
-average, how much of the difference between queries do they explain, and how sure is the
-model of a single query?
+A policy is only as good as its predictions. This example examines the predictions
+alone, before any budget is allocated. Are predicted success rates right on average? How
+much of the difference between queries do they explain? And how certain is the model
+about a single query?
 """
 
 # %%
-# The features are hidden states of the small language model that answers the queries,
-# the difficulty model is a small perceptron, and the table holds 64 graded answers of
-# each of 2,000 arithmetic queries.
+# The features are hidden states of the small language model that answers the queries.
+# The difficulty model is a small perceptron. The table has 64 graded answers to each of
+# 2,000 arithmetic queries.
 
 from sklearn_adaalloc import HiddenStateFeaturizer, MLPRewardRegressor
 from sklearn_adaalloc.datasets import load_arithmetic
@@ -27,9 +27,9 @@ regressor = MLPRewardRegressor(random_state=0).fit(X_train, data.rewards_train)
 # Right on average
 # ----------------
 #
-# Test queries in ten bins of predicted success rate. A point on the diagonal is a bin
-# whose mean prediction holds. This says nothing about how far single queries in a bin
-# lie from its mean.
+# Test queries are divided into ten bins by predicted success rate. Each point is a bin.
+# On the diagonal, the mean prediction equals the observed mean. This does not show how
+# far single queries lie from the mean of their bin.
 
 from sklearn_adaalloc.metrics import RewardCalibrationDisplay
 
@@ -43,10 +43,10 @@ _ = display.ax_.set(title="Calibration on 1,000 test queries")
 # How much is explained
 # ---------------------
 #
-# Table 1 of the paper: the cross-entropy of the predictions lies between that of the
-# average rate for everybody (avg) and that of each query's own observed rate (opt). The
-# share is (avg - ours) / (avg - opt), and acc is how often the model knows which side
-# of the median a query is on.
+# This is Table 1 of the paper. "Ours" is the cross-entropy of the predictions. "Avg" is
+# that of predicting the average rate for every query, and "opt" that of each query's
+# own observed rate. The share explained is (avg - ours) / (avg - opt). "Acc" is how
+# often the model predicts the right side of the median.
 
 from sklearn_adaalloc.metrics import prediction_report
 
@@ -55,8 +55,8 @@ for name in ["ours", "avg", "opt", "acc", "share_explained"]:
     print(f"{name:15} {report[name]:.3f}")
 
 # %%
-# Observed rates crowd at 0 and 1. Predicted means do so less: the model is not sure,
-# and a mean of what might be is never as extreme as what is.
+# Many observed rates are 0 or 1. Predicted means are less extreme: the model is
+# uncertain, and a mean over several possible rates is never as extreme as a single one.
 
 from sklearn_adaalloc.metrics import SuccessRateDisplay
 
@@ -69,9 +69,9 @@ _ = display.ax_.set(title="Success rates of 1,000 test queries")
 # How sure of one query
 # ---------------------
 #
-# What is learnt is a distribution over success rates, not their mean alone. Here are
-# three test queries: where the model thinks their rate lies, as a cumulative
-# distribution, and the rate observed in 64 answers.
+# The model learns a distribution over success rates, and not only its mean. The plot
+# shows the predicted cumulative distribution for three test queries. The legend gives
+# the rate observed in 64 answers.
 
 import matplotlib.pyplot as plt
 
@@ -96,6 +96,6 @@ ax.set(
 _ = ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.45, 0.95))
 
 # %%
-# Of the product the model is sure. Of the greatest common divisor it is not: the rate
-# may be anything, and the first failures will tell. The mean of such a belief, about a
-# half, would be a poor summary of it.
+# The model is certain about the product. It is uncertain about the greatest common
+# divisor: the rate may be anything, and the first few failures will tell more. The mean
+# of this distribution, about a half, would describe it badly.

@@ -3,18 +3,18 @@
 Your own model and verifier
 ===========================
 
-From a list of questions with right answers to graded answers, a policy, and better
-answers for the same number of tokens. This example is the whole way, with a small
-language model that stands for yours.
+This example starts with a list of questions and their right answers. It collects graded
+answers, learns a policy, and gets better answers for the same number of tokens. A small
+language model takes the place of yours.
 """
 
 # %%
 # Collect a reward table
 # ----------------------
 #
-# A sampler asks the model, a verifier grades. Both the answers and their grades go into
-# a store on disk: interrupt it at any point and call it again, and it goes on. The
-# second call below finds everything done.
+# A sampler draws answers from the model, and a verifier grades them. Answers and grades
+# are stored on disk. If you interrupt the collection, call it again and it continues.
+# The second call below finds everything done.
 
 import tempfile
 import time
@@ -43,7 +43,7 @@ for call in ["first", "second"]:
     print(f"{call} call: {time.perf_counter() - start:.1f} s, table {rewards.shape}")
 
 # %%
-# The store holds what was asked, answered, graded and paid.
+# The store holds every question, answer, grade and cost.
 
 with RewardStore(store) as file:
     frame = file.to_frame()
@@ -53,9 +53,9 @@ frame.head()
 # Learn a policy
 # --------------
 #
-# The policy reads hidden states of the same model. The sampler computes those anyway,
-# so that at serving time they cost nothing. This policy spends its budget in four
-# rounds, as the verifier's verdicts come in.
+# The policy reads hidden states of the same model. The sampler computes these anyway,
+# so they cost nothing at serving time. This policy spends its budget in four rounds and
+# uses the verdicts of the verifier between them.
 
 from sklearn.pipeline import make_pipeline
 
@@ -70,9 +70,9 @@ policy.fit(queries, rewards)
 # Answer new queries
 # ------------------
 #
-# :class:`~sklearn_adaalloc.decoding.BestOfK` samples, grades and keeps the best answer.
-# Beside it, the same with equal budgets. Sample j of a query is the same in both, so
-# that they differ in nothing but how many of them are drawn.
+# :class:`~sklearn_adaalloc.decoding.BestOfK` samples, grades and returns the best
+# answer. We compare it with equal budgets. Sample j of a query is the same in both, so
+# they differ only in how many samples they draw.
 
 import numpy as np
 
@@ -93,8 +93,8 @@ for name, runs in decoded.items():
         print(f"  {run.budgets.mean():5.2f} samples per query, {solved} solved")
 
 # %%
-# What is paid for is tokens, of prompts and of answers: the ``usage`` of each run, a
-# :class:`~sklearn_adaalloc.sampling.TokenUsage`.
+# The cost is the number of tokens, of prompts and of answers. It is in the ``usage`` of
+# each run, a :class:`~sklearn_adaalloc.sampling.TokenUsage`.
 
 import matplotlib.pyplot as plt
 
@@ -114,8 +114,9 @@ ax.set(
 _ = ax.legend(frameon=False, loc="lower right")
 
 # %%
-# The four-sample runs, query by query. The interval says what other new queries would
-# change; another seed of the sampler would change a little more.
+# This compares the runs with four samples, query by query. The interval shows what
+# other new queries would change. Another seed of the sampler would add a little to
+# that.
 
 gain = np.nan_to_num(decoded["adaptive, 4 rounds"][2].rewards) - np.nan_to_num(
     decoded["equal budgets"][2].rewards
@@ -126,8 +127,8 @@ print(f"gain {gain.mean():+.3f} ± {1.96 * gain.std() / np.sqrt(len(gain)):.3f}"
 # Save it for production
 # ----------------------
 #
-# A saved policy is a folder without pickle, safe to load. The language model stays
-# where it is; its fingerprint is checked.
+# A saved policy is a folder without pickle, so it is safe to load. The language model
+# stays where it is. Its fingerprint is checked.
 
 from sklearn_adaalloc import load_policy, save_policy
 

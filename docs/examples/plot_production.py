@@ -3,22 +3,22 @@
 One query at a time, and when queries drift
 ===========================================
 
-A policy that splits a budget over a batch needs the batch. In production queries come
-one by one, and their mix changes. This example serves a stream with rules that decide
-each query alone, notices that the queries have changed, and calibrates again without
-training.
+A policy that splits a budget over a batch needs the whole batch. In production, queries
+arrive one by one, and their mix changes. This example serves a stream with rules that
+decide each query alone. It detects that the queries have changed, and calibrates again
+without training.
 """
 
 # %%
 # Two rules
 # ---------
 #
-# Both learn on most of the graded queries and calibrate on the rest.
-# :class:`~sklearn_adaalloc.BinnedAllocator` gives one budget to each bin of predicted
-# difficulty, from what was observed in that bin (the paper's offline method).
-# :class:`~sklearn_adaalloc.PricedAllocator` buys every sample that is
-# predicted to be worth a price. Budgets of bins and the price are set such that four
-# samples per query are spent on average.
+# Both rules learn from most of the graded queries and calibrate on the rest.
+# :class:`~sklearn_adaalloc.BinnedAllocator` divides queries into bins by predicted
+# difficulty and gives each bin one budget, based on what was observed in it (the
+# paper's offline method). :class:`~sklearn_adaalloc.PricedAllocator` buys every sample
+# whose predicted value is at least a price. The budgets of the bins and the price are
+# set to spend four samples per query on average.
 
 from sklearn_adaalloc import BinnedAllocator, HiddenStateFeaturizer, PricedAllocator
 from sklearn_adaalloc.datasets import load_arithmetic
@@ -39,10 +39,11 @@ print(f"price of a sample: {rules['priced'].price_:.3f}")
 # A stream
 # --------
 #
-# Twelve hundred queries that the rules have not seen. The first six hundred are about
-# strings, as in the calibration: sort, reverse, convert. Then users turn to arithmetic.
-# A :class:`~sklearn_adaalloc.allocators.DriftReport` needs no graded answers, only
-# queries. Here it is for either rule, before and after:
+# The stream has twelve hundred queries that the rules have not seen. The first six
+# hundred are about strings, as in the calibration: sort, reverse, convert. Then users
+# ask for arithmetic. A :class:`~sklearn_adaalloc.allocators.DriftReport` needs only
+# queries, and no graded answers. Here it is for both rules, before and after the
+# change:
 
 from textwrap import fill
 
@@ -60,9 +61,9 @@ for name, rule in rules.items():
 # Calibrate again
 # ---------------
 #
-# After hour nine, answers to three hundred of the new queries have been graded. That is
-# few to train on, but enough to calibrate: the regressor stays as it is, and all three
-# hundred set the budgets of the bins, and the price.
+# After hour nine, answers to three hundred of the new queries have been graded. This is
+# little for training, but enough for calibration. The regressor stays as it is. All
+# three hundred queries set the new budgets of the bins, and the new price.
 
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -76,9 +77,9 @@ renewed = {
 }
 
 # %%
-# The spend of each hour. Up to hour six it moves around the promise, as means of a
-# hundred queries do. Then it doubles: the new queries look as if more samples were
-# worth their price.
+# The plot shows the spend of each hour. Up to hour six it varies around the promised
+# value, because a mean over a hundred queries varies. Then it doubles, because more
+# samples of the new queries seem to be worth their price.
 
 import matplotlib.pyplot as plt
 
@@ -105,8 +106,9 @@ _ = ax.legend(frameon=False, loc="upper left")
 # Calibrated is not retrained
 # ---------------------------
 #
-# The spend is mended. Is the split? Against equal budgets at the same realised spend,
-# on all test queries of arithmetic, with 95 % intervals:
+# Calibration corrects the spend. Does it also correct the split? We compare with equal
+# budgets at the same realised spend, on all test queries of arithmetic, with 95 %
+# intervals:
 
 from sklearn_adaalloc.metrics import paired_difference
 
@@ -122,7 +124,7 @@ for name, rule in renewed.items():
     )
 
 # %%
-# The regressor has never seen arithmetic. Bins follow what was observed in them, and
-# break even; a price takes the predicted gains at their word, and here loses to equal
-# budgets. After a change as large as this one, calibrate at once, and train again when
-# there are answers enough.
+# The regressor has never seen arithmetic. Budgets of bins follow what was observed in
+# each bin, and are as good as equal budgets. The price relies on the predicted gains,
+# and here it is worse than equal budgets. After such a large change, calibrate at once,
+# and train again when there are enough answers.

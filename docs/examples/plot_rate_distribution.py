@@ -3,16 +3,18 @@
 Why a distribution over success rates beats a point
 ===================================================
 
-A query that looks as if one sample in fifty were right may be hard, and then fifty
-samples solve it, or hopeless, and then none do. A single predicted success rate cannot
-tell the two apart. This example shows what that costs, on a table whose truth is known:
-40 % of its queries are hopeless, with a success rate of exactly 0.
+Suppose that one sample in fifty of a query seems to be right. The query may be hard, so
+that fifty samples solve it. Or it may be hopeless, so that no number of samples does. A
+single predicted success rate cannot distinguish the two. This example shows what that
+costs, on a table whose true rates are known: 40 % of its queries are hopeless, with a
+success rate of exactly 0.
 """
 
 # %%
-# The same features, the same net, two targets: one number per query, its success rate;
-# or weights on a grid of success rates that includes 0 and 1, the default for 0/1
-# rewards. The features see what makes a query hard through much noise, as features do.
+# Two policies use the same features and the same net, but different targets. One target
+# is a single number per query, its success rate. The other is a set of weights on a
+# grid of success rates that includes 0 and 1. This is the default for 0/1 rewards. As
+# in practice, the features contain a lot of noise.
 
 from sklearn_adaalloc import AdaptiveAllocator, MLPRewardRegressor
 from sklearn_adaalloc.datasets import make_reward_table
@@ -35,9 +37,10 @@ policies = {
 # One query that looks hopeless
 # -----------------------------
 #
-# The test query with the lowest predicted rate. The distribution has most of its weight
-# at 0, so that what a further sample is worth falls fast once a few have failed. The
-# point keeps paying its small rate for ever.
+# This is the test query with the lowest predicted rate. The distribution has most of
+# its weight at 0. So the predicted value of a further sample falls fast after a few
+# failures. The single rate predicts almost the same small value for every further
+# sample.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,8 +68,8 @@ _ = ax.legend(frameon=False)
 # Who gets the money, and what it buys
 # ------------------------------------
 #
-# With a growing budget, the point sends up to half of all samples to queries that no
-# number of samples solves. Equal budgets send 40 % there.
+# With a large budget, the single rate sends up to half of all samples to queries that
+# no number of samples solves. Equal budgets send 40 % there.
 
 hopeless = table.rates[1500:] == 0
 spends = [1, 2, 4, 8, 16, 32]
@@ -91,9 +94,9 @@ ax.set(
 _ = ax.legend(frameon=False, loc="lower right")
 
 # %%
-# So the point falls below equal budgets where the budget is large; the distribution
-# stays above. Bars are 95 % intervals of the difference from equal budgets at the same
-# realised spend, from a bootstrap over queries.
+# So the single rate ("point") is worse than equal budgets where the budget is large.
+# The distribution stays better. Bars are 95 % intervals of the difference from equal
+# budgets at the same realised spend, from a bootstrap over queries.
 
 from sklearn_adaalloc.metrics import paired_difference
 
@@ -119,5 +122,5 @@ ax.set(
 _ = ax.legend(frameon=False)
 
 # %%
-# How large the effect is depends on how many queries are hopeless and on how well the
-# features show it. Where no query is, the two targets do about equally well.
+# The size of the effect depends on how many queries are hopeless and on how well the
+# features show it. If no query is hopeless, the two targets are about equally good.

@@ -3,15 +3,15 @@
 Rewards from a reward model
 ===========================
 
-Answers in a chat are not right or wrong but better or worse, and a reward model scores
-them. Everybody gets an answer, so the question is who gets the best of several. This
-example allocates real-valued rewards.
+Answers in a chat are not right or wrong, but better or worse, and a reward model scores
+them. Every query gets an answer. The question is which queries get the best of several.
+This example allocates with real-valued rewards.
 """
 
 # %%
-# The table holds a reward model's scores of 16 answers to each query. Scores are
-# real-valued, so the regressor predicts how much each further sample raises the best
-# score. ``min_budget=1`` gives every query its answer first.
+# The table has a reward model's scores of 16 answers to each query. Scores are real
+# numbers, so the regressor predicts how much each further sample raises the best score.
+# With ``min_budget=1``, every query first gets one answer.
 
 from sklearn_adaalloc import AdaptiveAllocator, HiddenStateFeaturizer
 from sklearn_adaalloc.datasets import load_arithmetic
@@ -25,7 +25,7 @@ allocator.fit(X_train, data.rewards_train[:1000])
 print("predicts:", allocator.regressor_.target_)
 
 # %%
-# Reward against compute, from one answer each.
+# The plot shows reward against compute. It starts at one answer per query.
 
 from sklearn_adaalloc.metrics import BudgetCurveDisplay, paired_difference
 
@@ -43,9 +43,10 @@ print("gain over equal budgets {:+.3f} [{:+.3f}, {:+.3f}]".format(*gain[:3]))
 # Who gets more than one
 # ----------------------
 #
-# Not who has a low score, but whose scores vary: where all answers are equally good,
-# or equally bad, the first will do. Each point is a test query; points are shifted a
-# little at random, as budgets are whole numbers.
+# Further samples do not go to queries with low scores, but to queries whose scores
+# vary. If all answers are equally good, or equally bad, the first one is enough. Each
+# point is a test query. Points are shifted a little at random, because budgets are
+# whole numbers.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,8 +66,9 @@ _ = ax.set(
 # Live
 # ----
 #
-# The reward model that scored the table picks the best of the new answers, too. Its
-# scores lie about between 0 and 3, and are no proof: near misses score well.
+# The reward model that scored the table also selects the best of the new answers. Its
+# scores lie roughly between 0 and 3. They are no proof that an answer is right: nearly
+# right answers also score well.
 
 from sklearn.pipeline import make_pipeline
 

@@ -4,14 +4,14 @@ Which regressor knows what is difficult?
 ========================================
 
 Any scikit-learn regressor can be the difficulty model. This example compares some of
-them with the default and with a language model adapted with LoRA, by what counts: the
-reward of the policy that they lead to.
+them with the default, and with a language model that is adapted with LoRA. The measure
+is the reward of the resulting policy.
 """
 
 # %%
-# All but two see the same features, hidden states of the language model that answers
-# the queries. One has nothing but the number of characters. LoRA sees the texts
-# themselves, and is cut short here, to three passes over the thousand queries.
+# All but two use the same features, hidden states of the language model that answers
+# the queries. One uses only the number of characters. LoRA uses the texts themselves.
+# To save time, it is trained here for only three passes over the thousand queries.
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
@@ -48,9 +48,10 @@ candidates = {
 }
 
 # %%
-# Two figures for each: the share of the gap between equal budgets (0) and the oracle
-# (1) that its predictions recover over all budgets; and, at four samples per query, the
-# gain over equal budgets at the same spend, with its 95 % interval.
+# The table has two numbers for each regressor. The first is the share of the gap
+# between equal budgets (0) and the oracle (1) that its predictions recover over all
+# budgets. The second is the gain over equal budgets at the same spend, four samples per
+# query, with its 95 % interval.
 
 from sklearn_adaalloc import AdaptiveAllocator
 from sklearn_adaalloc.metrics import gap_recovered_score, paired_difference
@@ -80,7 +81,7 @@ _ = ax.set(
 )
 
 # %%
-# What the features hold matters more than the regressor that reads them: the number of
-# characters is far behind, and the rest are close, their intervals overlapping. The
-# policies are compared on the same queries, so ``paired_difference`` between two of
-# them would be sharper than these intervals.
+# The information in the features matters more than the regressor. The number of
+# characters is far behind. The other candidates are close, and their intervals overlap.
+# All policies are compared on the same queries, so ``paired_difference`` between two of
+# them would give narrower intervals.

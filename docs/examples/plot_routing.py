@@ -3,16 +3,17 @@
 Routing between a weak model and a strong one
 =============================================
 
-Calling the big model for every query is dear, and for many queries the small one does
-as well. Routing is a budget problem with two steps: every query gets the weak decoder,
-and a share of them the strong one instead. This example learns which, from the hidden
-states of the weak model.
+Calling the large model for every query is expensive, and for many queries the small one
+is as good. Routing is a budget problem with two steps: every query gets the weak
+decoder, and some queries get the strong one instead. This example learns which ones,
+from the hidden states of the weak model.
 """
 
 # %%
 # A routing table has three axes: queries, decoders (weak first), graded samples. Here
 # two language models of 0.9 and 1.3 million parameters have answered 4,000 arithmetic
-# and string queries, 64 times each; half of them are enough to learn from here.
+# and string queries, 64 times each. This example learns from half of these queries,
+# which is enough here.
 
 from sklearn.pipeline import make_pipeline
 
@@ -32,8 +33,9 @@ policy.fit(data.queries_train[:2000], data.rewards_train[:2000])
 # Reward against the share of strong calls
 # ----------------------------------------
 #
-# "Uniform" routes at random. The policy's curve ends where it expects the weak model to
-# do better: there, a call to the strong one is not even worth having for free.
+# "Uniform" routes at random. The curve of the policy ends where the policy expects the
+# weak model to be better. There, a call to the strong model is not worth it even if it
+# costs nothing.
 
 from sklearn_adaalloc.metrics import BudgetCurveDisplay
 
@@ -47,10 +49,10 @@ _ = display.ax_.set(title="2,000 test queries", ylabel="success rate")
 # In numbers
 # ----------
 #
-# RouteLLM's two figures: the average share of the gap between the models that is
-# recovered (random routing: 0.5), and the share of strong calls that recovers half of
-# it (random: 0.5). Then the gain over random routing at a share of a half, with its
-# 95 % interval.
+# RouteLLM uses two numbers. APGR is the average share of the gap between the models
+# that is recovered (random routing: 0.5). CPT(50 %) is the share of strong calls that
+# recovers half of the gap (random: 0.5). The last line is the gain over random routing
+# at a share of one half, with its 95 % interval.
 
 from sklearn_adaalloc.metrics import (
     average_gap_recovered,
@@ -70,7 +72,7 @@ print("gain over random routing {:+.3f} [{:+.3f}, {:+.3f}]".format(*gain[:3]))
 # Live
 # ----
 #
-# A router answers each query once, with the decoder that the policy chose. Where the
+# A router answers each query once, with the decoder that the policy chose. If the
 # policy reads the weak model's own hidden states, they come from its pass over the
 # prompt, at no extra cost.
 

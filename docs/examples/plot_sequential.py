@@ -3,15 +3,15 @@
 With a verifier in the loop
 ===========================
 
-Where an answer can be checked as soon as it is there, a budget need not be split up
-front: sample a little, look at the verdicts, stop where a query is solved, and spend on
-the others. This example shows how much that adds, and how few rounds it takes.
+If an answer can be checked at once, you need not split a budget up front. You can draw
+a few samples, look at the verdicts, stop at solved queries, and spend on the others.
+This example shows how much this adds, and how few rounds it needs.
 """
 
 # %%
-# The difficulty model is learnt as ever, from 0/1 rewards of 64 answers to each of
-# 2,000 arithmetic queries. It predicts a distribution over success rates, so that it
-# also says how much hope is left after a number of failures.
+# The difficulty model is learnt as before, from 0/1 rewards of 64 answers to each of
+# 2,000 arithmetic queries. It predicts a distribution over success rates. So it can
+# also predict the chance of success after a number of failures.
 
 from sklearn_adaalloc import HiddenStateFeaturizer, SequentialAllocator
 from sklearn_adaalloc.datasets import load_arithmetic
@@ -28,9 +28,9 @@ allocator.fit(X_train, data.rewards_train)
 # -----------
 #
 # A :class:`~sklearn_adaalloc.allocators.SequentialSession` asks for samples of each
-# query and is told their rewards. In production a sampler and a verifier stand in its
-# loop, which is what :class:`~sklearn_adaalloc.decoding.BestOfK` does; here the graded
-# answers of the table are given out in their order.
+# query and is told their rewards. In production, a sampler and a verifier run in its
+# loop, and :class:`~sklearn_adaalloc.decoding.BestOfK` does this for you. Here the
+# rewards come from the table, in their order.
 
 session = allocator.start(X_test)
 print("round  asked  solved")
@@ -50,9 +50,9 @@ print(f"mean budget {session.budgets.mean():.2f}, at most {session.budgets.max()
 # Reward against rounds
 # ---------------------
 #
-# ``score`` plays such a session on a table. One round is a decision up front; with
-# ``n_rounds=None`` a single sample is drawn at a time, wherever the chance is highest.
-# Dashed lines are equal budgets, at the same spend.
+# ``score`` simulates such a session on a table. With one round, everything is decided
+# up front. With ``n_rounds=None``, one sample is drawn at a time, always where the
+# chance of success is highest. Dashed lines are equal budgets at the same spend.
 
 import matplotlib.pyplot as plt
 
@@ -79,14 +79,15 @@ ax.set(
 _ = ax.legend(frameon=False, loc="lower right")
 
 # %%
-# Two rounds bring more than half of what rounds can bring, four about four fifths.
+# Two rounds give more than half of the gain that rounds can give, and four rounds about
+# four fifths.
 #
-# How sure is that?
-# -----------------
+# How certain is this?
+# --------------------
 #
-# A replay sees one order of the samples, so its score has noise that exact scores have
-# not. The session above against the first four samples of every query, from the same
-# rows:
+# A simulated session uses one order of the samples, so its score is noisy, unlike an
+# exact score. We compare the session above with the first four samples of every query,
+# from the same rows:
 
 import numpy as np
 

@@ -3,19 +3,20 @@
 Programs from a server, graded by unit tests
 ============================================
 
-Where a server writes programs and unit tests grade them, every attempt costs tokens and
-a run of the tests. This example goes from a server and tests to a policy that gives
-attempts to the tasks they can still solve. Its features are the words of the task.
+A server writes programs, and unit tests grade them. Every attempt costs tokens and a
+run of the tests. This example learns a policy from such a server and its tests. The
+policy gives attempts to the tasks that they can still solve. Its features are the words
+of the task.
 """
 
 # %%
 # A server
 # --------
 #
-# Any server that speaks the OpenAI protocol will do. The one of this page is a mock of
-# a few lines: it writes Python, forgets each term of a formula one time in four, and
-# cannot tell ``//`` from ``/``. So every further term makes a task harder, and tasks
-# with ``//`` are hopeless.
+# Any server with the OpenAI protocol works. This page uses a mock server of a few
+# lines. It writes Python, forgets each term of a formula one time in four, and confuses
+# ``//`` with ``/``. So every further term makes a task harder, and tasks with ``//``
+# are hopeless.
 
 import json
 import random
@@ -63,7 +64,8 @@ sampler = OpenAISampler(
 # Tasks with tests
 # ----------------
 #
-# Formulas of two to seven terms. What they should return is computed from the task.
+# The tasks are formulas of two to seven terms. The expected results are computed from
+# the task.
 
 rng = random.Random(0)
 parts = ["x", "3*x", "x*x", "7*x*x", "5", "x*x*x", "20"]
@@ -81,8 +83,9 @@ print(tasks[0], tests[tasks[0]], sep="\n")
 # Grade in a sandbox
 # ------------------
 #
-# Programs that a model wrote are run in a bubblewrap sandbox, or not at all. Those of
-# the mock are this page's own, so that they may run without one where there is none.
+# Programs that a model wrote should run only in a sandbox, here bubblewrap. The
+# programs of the mock server come from this page. So they may run without a sandbox
+# where bubblewrap is not installed.
 
 import shutil
 import tempfile
@@ -108,8 +111,8 @@ print(f"success rate {rewards.mean():.2f}")
 # Attempts where they help
 # ------------------------
 #
-# The policy counts words and is told the verdict of each attempt. New tasks, three
-# attempts each on average, beside equal budgets.
+# The policy counts words and is told the verdict of each attempt. We compare it with
+# equal budgets on new tasks, with three attempts each on average.
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
@@ -142,11 +145,11 @@ for name, run in decoded.items():
     )
 
 # %%
-# The policy leaves well over a third of the attempts unspent and solves as many tasks:
-# those with ``//`` get none, the solved get no more, and those that failed in a first
-# round get up to five. A few solvable tasks get none, too, which is what eighty tasks
-# to learn from can lead to; and sixty are too few to call a difference of one or two
-# solved a difference.
+# The policy leaves well over a third of the attempts unspent and solves as many tasks.
+# Tasks with ``//`` get no attempts, solved tasks get no more, and tasks that failed in
+# the first round get up to five. A few solvable tasks also get none. This can happen
+# with only eighty tasks to learn from. Also, sixty new tasks are too few: a difference
+# of one or two solved tasks means nothing.
 
 import matplotlib.pyplot as plt
 

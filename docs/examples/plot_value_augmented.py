@@ -3,20 +3,20 @@
 A value function at every token
 ===============================
 
-A strong decoder need not be a larger model. Value-augmented sampling asks at every
-token what the whole answer may be expected to score, and leans towards what is
-promising. This example makes such a value function from a reward model's hidden states,
-and says what it is worth, and what it costs.
+A strong decoder need not be a larger model. Value-augmented sampling predicts at every
+token the expected score of the whole answer. It then prefers tokens with a high
+prediction. This example builds such a value function from the hidden states of a reward
+model, and measures its gain and its cost.
 """
 
 # %%
 # The beginnings of answers
 # -------------------------
 #
-# A reward model scores whole answers; asked about beginnings, it is a poor guide. So a
-# regressor learns, from the reward model's hidden state at each token of sampled
-# answers, what score the whole answer got. Answers are sampled at temperature 1, that
-# unlikely tokens be seen as well.
+# A reward model scores whole answers, and its scores of incomplete answers are poor. So
+# we train a regressor on the reward model's hidden state at each token of sampled
+# answers. It predicts the score of the whole answer. Answers are sampled at temperature
+# 1, so that the regressor also sees unlikely tokens.
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -49,9 +49,9 @@ print(f"{len(values)} beginnings of answers to {len(queries)} queries")
 # The decoder
 # -----------
 #
-# The five likeliest tokens are weighed by their probability times exp(beta · value). A
-# value function takes lists of token ids; a trained value network may stand in its
-# place.
+# The decoder weighs the five likeliest tokens by their probability times exp(beta ·
+# value). A value function takes lists of token ids. A trained value network can be used
+# in its place.
 
 from transformers import AutoTokenizer
 
@@ -79,16 +79,16 @@ for beta in betas:
     gains.append(augmented.mean(axis=1) - scores.mean(axis=1))
 
 # %%
-# Gain in the mean score of one answer over ordinary sampling of the same model, with
-# 95 % intervals over queries. Beta 0 is sampling from the five likeliest tokens,
-# without values. What more weight brings levels off, and intervals widen: the values
-# are then trusted beyond what they know.
+# The plot shows the gain in the mean score of one answer over ordinary sampling of the
+# same model, with 95 % intervals over queries. Beta 0 samples from the five likeliest
+# tokens without values. A larger beta adds less and less, and intervals become wider:
+# the predicted values are then trusted more than they deserve.
 #
-# The dotted line is the best of two ordinary samples, as the reward model chooses. That
-# costs two samples, to the six of value-augmented sampling: where a reward model can
-# choose at serving time, try best-of-k first. A strong decoder is of use where one
-# answer must do, or as the dear one of two that a
-# :class:`~sklearn_adaalloc.decoding.Router` chooses between.
+# The dotted line is the best of two ordinary samples, selected by the reward model. It
+# costs two samples, while value-augmented sampling costs six. So if a reward model can
+# select answers at serving time, try best-of-k first. A strong decoder helps if only
+# one answer can be drawn, or as the expensive decoder of a
+# :class:`~sklearn_adaalloc.decoding.Router`.
 
 import matplotlib.pyplot as plt
 

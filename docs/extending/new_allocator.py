@@ -1,6 +1,6 @@
-"""A new allocator: samples differ in cost, and the budget counts cost.
+"""A new allocator: samples differ in cost, and the budget is a cost.
 
-Long questions get long answers. The budget is a mean of 200 tokens per query:
+Assume that long questions get long answers. The budget is 200 tokens per query:
 
 >>> import numpy as np
 >>> from sklearn_adaalloc.datasets import make_reward_table
@@ -21,12 +21,12 @@ from sklearn_adaalloc import AdaptiveAllocator
 
 
 class CostAllocator(AdaptiveAllocator):
-    """Split a mean cost over a batch: most reward per cost first."""
+    """Split a mean cost over a batch, by reward per cost."""
 
     unit = "cost"
 
     def fit(self, X, y, *, costs):
-        """Learn rewards, and the cost of a sample; `costs` has the shape of `y`."""
+        """Learn rewards and the cost of a sample. `costs` has the shape of `y`."""
         self.cost_regressor_ = Ridge().fit(X, np.log(np.nanmean(costs, axis=1)))
         return super().fit(X, y)
 

@@ -1,6 +1,6 @@
-"""A new sampler: any function of prompts and budgets that returns lists of str.
+"""A new sampler: a function of prompts and budgets that returns lists of str.
 
-It is enough for a table of graded answers, and for decoding with what is learnt:
+It can fill a table of graded answers, and decode with the policy that is learnt:
 
 >>> import numpy as np
 >>> from sklearn_adaalloc import DummyAllocator, collect_rewards
@@ -19,7 +19,7 @@ array([[1., 0., 0., 0.],
 >>> BestOfK(policy, sample, reward).decode(queries).answers
 ['75', '75', '71']
 
-The second sampler says more, and is told more:
+The second sampler also takes optional parameters and counts tokens:
 
 >>> rewards = collect_rewards(
 ...     queries, GuessingSampler(), reward, 4, store="rewards.sqlite", progress=False
@@ -35,13 +35,13 @@ from sklearn_adaalloc.sampling import TokenUsage
 
 
 def sample(prompts, budgets):
-    """Right at first, then further off."""
+    """Return the right answer first, then answers that are further off."""
     sums = [sum(map(int, prompt.rstrip("=").split("+"))) for prompt in prompts]
     return [[str(s + j) for j in range(n)] for s, n in zip(sums, budgets, strict=True)]
 
 
 class GuessingSampler:
-    """Guesses near the truth, each by its index; counts a token per digit."""
+    """Guesses numbers near the truth, by the index of the sample; counts digits."""
 
     def __init__(self, spread=1, random_state=0):
         self.spread = spread
@@ -49,11 +49,11 @@ class GuessingSampler:
 
     @property
     def settings(self):
-        """All that an answer depends on beside prompt and index."""
+        """Everything that an answer depends on besides prompt and index."""
         return {"sampler": "GuessingSampler", **vars(self)}
 
     def sample(self, prompts, budgets, *, first_sample=None, return_usage=False):
-        """As many answers to each prompt as its budget."""
+        """Return as many answers to each prompt as its budget."""
         first_sample = [0] * len(prompts) if first_sample is None else first_sample
         answers = [
             [self._guess(prompt, first + j) for j in range(n)]

@@ -1,7 +1,7 @@
-"""A new rule of selection: a verifier that errs now and then.
+"""A new rule of selection: a verifier that sometimes errs.
 
-With probability `error` it passes over the best answer and takes any. The allocator
-then learns, predicts and scores what such a verifier will earn:
+With probability `error` it returns a random answer instead of the best one. The
+allocator then learns, predicts and scores the rewards of such a verifier:
 
 >>> from sklearn_adaalloc import AdaptiveAllocator
 >>> from sklearn_adaalloc.datasets import make_reward_table
@@ -20,13 +20,13 @@ from sklearn_adaalloc.curves import Selection, reward_curves
 
 
 class ErringVerifier(Selection):
-    """The best answer is chosen, but with probability `error` any of the answers."""
+    """Select the best answer, but with probability `error` a random one."""
 
     def __init__(self, error):
         self.error = error
 
     def curves(self, rewards, max_budget, *, replacement="auto"):
-        """Expected reward of the chosen one of b samples, (n_queries, max_budget)."""
+        """Expected reward of the selected one of b samples, (n_queries, max_budget)."""
         best = reward_curves(rewards, max_budget, replacement=replacement)[:, 1:]
         any_answer = np.nanmean(rewards, axis=1, keepdims=True)
         return (1 - self.error) * best + self.error * any_answer

@@ -1,8 +1,9 @@
 """A new target: the standard deviation of a query's rewards, one number per query.
 
-Where every query gets one answer at least, what further samples gain depends on how
-much they differ. If rewards are normal, the best of b lies above their mean by the
-standard deviation times the expected maximum of b standard normals.
+Assume that every query gets at least one answer. Then the gain of further samples
+depends on how much answers differ. If rewards are normally distributed, the expected
+best of b is above their mean by the standard deviation times a factor. The factor is
+the expected maximum of b standard normals.
 
 >>> from sklearn.linear_model import Ridge
 >>> from sklearn_adaalloc import RewardRegressor
@@ -44,8 +45,8 @@ class RewardDeviation(Target):
 
 
 def best_of_normals(max_budget, n_slices=10_000):
-    """Expected maximum of b standard normals, b = 1..max_budget."""
+    """Expected maximum of b standard normals, for b = 1..max_budget."""
     share = (np.arange(n_slices) + 0.5) / n_slices
     budgets = np.arange(1, max_budget + 1)
-    density = budgets * share[:, None] ** (budgets - 1)  # of the maximum's rank
+    density = budgets * share[:, None] ** (budgets - 1)  # density of the maximum's rank
     return ndtri(share) @ density / n_slices

@@ -1,1 +1,1 @@
-"""Small things that every room uses: checks, optional imports, identities."""
+"""Small helpers that all rooms use: checks, optional imports, identities."""

@@ -18,8 +18,8 @@ def check_budget(budget, *, min_budget=0, max_budget=None, unit="samples"):
     max_budget : int, default=None
         Largest budget of any one query; None for no bound.
     unit : {"samples", "cost"}, default="samples"
-        What `budget` counts. `min_budget` and `max_budget` count samples, and bound it
-        only where it does, too.
+        What `budget` counts. `min_budget` and `max_budget` always count samples. They
+        are compared with `budget` only if it counts samples too.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def check_budget(budget, *, min_budget=0, max_budget=None, unit="samples"):
     Raises
     ------
     ValueError
-        Unless ``0 <= min_budget <= budget <= max_budget`` with whole bounds.
+        Unless ``0 <= min_budget <= budget <= max_budget``, with integer bounds.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def check_budgets(budgets, *, n_queries=None, max_budget=None, name="budgets"):
     max_budget : int, default=None
         Largest budget accepted.
     name : str, default="budgets"
-        What messages call them.
+        Name of the parameter, for the message.
 
     Returns
     -------
@@ -111,6 +111,6 @@ def check_budgets(budgets, *, n_queries=None, max_budget=None, name="budgets"):
         row = np.flatnonzero(budgets > max_budget)[0]
         raise ValueError(
             f"{name} has {budgets[row]:g} in row {row}. Expected at most "
-            f"{max_budget}. Lower it, or give rewards that reach further."
+            f"{max_budget}. Lower it, or give rewards with more samples per query."
         )
     return budgets.astype(np.int64)

@@ -1,19 +1,19 @@
-"""Links from an estimator's HTML representation to its page in the documentation."""
+"""Links from the HTML representation of an estimator to its documentation page."""
 
 import os
 from importlib import import_module
 
 DOCUMENTATION = "https://sklearn-adaalloc.readthedocs.io/en/stable"
-# Names another copy of the documentation, such as one that is being built.
+# Environment variable for another copy of the documentation, such as a new build.
 VARIABLE = "SKLEARN_ADAALLOC_DOCS"
 
 
 class DocumentationLinkMixin:
-    """Lead an estimator's HTML representation to its page of the API reference.
+    """Link the HTML representation of an estimator to its page of the API reference.
 
-    scikit-learn fills `_doc_link_template` with what `_doc_link_url_param_generator`
-    returns. Classes of other packages that inherit from this one have no link: they
-    have no page here.
+    scikit-learn fills `_doc_link_template` with the values of
+    `_doc_link_url_param_generator`. Classes of other packages that inherit from this
+    one get no link, because they have no page here.
     """
 
     _doc_link_module = "sklearn_adaalloc"

@@ -1,4 +1,4 @@
-"""What decides inside a policy: pipelines, searches and frozen estimators unwrapped."""
+"""Helpers that unwrap pipelines, searches and frozen estimators."""
 
 from contextlib import contextmanager
 
@@ -9,20 +9,21 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def unwrap(policy):
-    """Find the estimator that decides, and the pipelines of steps before it.
+    """Find the estimator that makes the decision, and the pipelines of steps before it.
 
     Parameters
     ----------
     policy : estimator
-        An estimator, or any nesting of pipelines, fitted searches (whatever has a
-        `best_estimator_`) and frozen estimators around one.
+        An estimator, or pipelines, fitted searches and frozen estimators around it,
+        nested in any order. Anything with a `best_estimator_` counts as a search.
 
     Returns
     -------
     before : list of Pipeline
-        To be run one after the other; empty where the queries go straight to it.
+        To be run one after the other. Empty if the estimator takes the queries
+        directly.
     estimator : estimator
-        The one inside.
+        The estimator inside.
 
     Raises
     ------
@@ -67,12 +68,12 @@ def _best_estimator(search):
 
 @contextmanager
 def all_or_nothing(estimator):
-    """Leave an estimator as it was if fitting it fails, at the start or half-way.
+    """Restore an estimator if its fit fails, at the start or half-way.
 
     Parameters
     ----------
     estimator : estimator
-        Its `fit` only sets attributes and changes none in place.
+        Its `fit` must only set attributes. It must not change an attribute in place.
 
     Examples
     --------
@@ -90,7 +91,7 @@ def all_or_nothing(estimator):
     before = vars(estimator).copy()
     try:
         yield
-    except BaseException:  # an interrupt, too, comes half-way
+    except BaseException:  # an interrupt may also come half-way
         vars(estimator).clear()
         vars(estimator).update(before)
         raise

@@ -1,12 +1,14 @@
-"""What tells one function from another, so that results can be kept under it.
+"""Identities of functions, under which results can be stored.
 
-A function is told by its source text and by what it brings along: defaults, closure,
-the arguments of a partial, the object of a bound method, and what it reads from its own
-module, functions and classes included. Equal functions have equal identities in any
-process; nothing depends on addresses or on the order of sets.
+The identity of a function consists of its source text and of everything it depends on:
+defaults, closure, the arguments of a partial, the object of a bound method, and what it
+reads from its own module, including functions and classes. Equal functions have equal
+identities in any process. An identity does not depend on memory addresses or on the
+order of sets.
 
-Two things are not seen: functions and classes of other modules count by name, and what
-is read from files, servers or the environment does not count at all.
+Two things are not part of an identity. Functions and classes of other modules count
+only by name. Content that is read from files, servers or the environment does not count
+at all.
 """
 
 import dis
@@ -26,12 +28,12 @@ from tokenize import TokenError
 
 import numpy as np
 
-_LONGEST = 64  # characters that are written out; longer descriptions are digested
+_LONGEST = 64  # characters; longer descriptions are replaced by a digest
 _SAID_BY_REPR = (
     *(complex, Decimal, Fraction, range, slice, date, time, timedelta, tzinfo),
     *(np.dtype, type(...), type(NotImplemented)),
 )
-# What a class holds beside what its author wrote.
+# Members of a class that Python adds to those that its author wrote.
 _MADE_BY_PYTHON = {
     *("__annotations__", "__annotate_func__", "__annotations_cache__", "__dict__"),
     *("__doc__", "__firstlineno__", "__module__", "__static_attributes__"),
@@ -41,29 +43,31 @@ _MADE_BY_PYTHON = {
 
 
 class _UntoldError(ValueError):
-    """What cannot be told from another of its kind."""
+    """Raised for a value that cannot be distinguished from others of its kind."""
 
 
 def function_identity(function):
-    """Say what tells a function, or a callable object, from another.
+    """Compute the identity of a function or of a callable object.
 
     Parameters
     ----------
     function : callable or object
         A function, lambda, bound method or partial, or an object of a class of your
-        own, which is told by its `settings` or by its class and attributes.
+        own. An object is identified by its `settings`, or else by its class and
+        attributes.
 
     Returns
     -------
     identity : dict
-        "function", its name; "source" and "code", digests of its text and, where the
-        text is not all, of its byte code; "brings", what else it depends on.
+        "function" is its name. "source" and "code" are digests of its source text and,
+        if the text is not sufficient, of its byte code. "brings" holds everything else
+        that it depends on.
 
     Raises
     ------
     ValueError
-        If it depends on something that cannot be told from another of its kind, such as
-        a connection, a model or an iterator. The message names it.
+        If it depends on something that has no identity, such as a connection, a model
+        or an iterator. The message names it.
 
     Examples
     --------
@@ -87,11 +91,11 @@ def function_identity(function):
 
 
 class _Describer:
-    """Describes values as what JSON can hold, as seen from one module."""
+    """Describes values in JSON types, as seen from one module."""
 
     def __init__(self, module):
         self._module = module
-        self._open = []  # ids of what is being described
+        self._open = []  # ids of the values that are being described
 
     def identity(self, function):
         """Identity of a function, method, partial or object."""
@@ -107,8 +111,9 @@ class _Describer:
             identity = {"function": name, "source": None, "code": None, "brings": {}}
             return self._bring(identity, {"object": function})
         code = function.__code__
-        # Several lambdas may stand on one line: only the code tells them apart. So it
-        # does where the file is no longer, or never was, what the function came from.
+        # Several lambdas may be on one line, and only their code distinguishes them.
+        # The code is also needed if the file is not, or no longer, the source of the
+        # function.
         source = _source(code)
         told = re.search(rf"\bdef\s+{re.escape(code.co_name)}\b", source or "")
         identity = {
@@ -120,7 +125,7 @@ class _Describer:
         return self._bring(identity, _brought(function))
 
     def _bring(self, identity, values):
-        """Add what a function depends on, digested where it is long."""
+        """Add what a function depends on; long descriptions become digests."""
         brings = dict(identity["brings"])
         for name, value in values.items():
             try:
@@ -132,10 +137,10 @@ class _Describer:
         return {**identity, "brings": dict(sorted(brings.items()))}
 
     def describe(self, value):
-        """Describe any value as lists, texts and numbers, or refuse it."""
+        """Describe any value as lists, texts and numbers, or raise an error."""
         if value is None or type(value) in (bool, int, float, str):
             return value
-        if id(value) in self._open:  # it leads back to itself
+        if id(value) in self._open:  # it refers back to itself
             return ["recursion", self._open.index(id(value))]
         self._open.append(id(value))
         try:
@@ -202,11 +207,12 @@ class _Describer:
         if isinstance(settings, dict):
             return [self.describe(settings)]
         if not all(map(_is_made_of_python, type(value).__mro__)):
-            raise _UntoldError(f"one {_name(type(value))} cannot be told from another")
+            name = _name(type(value))
+            raise _UntoldError(f"one {name} cannot be distinguished from another")
         return [self.describe(type(value)), self._state(value)]
 
     def _state(self, value):
-        """Attributes of an object, those in slots among them."""
+        """Attributes of an object, including those in slots."""
         state = dict(getattr(value, "__dict__", {}))
         for base in type(value).__mro__:
             for name, member in vars(base).items():
@@ -243,7 +249,7 @@ class _Describer:
 
 
 def _brought(function):
-    """What a function depends on beside its text: name -> value."""
+    """What a function depends on besides its text: name -> value."""
     code = function.__code__
     parameters = code.co_varnames[: code.co_argcount]
     defaults = function.__defaults__ or ()
@@ -264,7 +270,7 @@ def _brought(function):
 
 
 def _globals_read(code):
-    """Names that a function, and those inside it, look up in their module."""
+    """Names that a function, and functions inside it, read from their module."""
     names = {
         each.argval
         for each in dis.get_instructions(code)
@@ -275,7 +281,7 @@ def _globals_read(code):
 
 
 def _is_empty(cell):
-    """Whether a cell has no value yet, as in a function that is being defined."""
+    """Whether a cell has no value yet, as while a function is being defined."""
     try:
         cell.cell_contents  # noqa: B018
     except ValueError:
@@ -284,14 +290,14 @@ def _is_empty(cell):
 
 
 def _is_made_of_python(cls):
-    """Whether instances have no state beside their attributes."""
+    """Whether instances have no state other than their attributes."""
     own = {"__dict__", "__slots__"} & vars(cls).keys()
     makes = cls.__new__ is object.__new__ or _is_function(cls.__new__)
     return cls is object or (makes and (own or cls.__bases__ != (object,)))
 
 
 def _is_slot(member):
-    """Whether a member of a class stands for an attribute of its instances."""
+    """Whether a member of a class represents an attribute of its instances."""
     made = type(member).__module__ in ("builtins", "_collections")
     return made and hasattr(member, "__set__") and not isinstance(member, property)
 

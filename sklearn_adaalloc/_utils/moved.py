@@ -1,7 +1,7 @@
-"""Names of earlier versions: modules that files name, attributes that programs use.
+"""Old names of modules and attributes that files and programs may still use.
 
-A pickle and a policy file name the module of each class. Files of earlier versions are
-read by importing those names from where the modules are now.
+Pickles and policy files contain the module name of each class. If a file was written by
+an earlier version, its old names are imported from the modules of today.
 """
 
 import importlib
@@ -21,20 +21,20 @@ MOVED = {
     "sampling._value_augmented": "sampling._local.value_augmented",
     "sampling._value_guidance": "sampling._local.values",
 }
-"""Old name of a module -> its name, both within the package."""
+"""Old name of each moved module -> its new name, both inside the package."""
 
 
 class MovedModules(MetaPathFinder, Loader):
     """Finds modules under their old names."""
 
     def find_spec(self, fullname, path=None, target=None):
-        """Claim the names in `MOVED`, and no other."""
+        """Find the names in `MOVED`, and no other."""
         package, _, name = fullname.partition(".")
         known = package == _PACKAGE and name in MOVED
         return ModuleSpec(fullname, self) if known else None
 
     def exec_module(self, module):
-        """Put the module itself in place of a new one, whose classes would differ."""
+        """Use the moved module itself. A second copy would have different classes."""
         old = module.__name__
         name = MOVED[old.partition(".")[2]]
         sys.modules[old] = importlib.import_module(f"{_PACKAGE}.{name}")
@@ -67,13 +67,13 @@ def earlier_names(cls):
 
 
 def install():
-    """Let old names be imported, once per process."""
+    """Make old names importable, once per process."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(MovedModules())
 
 
 def warn_renamed(old, new):
-    """Warn that an attribute has another name now; blames who asked for it."""
+    """Warn that an attribute was renamed. The warning points at the caller's caller."""
     warnings.warn(
         f"the attribute {old} is now called {new}. Use that: {old} will be removed.",
         FutureWarning,

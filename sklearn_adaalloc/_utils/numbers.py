@@ -1,6 +1,6 @@
-"""Read numbers out of what users pass in, in words where there are none.
+"""Convert what users pass in to numbers, or explain why this is not possible.
 
-Nothing is read that is no number: neither text nor dates nor complex numbers.
+Only real numbers are accepted: no text, no dates, no complex numbers.
 """
 
 from collections.abc import Mapping, Set
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Set
 import numpy as np
 
 LARGEST = 1e30
-"""Largest size of rewards, marginals and features: squares and sums stay finite."""
+"""Largest absolute value of rewards, marginals and features: squares stay finite."""
 
 
 def real_array(values):
-    """Convert to floats: float32 as it is, all else to float64.
+    """Convert to floats. float32 is kept, everything else becomes float64.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def real_array(values):
     Raises
     ------
     ValueError
-        If they are no real numbers, or lists of different lengths.
+        If they are not real numbers, or are lists of different lengths.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def real_array(values):
 
 
 def check_numbers(values, name, expected):
-    """Convert to floats, or say what was expected.
+    """Convert to floats, or raise an error that says what was expected.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def check_numbers(values, name, expected):
 
 
 def check_sizes(values, name):
-    """Check that numbers are not so large that their sums or squares overflow.
+    """Check that numbers are small enough: their sums and squares must not overflow.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def check_sizes(values, name):
     Raises
     ------
     ValueError
-        If a size is above `LARGEST`.
+        If the absolute value of a number is above `LARGEST`.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def check_sizes(values, name):
 
 
 def reward_array(rewards):
-    """Read rewards as float64, with NaN for what is missing and to fill up short rows.
+    """Convert rewards to float64; missing samples and the ends of short rows are NaN.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def reward_array(rewards):
 
 
 def _without_gaps(rewards):
-    """Read an array in which pandas or a mask may mark what is missing."""
+    """Read an array whose missing values may be marked by pandas or by a mask."""
     if hasattr(rewards, "iloc") and np.asarray(rewards).dtype.kind == "O":
         return rewards.to_numpy(np.float64, na_value=np.nan)  # pandas' own NA
     if np.ma.isMaskedArray(rewards):
@@ -167,10 +167,10 @@ def _without_gaps(rewards):
 def _pad(rewards):
     """Read a sequence of rows of different lengths."""
     if isinstance(rewards, Mapping | Set) or not hasattr(rewards, "__len__"):
-        raise ValueError(f"{type(rewards).__name__} is no sequence")
+        raise ValueError(f"{type(rewards).__name__} is not a sequence")
     rows = [np.atleast_1d(real_array(row)) for row in rewards]
     if any(row.ndim > 1 for row in rows):
-        raise ValueError("only two axes may be ragged; pad with NaN")
+        raise ValueError("rows of different lengths must have one axis; pad with NaN")
     table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row

@@ -1,4 +1,4 @@
-"""The one place that words the hint for a missing optional dependency."""
+"""Imports of optional dependencies, with a hint how to install them."""
 
 from importlib import import_module
 
@@ -21,7 +21,7 @@ def import_optional(name, extra):
     Raises
     ------
     ImportError
-        If the module is not installed; the message names the extra.
+        If the module is not installed. The message names the extra.
 
     Examples
     --------

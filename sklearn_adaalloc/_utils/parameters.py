@@ -196,7 +196,7 @@ def check_in_interval(value, name, low, high, *, closed="neither"):
 
 
 def check_flag(value, name):
-    """Check that a value is True or False, not just true or false.
+    """Check that a value is a bool, and not another truthy or falsy value.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def check_flag(value, name):
 
 
 def check_path(value, name):
-    """Check that a value can be the path of a file or folder, there or not.
+    """Check that a value can be a path. The file or folder need not exist.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def check_path(value, name):
     Raises
     ------
     ValueError
-        If it is neither text nor path, or no file system could have it.
+        If it is neither a str nor a path, or if no file system accepts it.
 
     Examples
     --------
@@ -260,10 +260,10 @@ def check_path(value, name):
 
 
 def is_number(value):
-    """Whether a value is a finite real number, and no truth value."""
+    """Whether a value is a finite real number and not a bool."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # an int that is too large for a float
         return False

@@ -1,4 +1,4 @@
-"""Queries as users pass them in, texts or chats, and answers to them."""
+"""Checks on queries, which are texts or chats, and on answers to them."""
 
 import json
 from collections.abc import Mapping, Set
@@ -21,8 +21,8 @@ def check_queries(X):
     Raises
     ------
     ValueError
-        If there are none, there is more than one axis, or a query is neither a text nor
-        a list of messages.
+        If there are no queries, if there is more than one axis, or if a query is
+        neither a text nor a list of messages.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def _check_row(query, row):
 
 
 def _list_of(values):
-    """A list of what a sequence holds; None for a text and what has no order."""
+    """Convert a sequence to a list; None for a text and for unordered values."""
     if isinstance(values, (str, bytes, Mapping, Set)):
         return None
     try:
@@ -143,7 +143,7 @@ def _list_of(values):
 
 
 def check_unicode(texts):
-    """Check that a tokenizer can read texts.
+    """Check that a tokenizer can read texts: they must be valid Unicode.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def check_unicode(texts):
     Raises
     ------
     ValueError
-        If a text holds half a surrogate pair, as after cutting JSON in two.
+        If a text contains half a surrogate pair. This happens when JSON is cut in two.
 
     Examples
     --------
@@ -165,11 +165,11 @@ def check_unicode(texts):
         except UnicodeEncodeError as error:
             raise ValueError(
                 f"the text {short_repr(text)} holds half a surrogate pair at character "
-                f"{error.start}. Expected Unicode that can be written as UTF-8: mend "
-                "it, for instance by text.encode(errors='replace').decode()."
+                f"{error.start}. Expected Unicode that can be written as UTF-8: "
+                "correct it, for instance by text.encode(errors='replace').decode()."
             ) from error
 
 
 def query_keys(queries):
-    """Name each query by its content; equal queries have equal keys."""
+    """Text key of each query; equal queries have equal keys."""
     return [json.dumps(query, sort_keys=True) for query in queries]

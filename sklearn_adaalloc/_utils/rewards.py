@@ -1,7 +1,7 @@
-"""Checks on what users pass in: each returns the normalised value or raises.
+"""Checks on reward tables. Each returns the normalised value or raises.
 
-Every message names the parameter, the value received, what is accepted and what to
-do. Nothing is clipped, dropped or converted in silence.
+Every message names the parameter, the value, what is accepted, and what to do. Nothing
+is clipped, dropped or converted silently.
 """
 
 import warnings
@@ -21,9 +21,9 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
     ----------
     rewards : array-like of shape (n_queries, n_samples), (n_queries,) or \
             (n_queries, 2, n_samples)
-        Rewards of sampled answers; NaN marks a missing sample. One value per query
-        is a table of one sample; a sequence of sequences of different lengths is
-        padded with NaN; three axes are a routing table, weak decoder first.
+        Rewards of sampled answers; NaN marks a missing sample. One value per query is a
+        table with one sample. Rows of different lengths are padded with NaN. A table
+        with three axes is a routing table, weak decoder first.
     n_queries : int, default=None
         Number of queries the table must have.
     binary : bool, default=False
@@ -37,9 +37,9 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
     Raises
     ------
     ValueError
-        If the table is empty, has infinite or huge values, a query without any sample,
-        another number of queries, a wrong shape, or, with `binary`, rewards beside 0
-        and 1.
+        If the table is empty, has infinite or huge values, has a query without any
+        sample, or has the wrong shape or number of queries. With `binary`, also if a
+        reward is neither 0 nor 1.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
 
 
 def has_one_value_per_query(rewards):
-    """Say whether rewards come as one value per query rather than as a table.
+    """Say whether rewards have one value per query and are no table.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def has_one_value_per_query(rewards):
 
 
 def has_decoders(rewards):
-    """Say whether a table has an axis of decoders, as those of routing have.
+    """Say whether a table has an axis of decoders. Only routing tables have one.
 
     Parameters
     ----------
@@ -164,7 +164,8 @@ def check_rates(rates):
     Raises
     ------
     ValueError
-        If there are none, there is more than one axis, or a rate is outside [0, 1].
+        If there are no rates, if there is more than one axis, or if a rate is outside
+        [0, 1].
 
     Examples
     --------
@@ -202,13 +203,13 @@ def check_marginals(marginals, *, n_queries=None):
     Returns
     -------
     marginals : ndarray of shape (n_queries, max_budget)
-        Floating point; float32 stays float32.
+        Floating-point numbers. float32 is kept.
 
     Raises
     ------
     ValueError
-        If there are not two axes, one is empty, the number of queries differs, or a
-        value is not finite or huge.
+        If there are not two axes, an axis is empty, the number of queries differs, or a
+        value is infinite, NaN or huge.
 
     Examples
     --------
@@ -228,7 +229,7 @@ def check_marginals(marginals, *, n_queries=None):
             f"rewards and marginals have inconsistent numbers of queries: {n_queries} "
             f"and {len(marginals)}. Give one row of marginals per query."
         )
-    # NaN passes through both ends: no boolean array as large as the table.
+    # NaN fails both comparisons. This needs no boolean array as large as the table.
     if not -LARGEST <= marginals.min() <= marginals.max() <= LARGEST:
         bad = np.argwhere(~(np.abs(marginals) <= LARGEST))
         raise ValueError(
@@ -240,7 +241,7 @@ def check_marginals(marginals, *, n_queries=None):
 
 
 def check_empty_reward(empty_reward):
-    """Check the reward of a query without samples: any number but a huge one.
+    """Check the reward of a query without samples: any number that is not huge.
 
     Parameters
     ----------
@@ -270,7 +271,7 @@ EXTENDED = (
     "reward curves are extended as the samples of a row suggest, by a posterior rate "
     "or a normal standard deviation (scores take the with-replacement estimator)"
 )
-"""What fitting does beyond the samples of a row, for :func:`warn_beyond_samples`."""
+"""What fitting does beyond the samples of a row; for :func:`warn_beyond_samples`."""
 
 
 def warn_beyond_samples(
@@ -281,21 +282,21 @@ def warn_beyond_samples(
     Parameters
     ----------
     rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Checked reward table; a routing table never warns.
+        Checked reward table. There is never a warning for a routing table.
     budgets : ndarray of shape (n_queries,) or int
         Budget of each query, or the largest one for all.
     name : str
-        Name of the parameter that holds them, for the message.
+        Name of the parameter with the budgets, for the message.
     beyond : str
-        What happens there, for the message.
+        What happens beyond the samples, for the message.
     stacklevel : int, default=4
-        Frame to blame; the default is the caller of a public function that reaches
-        this one through one helper.
+        Frame that the warning points at. The default is the caller of a public function
+        that calls this one through one helper.
 
     Warns
     -----
     UserWarning
-        If a budget exceeds the samples of its query.
+        If a budget is larger than the number of samples of its query.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One process's part in filling a reward table that several may share."""
+"""The work of one process on a reward table that several processes may fill."""
 
 import os
 import platform
@@ -11,28 +11,28 @@ from uuid import uuid4
 
 import numpy as np
 
-# A process that has not been heard of for so many seconds has lost its claims.
+# A process without a sign of life for so many seconds loses its claims.
 LEASE = 60.0
 _SAME_KEY = "work = ? AND sampler = ? AND query = ? AND sample = ?"
 
 
 class Collection:
-    """What of a table is there, who works on the rest, and where results go.
+    """The state of a table, the claims of its processes, and their results.
 
-    A sample is asked for, and an answer graded, by the process that has claimed it.
-    Claims end with the result, with the process, or after `LEASE` seconds without a
-    sign of life; a result that comes later than another's is dropped.
+    Only the process that has claimed a sample requests it, or grades its answer. A
+    claim ends with the result, with the process, or after `LEASE` seconds without a
+    sign of life. If two processes have a result, the later one is dropped.
 
     Parameters
     ----------
     store : RewardStore
         Open for writing.
     settings, reward_settings : dict
-        Those of sampler and reward function.
+        Settings of the sampler and of the reward function.
     contents : list of n_queries str
         Distinct queries, as JSON.
     n_samples : int
-        Number of samples of each.
+        Number of samples of each query.
     """
 
     def __init__(self, store, settings, reward_settings, contents, n_samples):
@@ -57,10 +57,10 @@ class Collection:
         with self.store.transaction() as connection:
             connection.execute("DELETE FROM owners WHERE owner = ?", (self._owner,))
 
-    # What there is
+    # State of the table
 
     def rewards(self):
-        """Rewards so far, (n_queries, n_samples) with NaN where there is none."""
+        """Rewards so far, (n_queries, n_samples), NaN if missing."""
         return self._table(
             "SELECT query, sample, value FROM rewards "
             "WHERE reward = ? AND sampler = ? AND sample < ?",
@@ -76,7 +76,7 @@ class Collection:
         return _pairs(~np.isnan(self._answered()) & np.isnan(self.rewards()))
 
     def has_answers(self):
-        """Whether the sampler has ever answered, be it other queries."""
+        """Whether the sampler has ever answered any query, even another one."""
         return bool(
             self.store.read(
                 "SELECT 1 FROM answers WHERE sampler = ? LIMIT 1", (self.sampler,)
@@ -92,7 +92,7 @@ class Collection:
         )
 
     def answers(self, pairs):
-        """Texts of stored answers, one per (row, sample)."""
+        """Texts of stored answers, one for each (row, sample)."""
         statement = (
             "SELECT answer FROM answers WHERE sampler = ? AND query = ? AND sample = ?"
         )
@@ -113,14 +113,14 @@ class Collection:
             ids, samples = found[:, 0].astype(int), found[:, 1].astype(int)
             places = np.searchsorted(self.queries[order], ids)
             rows = order[np.minimum(places, len(order) - 1)]
-            known = self.queries[rows] == ids  # others may have asked other queries
+            known = self.queries[rows] == ids  # the store may have other queries
             table[rows[known], samples[known]] = found[known, 2]
         return table
 
-    # Who does what
+    # Claims
 
     def claim_missing(self, pairs):
-        """Claim samples to ask for; those that nobody has or asks for are returned."""
+        """Claim samples to request; returns those not stored or claimed by others."""
         return self._claim(
             pairs,
             self.sampler,
@@ -129,7 +129,7 @@ class Collection:
         )
 
     def claim_ungraded(self, pairs):
-        """Claim answers to grade; those that nobody has graded or grades."""
+        """Claim answers to grade; returns those not graded or claimed by others."""
         return self._claim(
             pairs,
             self.reward,
@@ -156,12 +156,12 @@ class Collection:
         return claimed
 
     def release(self):
-        """Give up all claims."""
+        """Release all claims."""
         with self.store.transaction() as connection:
             connection.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
 
     def release_missing(self, pairs):
-        """Give up asking for samples."""
+        """Release claims to request samples."""
         with self.store.transaction() as connection:
             connection.executemany(
                 f"DELETE FROM claims WHERE {_SAME_KEY} AND owner = ?",
@@ -171,15 +171,10 @@ class Collection:
     # Results
 
     def put_answers(self, answers):
-        """Store answers; what was claimed for asking is now claimed for grading.
-
-        Parameters
-        ----------
-        answers : list of SampledAnswer
-        """
+        """Store SampledAnswers; claims to request them become claims to grade them."""
         keys = [self._key(each.row, each.sample) for each in answers]
         texts = [each.answer.encode("utf-8", "surrogatepass") for each in answers]
-        # SQLite reads NaN as NULL, which stands for what is not known.
+        # SQLite stores NaN as NULL, which means unknown.
         counts = [
             (
                 *map(float, (each.prompt_tokens, each.answer_tokens)),
@@ -204,11 +199,9 @@ class Collection:
             )
 
     def put_rewards(self, rewards):
-        """Store rewards and end their claims; NaN, not gradable, is not kept.
+        """Store (row, sample, reward) and end their claims.
 
-        Parameters
-        ----------
-        rewards : list of (row, sample, reward)
+        NaN means that an answer cannot be graded, and is not stored.
         """
         keys = [(self.reward, *self._key(row, sample)) for row, sample, _ in rewards]
         values = [float(reward[2]) for reward in rewards]
@@ -242,7 +235,7 @@ class Collection:
 
 
 def _forget_the_dead(connection):
-    """End the claims of processes that were killed or have fallen silent."""
+    """Delete the claims of processes that ended or gave no sign of life."""
     owners = connection.execute("SELECT * FROM owners").fetchall()
     dead = [
         (owner,)
@@ -255,7 +248,7 @@ def _forget_the_dead(connection):
 
 
 def _machine():
-    """Name the machine, and where there are such, the container."""
+    """Name of the machine and, if there is one, of the container."""
     name = platform.node()
     with suppress(OSError):
         name += " " + os.readlink("/proc/self/ns/pid")
@@ -263,7 +256,7 @@ def _machine():
 
 
 def _is_alive(pid):
-    """Whether a process runs; always yes where one cannot ask (the lease is left)."""
+    """Whether a process runs; True if unknown (then its lease decides)."""
     if os.name != "posix":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Resumable filling of a reward table: sample, grade, store."""
+"""Fill a reward table: sample, grade, store. Can be resumed at any time."""
 
 import time
 import warnings
@@ -16,8 +16,9 @@ from sklearn_adaalloc.collect._grader import Grader
 from sklearn_adaalloc.collect._store import RewardStore, to_json
 from sklearn_adaalloc.sampling._protocol import as_sampler, warn_cut_off
 
-_POLL = 0.5  # seconds between looks at what other processes have done
-# Identity of a function after a call -> before: it may count or log what it is asked.
+_POLL = 0.5  # seconds between checks for results of other processes
+# Identity of a function after a call -> before it. A function may change with calls,
+# for example if it counts them.
 _BEFORE = {}
 
 
@@ -33,73 +34,74 @@ def collect_rewards(
     batch_size=512,
     progress=True,
 ):
-    """Sample answers, grade them, and keep both on disk: a reward table to fit on.
+    """Sample answers, grade them, and store both on disk: a reward table for `fit`.
 
-    Call it again with the same store after any interruption, even ``kill -9``: what is
-    stored is neither asked for nor graded again, only what was under way. Call it with
-    more queries or more samples, and only those are added. With another reward function
-    stored answers are graded anew, not asked for anew. Several processes of one machine
-    may fill the same store at once; they share the work. Answers are graded while the
+    You can call it again with the same store after any interruption, even ``kill -9``.
+    Stored answers and grades are kept, and only unfinished work is repeated. With more
+    queries or more samples, only the new ones are added. With another reward function,
+    stored answers are graded again but not sampled again. Several processes on one
+    machine may fill the same store and share the work. Answers are graded while the
     next ones are sampled.
 
     Parameters
     ----------
     queries : sequence of n_queries str or lists of dict
-        Texts, or lists of messages. One that occurs twice is asked once.
+        Texts, or lists of messages. Equal queries are sampled only once.
     sampler : callable or object
-        Function of prompts and budgets that returns as many answers to each prompt, a
-        list of str each (None for an answer that cannot be had), or an object with such
-        a method ``sample``, such as
-        :class:`~sklearn_adaalloc.sampling.TransformersSampler`. It is told
-        `first_sample`, the index of each prompt's first sample, and `return_usage` if
-        it has such parameters; a seeded function needs the first, or a later call gets
-        the same answers again. If it has ``sample_each``, as
-        :class:`~sklearn_adaalloc.sampling.OpenAISampler` has, every answer is stored as
-        it arrives, otherwise batch by batch.
+        Either a function of prompts and budgets, or an object with such a method
+        ``sample``, such as :class:`~sklearn_adaalloc.sampling.TransformersSampler`. It
+        returns a list of str per prompt, with as many answers as the budget. None marks
+        an answer that is not available. If the sampler has a parameter `first_sample`,
+        it gets the index of each prompt's first sample. A function with a fixed seed
+        needs this, or a later call returns the same answers. If it has a parameter
+        `return_usage`, it is asked for token counts. If it has a method
+        ``sample_each``, like :class:`~sklearn_adaalloc.sampling.OpenAISampler`, every
+        answer is stored as it arrives. Otherwise answers are stored batch by batch.
     reward : callable
-        Called, in a thread of its own, with a list of queries and a list of as many
-        lists of answers; returns one array of rewards per query, NaN for an answer that
-        cannot be graded.
+        Function of a list of queries and a list of lists of answers, called in a
+        separate thread. It returns one array of rewards per query. NaN marks an answer
+        that cannot be graded.
     n_samples : int
         Number of samples of each query.
     store : str or path
-        SQLite file; made if there is none, and read by
-        :class:`~sklearn_adaalloc.collect.RewardStore`.
+        SQLite file, created if it does not exist.
+        :class:`~sklearn_adaalloc.collect.RewardStore` reads it.
     settings : dict, default=None
-        Everything that the sampler's answers depend on: another model or temperature is
-        another table in the same store. None for the sampler's own ``settings``, or, if
-        it has none, for what its function is: source text, defaults, closure, and what
-        it reads from its own module. Other modules count by name.
+        Everything that answers depend on. Another model or temperature gives another
+        table in the same store. None uses the sampler's own ``settings``. If it has
+        none, a function is identified by its source text, its defaults, its closure,
+        and what it reads from its own module. Functions of other modules are identified
+        by name.
     reward_settings : dict, default=None
-        Everything that rewards depend on beside query and answer. None for the reward
-        function's own ``settings``, or for what the function is, as above: one that is
-        edited grades anew.
+        Everything that rewards depend on besides query and answer. None uses the reward
+        function's own ``settings``, or identifies the function as above. If you edit
+        it, answers are graded again.
     batch_size : int, default=512
-        Number of samples that are claimed and asked for at once.
+        Number of samples that are claimed and requested at once.
     progress : bool, default=True
-        Whether to show a bar of graded samples with rate and time left.
+        Whether to show a progress bar of graded samples.
 
     Returns
     -------
     rewards : ndarray of shape (n_queries, n_samples)
-        NaN where a sample failed for good or could not be graded, after a warning; the
-        next call asks, or grades, again.
+        NaN if a sample failed for good or could not be graded, after a warning. The
+        next call tries such samples again.
 
     Raises
     ------
     ValueError
-        If a parameter is not accepted, `store` is damaged or another file, the sampler
-        returns too few answers, or the reward function raises or returns the wrong
-        number of rewards (the message names the query), or a function cannot be told
-        from another. All else that was sampled and graded stays in the store, also when
-        the sampler itself raises, or the reward function exits.
+        If a parameter is not accepted, if `store` is damaged or not a store, if the
+        sampler returns too few answers, or if a function cannot be identified. Also if
+        the reward function raises or returns the wrong number of rewards; the message
+        names the query. Everything else that was sampled and graded stays in the store,
+        even if the sampler itself raises or the reward function exits.
 
     Warns
     -----
     UserWarning
-        If samples failed or could not be graded; if one answer in a hundred or more was
-        cut off at the token limit; if stored answers or rewards are kept under settings
-        of an earlier version, which said less, and so are not used.
+        If samples failed or could not be graded, or if at least one answer in a hundred
+        was cut off at the token limit. Also if stored answers or rewards were written
+        by an earlier version with less complete settings. These are not used.
 
     Examples
     --------
@@ -156,10 +158,10 @@ def collect_rewards(
 
 
 def _fill(work, queries, sampler, reward, batch_size, bar):
-    """Fill the table; what is lost is returned.
+    """Fill the table; returns the samples that were lost.
 
-    That is, samples that failed for good, (row, sample) -> exception, and those whose
-    answer could not be graded.
+    These are samples that failed for good, as a dict (row, sample) -> exception, and a
+    list of (row, sample) whose answers could not be graded.
     """
     failures, ungradable = {}, set()
 
@@ -173,7 +175,7 @@ def _fill(work, queries, sampler, reward, batch_size, bar):
             missing = [pair for pair in work.missing() if pair not in failures]
             ungraded = [pair for pair in work.ungraded() if pair not in ungradable]
             bar.n = bar.total - len(missing) - len(ungraded) - len(failures)
-            bar.refresh()  # with what others have done
+            bar.refresh()  # includes results of other processes
             if not missing and not ungraded:
                 return failures, sorted(ungradable)
             waiting = True
@@ -197,7 +199,7 @@ def _fill(work, queries, sampler, reward, batch_size, bar):
 
 
 def _ask(work, queries, sampler, pairs, grader):
-    """Sample what was claimed; answers go to the store and on to the grader."""
+    """Sample claimed pairs, store the answers and pass them to the grader."""
     if not pairs:
         return {}
     runs = list(_runs(pairs))
@@ -224,7 +226,7 @@ def _ask(work, queries, sampler, pairs, grader):
 
 
 def _runs(pairs):
-    """Join samples that follow each other: (row, first sample, number of samples)."""
+    """Group consecutive samples of a row as (row, first sample, number of samples)."""
     numbered = enumerate(pairs)
     for _, run in groupby(numbered, lambda item: (item[1][0], item[1][1] - item[0])):
         run = [pair for _, pair in run]
@@ -238,7 +240,7 @@ def _batches(pairs, size):
 
 
 def _warn_lost(queries, failures, ungradable):
-    """Warn of samples that are NaN, and of why."""
+    """Warn about samples that are NaN, with the reason."""
     if failures:
         (row, sample), error = next(iter(failures.items()))
         warnings.warn(
@@ -260,16 +262,16 @@ def _warn_lost(queries, failures, ungradable):
 
 
 def _warn_less_telling(store, role, settings):
-    """Warn once that what an earlier version kept under less cannot be used."""
+    """Warn once about results of an earlier version with less complete settings."""
     if store.less_telling_settings(role, settings):
         name = settings.get(role, settings.get("function"))
         kept, anew = {
-            "sampler": ("answers", "They are not used, and asked for anew"),
-            "reward": ("grades", "Stored answers are graded anew"),
+            "sampler": ("answers", "They are not used, and are sampled again"),
+            "reward": ("grades", "Stored answers are graded again"),
         }[role]
         warnings.warn(
-            f"stored {kept} of {name} are kept under the settings of an earlier "
-            f"version, which said less of what {kept} depend on. {anew}; the old ones "
+            f"stored {kept} of {name} were written by an earlier version, whose "
+            f"settings contain less of what {kept} depend on. {anew}. The old ones "
             "stay in the store.",
             UserWarning,
             stacklevel=3,
@@ -278,7 +280,7 @@ def _warn_less_telling(store, role, settings):
 
 @contextmanager
 def _keeping(*functions):
-    """Know functions again that change what they bring along: a log, a counter."""
+    """Recognise functions whose own data changes with calls, such as a counter."""
     before = [_identity_or_none(function) for function in functions]
     try:
         yield
@@ -297,14 +299,14 @@ def _identity_or_none(function):
 
 
 def _identity(function):
-    """What a function is, as of its first call where it has changed since."""
+    """Identity of a function, as of its first call if it has changed since."""
     identity = function_identity(function)
     return _BEFORE.get(to_json(identity), identity)
 
 
 def _sampler_settings(sampler, settings):
     if settings is None:
-        as_sampler(sampler)  # or it is none
+        as_sampler(sampler)  # raises if it is not a sampler
         settings = getattr(sampler, "settings", None)
     if settings is not None:
         return settings
@@ -312,10 +314,10 @@ def _sampler_settings(sampler, settings):
         return _identity(sampler)
     except ValueError as error:
         raise ValueError(
-            f"sampler {type(sampler).__name__} has no settings, and it cannot be told "
-            f"from another by what it is ({error}). Stored answers are kept under what "
-            "they depend on: give settings=, a dict of it (model, temperature, seed, "
-            "...)."
+            f"sampler {type(sampler).__name__} has no settings, and it cannot be "
+            f"identified by its source text ({error}). Answers are stored together "
+            "with everything they depend on: give settings=, a dict of it (model, "
+            "temperature, seed, ...)."
         ) from None
 
 
@@ -333,7 +335,7 @@ def _reward_settings(reward, settings):
         return _identity(reward)
     except ValueError as error:
         raise ValueError(
-            f"reward {reward!r} has no settings, and it cannot be told from another by "
-            f"what it is ({error}). Stored rewards are kept under what they depend on: "
-            "give reward_settings=, a dict of it."
+            f"reward {reward!r} has no settings, and it cannot be identified by its "
+            f"source text ({error}). Rewards are stored together with everything they "
+            "depend on: give reward_settings=, a dict of it."
         ) from None

@@ -1,4 +1,4 @@
-"""Grading beside sampling: a thread, and what reward functions must return."""
+"""Grading in a thread while sampling goes on."""
 
 import queue
 import threading
@@ -10,18 +10,18 @@ _END = object()
 
 
 class Grader:
-    """Grade answers in a thread, as many at once as have come together.
+    """Grade answers in a thread, all waiting ones together.
 
     Parameters
     ----------
     queries : list of n_queries str or lists of dict
-        What the rows stand for.
+        Query of each row.
     reward : callable
         Reward function.
     store : callable
         Takes lists of (row, sample, reward).
     batch_size : int
-        Most answers given to `reward` at once. Twice as many may wait.
+        Largest number of answers given to `reward` at once. Up to twice as many wait.
     """
 
     def __init__(self, queries, reward, store, batch_size):
@@ -39,24 +39,24 @@ class Grader:
         return self
 
     def __exit__(self, kind, error, traceback):
-        # After an error of the sampler, what it gave before is graded; a user who
-        # presses Ctrl-C waits for no more than the batch at hand.
+        # After an error of the sampler, earlier answers are still graded. After Ctrl-C,
+        # the user waits only for the current batch.
         self._leaving = kind is not None and not issubclass(kind, Exception)
         self._waiting.put(_END)
         self._thread.join()
 
     def give(self, answers):
-        """Put answers in line, (row, sample, answer); wait while the line is full."""
+        """Add answers (row, sample, answer) to the queue; wait while it is full."""
         for answer in answers:
             self._waiting.put(answer)
 
     def check(self):
-        """Raise what went wrong so far."""
+        """Raise the first error so far, if any."""
         if self._error is not None:
             raise self._error
 
     def wait(self):
-        """Wait until all is graded, and raise what went wrong."""
+        """Wait until everything is graded, then raise the first error, if any."""
         self._waiting.join()
         self.check()
 
@@ -67,8 +67,8 @@ class Grader:
                 if not self._leaving:
                     self._grade([item for item in batch if item is not _END])
             except BaseException as error:
-                # Of the store, or of a reward function that exits: it is for the
-                # caller's thread, and nothing more can be kept.
+                # The store failed, or the reward function exited. The caller's thread
+                # raises the error. Nothing more can be stored.
                 self._error, self._leaving = error, True
             for _ in batch:
                 self._waiting.task_done()
@@ -76,7 +76,7 @@ class Grader:
                 return
 
     def _take(self):
-        """Wait for an answer, and take those along that have come meanwhile."""
+        """Wait for an answer, and also take those that arrived meanwhile."""
         batch = [self._waiting.get()]
         while len(batch) < self._batch_size and batch[-1] is not _END:
             try:
@@ -86,7 +86,7 @@ class Grader:
         return batch
 
     def _grade(self, batch):
-        """Grade a batch, and if that fails each query of it alone."""
+        """Grade a batch. If this fails, grade each of its queries alone."""
         rows = sorted({row for row, _, _ in batch})
         try:
             self._grade_rows(rows, batch)
@@ -123,7 +123,7 @@ class Grader:
 
     def _explain(self, error):
         explained = ValueError(
-            f"{error} All that could be graded stays in the store: mend the reward "
+            f"{error} All graded answers stay in the store: correct the reward "
             "function and call again."
         )
         explained.__cause__ = error.__cause__

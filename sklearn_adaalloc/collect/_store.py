@@ -1,4 +1,4 @@
-"""The file that a reward table is collected in."""
+"""The file in which a reward table is collected."""
 
 import json
 import sqlite3
@@ -12,10 +12,10 @@ import numpy as np
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import check_path
 
-# "adal", in the place where an SQLite file says whose it is.
+# "adal": SQLite files have a field for the application that owns them.
 _APPLICATION = 0x6164616C
 _HEADER, _APPLICATION_AT = b"SQLite format 3\0", slice(68, 72)
-# 0: answers without what was added below.
+# Version 0 has no columns of `_ADDED`.
 _VERSION = 1
 _ADDED = {"cached_tokens": "INTEGER", "cut_off": "INTEGER"}
 _SCHEMA = (
@@ -42,24 +42,24 @@ _COLUMNS = [
 
 
 class RewardStore:
-    """Answers and rewards on disk, as :func:`~sklearn_adaalloc.collect_rewards` left.
+    """Answers and rewards on disk, stored by :func:`~sklearn_adaalloc.collect_rewards`.
 
-    One SQLite file (in WAL mode, so its processes must be on one machine). Answers are
-    kept under the sampler's settings, the query and the sample's index; rewards under
-    the reward function's settings besides. It can be read while it is being filled.
+    The store is one SQLite file. It uses WAL mode, so all processes that use it must
+    run on one machine. The key of an answer consists of the sampler's settings, the
+    query and the sample's index. The key of a reward also contains the reward
+    function's settings. The store can be read while it is being filled.
 
     Parameters
     ----------
     path : str or path
         The file.
     create : bool, default=False
-        Whether to make it if there is none.
+        Whether to create the file if it does not exist.
 
     Raises
     ------
     ValueError
-        If there is no such file, it is damaged, or it is something else. It is left as
-        it is.
+        If the file does not exist, is damaged, or is not a store. It is not changed.
 
     Examples
     --------
@@ -95,26 +95,26 @@ class RewardStore:
     # Export
 
     def to_arrays(self, *, settings=None, reward_settings=None):
-        """Hand out the table.
+        """Return the reward table.
 
         Parameters
         ----------
         settings : dict, default=None
-            Settings of the sampler; None for the only ones there are.
+            Settings of the sampler. None if the store has only one.
         reward_settings : dict, default=None
-            Settings of the reward function; None for the only ones there are.
+            Settings of the reward function. None if the store has only one.
 
         Returns
         -------
         queries : list of n_queries str or lists of dict
-            Those that have an answer, in the order in which they were first asked for.
+            Queries with an answer, in the order of their first request.
         rewards : ndarray of shape (n_queries, n_samples)
-            NaN where there is no reward.
+            NaN if there is no reward.
 
         Raises
         ------
         ValueError
-            If there are no such settings, or several to choose from.
+            If the store has no such settings, or several and none is given.
         """
         rows = self._rows(settings, reward_settings)
         contents = list(dict.fromkeys(row[0] for row in rows))
@@ -126,7 +126,7 @@ class RewardStore:
         return [json.loads(content) for content in contents], rewards
 
     def to_frame(self, *, settings=None, reward_settings=None):
-        """Hand out answers, rewards and tokens as a pandas data frame.
+        """Return answers, rewards and tokens as a pandas data frame.
 
         Parameters
         ----------
@@ -136,12 +136,13 @@ class RewardStore:
         Returns
         -------
         frame : DataFrame
-            One row per answer, with the columns query (chats as JSON), sample, answer,
-            reward (NaN if it has none yet), prompt_tokens, answer_tokens, cut_off
+            One row per answer. The columns are query (chats as JSON), sample, answer,
+            reward (NaN if there is none yet), prompt_tokens, answer_tokens, cut_off
             (whether the token limit cut the answer off, NA if unknown) and
-            cached_tokens (those of the prompt that a server read from its cache). Token
-            counts that are not known are NaN. Prompt tokens stand at the first of the
-            samples that shared them, 0 at the others: the sum is what was paid for.
+            cached_tokens (prompt tokens that a server read from its cache). Unknown
+            token counts are NaN. If samples share prompt tokens, the first of them has
+            the count and the others have 0. So the sum is the number of tokens paid
+            for.
         """
         pandas = import_optional("pandas", extra="datasets")
         rows = self._rows(settings, reward_settings)
@@ -169,7 +170,7 @@ class RewardStore:
         frame.to_parquet(path, index=False)
 
     def _rows(self, settings, reward_settings):
-        """Read `_COLUMNS` in order of query, as JSON, and sample."""
+        """Read `_COLUMNS`, sorted by query (as JSON) and sample."""
         sampler = self._choose("sampler", settings)
         reward = self._choose("reward", reward_settings)
         return self.read(
@@ -182,7 +183,7 @@ class RewardStore:
         )
 
     def _choose(self, role, settings):
-        """Find the id of the settings given, or of the only ones; None if none."""
+        """Id of the given settings, or of the only ones; None if there are none."""
         known = dict(
             self.read("SELECT content, id FROM settings WHERE role = ?", (role,))
         )
@@ -191,12 +192,12 @@ class RewardStore:
         content = None if settings is None else to_json(settings)
         if content not in known:
             raise ValueError(
-                f"{role} settings {settings!r} do not name one of those in "
+                f"{role} settings {settings!r} are not among those in "
                 f"{str(self.path)!r}: {sorted(known)}. Give one of them as a dict."
             )
         return known[content]
 
-    # For those who fill it
+    # Methods for filling the store
 
     def read(self, statement, values=()):
         """Read all rows that a statement selects.
@@ -204,9 +205,9 @@ class RewardStore:
         Parameters
         ----------
         statement : str
-            In SQL.
+            SQL statement.
         values : sequence, default=()
-            What its question marks stand for.
+            Values of its question marks.
 
         Returns
         -------
@@ -217,7 +218,7 @@ class RewardStore:
 
     @contextmanager
     def transaction(self):
-        """Write all or nothing, one thread and process at a time.
+        """Write everything or nothing; one thread and process at a time.
 
         Yields
         ------
@@ -234,14 +235,14 @@ class RewardStore:
                 raise
 
     def settings_id(self, role, settings):
-        """Number settings; equal ones have the same number.
+        """Find or create the id of settings. Equal settings have equal ids.
 
         Parameters
         ----------
         role : {"sampler", "reward"}
-            Whose they are.
+            Whose settings they are.
         settings : dict
-            All that answers, or rewards, depend on.
+            Everything that answers, or rewards, depend on.
 
         Returns
         -------
@@ -250,19 +251,21 @@ class RewardStore:
         return self._ids("settings", [to_json(settings)], role=role)[0]
 
     def less_telling_settings(self, role, settings):
-        """Find settings of the same that say less, as an earlier version wrote them.
+        """Look for settings of the same function that have fewer entries.
+
+        An earlier version of this package wrote such settings.
 
         Parameters
         ----------
         role : {"sampler", "reward"}
-            Whose they are.
+            Whose settings they are.
         settings : dict
-            All that answers, or rewards, depend on.
+            Everything that answers, or rewards, depend on.
 
         Returns
         -------
         bool
-            Whether there are such, and `settings` are new to the file.
+            Whether the store has such settings, but not `settings` themselves.
         """
         stored = self.read("SELECT content FROM settings WHERE role = ?", (role,))
         if not isinstance(settings, dict) or (to_json(settings),) in stored:
@@ -276,7 +279,7 @@ class RewardStore:
         )
 
     def query_ids(self, contents):
-        """Number queries; equal ones have the same number.
+        """Find or create the ids of queries. Equal queries have equal ids.
 
         Parameters
         ----------
@@ -309,7 +312,7 @@ class RewardStore:
     # The file
 
     def _check_file(self, create):
-        """Refuse what is no store of ours, before SQLite could write to it."""
+        """Reject any other file before SQLite could write to it."""
         if not self.path.exists():
             if not create:
                 raise ValueError(
@@ -324,13 +327,13 @@ class RewardStore:
             )
         with open(self.path, "rb") as file:
             start = file.read(100)
-        if not start:  # made by a process that got no further
+        if not start:  # created by a process that was then stopped
             return
         application = int.from_bytes(start[_APPLICATION_AT], "big")
         if not start.startswith(_HEADER) or application != _APPLICATION:
             raise ValueError(
-                f"store={str(self.path)!r} is no store of collect_rewards. It is left "
-                "as it is: choose another path."
+                f"store={str(self.path)!r} is not a store of collect_rewards. It is "
+                "not changed: choose another path."
             )
         address = f"{self.path.absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(address, uri=True, timeout=60)
@@ -345,14 +348,14 @@ class RewardStore:
             raise ValueError(
                 f"store={str(self.path)!r} was made by a newer version of "
                 f"sklearn-adaalloc: its format is {version}, and this version reads up "
-                f"to {_VERSION}. It is left as it is: upgrade, or choose another path."
+                f"to {_VERSION}. It is not changed: upgrade, or choose another path."
             )
 
     def _open(self):
         connection = sqlite3.connect(
             self.path, timeout=60, isolation_level=None, check_same_thread=False
         )
-        # Servers may send half a surrogate pair: kept as it came.
+        # Servers may send half a surrogate pair. It is stored as it is.
         connection.text_factory = lambda data: data.decode("utf-8", "surrogatepass")
         connection.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
@@ -361,13 +364,14 @@ class RewardStore:
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
         connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.execute("COMMIT")
-        # Safe against kills; a power cut may cost the last transactions, never more.
+        # Safe if the process is killed. A power cut may lose the last transactions
+        # only.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
     def _add_columns(self, connection):
-        """Bring a file of an earlier version up to date; what is new is unknown."""
+        """Add new columns to a file of an earlier version; their values are unknown."""
         columns = connection.execute("PRAGMA table_info(answers)").fetchall()
         there = {column[1] for column in columns}
         for name, kind in _ADDED.items():
@@ -376,20 +380,20 @@ class RewardStore:
 
     @contextmanager
     def _explaining(self):
-        """Word what SQLite finds wrong with the file."""
+        """Explain errors that SQLite finds in the file."""
         try:
             yield
         except sqlite3.OperationalError:
-            raise  # a full disk, a lock: not the file's fault
+            raise  # a full disk or a lock: the file is not damaged
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise ValueError(
-                f"store={str(self.path)!r} is damaged: {error}. It is left as it is: "
+                f"store={str(self.path)!r} is damaged: {error}. It is not changed: "
                 "restore a copy, try sqlite3's .recover, or choose another path."
             ) from error
 
 
 def to_json(settings):
-    """Write settings down so that equal ones read the same."""
+    """Write settings as JSON; equal settings give equal text."""
     try:
         return json.dumps(settings, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:

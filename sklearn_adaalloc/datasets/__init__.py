@@ -1,4 +1,4 @@
-"""Reward tables to learn and to measure on, and public sets of queries."""
+"""Reward tables for training and evaluation, and public sets of queries."""
 
 from sklearn_adaalloc.datasets._arithmetic import (
     embedded_model_path,

@@ -1,8 +1,7 @@
-"""The embedded tasks: small language models of our own and what they can answer.
+"""The embedded tasks: queries and small language models that answer them.
 
 The models and tables in ``data`` were made by the scripts in
-``benchmarks/embedded_lm``. This module reads them, and holds the truth: what the answer
-to a query is.
+``benchmarks/embedded_lm``. This module reads them and computes the right answers.
 """
 
 import ast
@@ -47,19 +46,19 @@ _TASKS = {
 
 
 def load_arithmetic(task="math", *, return_X_y=False):
-    """Load an embedded task: queries and graded answers of a small language model.
+    """Load an embedded task: queries, and graded answers of a small language model.
 
     Nothing is downloaded: models, queries and reward tables are part of the package.
 
     Parameters
     ----------
     task : {"math", "code", "chat", "routing"}, default="math"
-        Which task:
+        The task:
 
         - "math": integer arithmetic, 0/1 rewards, success rates spread from 0 to 1;
-        - "code": small string and number conversions, 0/1 rewards, many queries never
-          solved;
-        - "chat": real-valued rewards, a reward model's scores;
+        - "code": small string and number conversions, 0/1 rewards, many queries are
+          never solved;
+        - "chat": real-valued rewards, the scores of a reward model;
         - "routing": the queries of "math" and "code" in turn, 0/1 rewards of a weak and
           a strong model.
     return_X_y : bool, default=False
@@ -80,7 +79,7 @@ def load_arithmetic(task="math", *, return_X_y=False):
         model, strong_model, reward_model : str
             Folders of the weak and the strong language model and of the reward model.
         DESCR : str
-            What the task is.
+            Description of the task.
 
     Raises
     ------
@@ -117,14 +116,14 @@ def load_arithmetic(task="math", *, return_X_y=False):
 
 
 def embedded_model_path(name="weak"):
-    """Folder of a model that comes with the package.
+    """Folder of a model that is part of the package.
 
     Parameters
     ----------
     name : {"weak", "strong", "reward"}, default="weak"
-        The weak language model (the one called "embedded" elsewhere), the strong one,
-        or the reward model, a sequence classifier whose logit scores the pair of a
-        query and an answer.
+        The weak language model (called "embedded" elsewhere), the strong one, or the
+        reward model. The reward model is a sequence classifier. Its logit scores a pair
+        of query and answer.
 
     Returns
     -------
@@ -152,8 +151,8 @@ def arithmetic_answer(query):
     Parameters
     ----------
     query : str
-        An expression in ``+ - * / %`` and parentheses (``/`` rounds down), or a word
-        and its arguments such as ``gcd 84 30``; then ``=``.
+        An expression with ``+ - * / %`` and parentheses (``/`` rounds down), or a word
+        and its arguments, such as ``gcd 84 30``, followed by ``=``.
 
     Returns
     -------
@@ -178,7 +177,7 @@ def arithmetic_answer(query):
             if re.fullmatch(r"[-+*/%()\d]+", query[:-1]):
                 return str(_evaluate(ast.parse(query[:-1], mode="eval").body))
         except _NO_EXPRESSION:
-            pass  # not a query: said below
+            pass  # not a query: the error below says so
     raise ValueError(
         f"query={query!r} is not a query of the embedded tasks. Expected an expression "
         "such as '27+48=', or a word and its arguments such as 'gcd 84 30=', where the "
@@ -189,7 +188,7 @@ def arithmetic_answer(query):
 def grade_arithmetic(queries, answers):
     """Grade answers to queries of the embedded tasks: 1 if right, 0 if wrong.
 
-    The truth is computed from the query, so fresh queries can be graded too.
+    The right answer is computed from the query, so new queries can be graded too.
 
     Parameters
     ----------
@@ -206,8 +205,8 @@ def grade_arithmetic(queries, answers):
     Raises
     ------
     ValueError
-        If `queries` and `answers` differ in length, an answer is no text, or a query is
-        not of these tasks.
+        If `queries` and `answers` differ in length, if an answer is not a text, or if a
+        query does not belong to these tasks.
 
     Examples
     --------
@@ -232,7 +231,7 @@ def _read_task(task, split):
 
 
 def _read_routing(task, split):
-    """Read the queries of math and code in turn, with the rewards of both models."""
+    """Read the queries of math and code alternately, with rewards of both models."""
     math_part, code_part = (_read_task(mix, split) for mix in ("math", "code"))
     rewards = [
         np.stack(
@@ -257,7 +256,7 @@ def _read_rewards(task, model, split):
 
 
 def _evaluate(node):
-    """Compute a parsed expression in whole numbers."""
+    """Compute a parsed expression with integers."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.BinOp):
@@ -267,7 +266,7 @@ def _evaluate(node):
 
 
 def _smallest_factor(number):
-    """Find the smallest divisor above 1 (the number itself if prime)."""
+    """Find the smallest divisor above 1 (for a prime, the number itself)."""
     divisors = range(2, math.isqrt(number) + 1)
     return next((d for d in divisors if number % d == 0), number)
 
@@ -278,7 +277,7 @@ def _shift(offset, letters):
 
 
 def _keyed_hash(text):
-    """Make three digits that nobody can learn."""
+    """Make three digits that cannot be learnt."""
     digest = hashlib.blake2s(text.encode(), key=b"adaalloc", digest_size=4).digest()
     return f"{int.from_bytes(digest, 'big') % 1000:03d}"
 
@@ -286,7 +285,7 @@ def _keyed_hash(text):
 _NO_EXPRESSION = (
     ArithmeticError,
     KeyError,
-    MemoryError,  # of the parser, where brackets are nested too deeply
+    MemoryError,  # from the parser, if brackets are nested too deeply
     RecursionError,
     SyntaxError,
     TypeError,

@@ -1,9 +1,9 @@
-"""Rows of public sets: read from local files, downloaded first where they are missing.
+"""Rows of public sets, read from local files; missing files are downloaded first.
 
-The files of a set lie in ``data_home / repository`` as they lie in its repository on
-the Hugging Face hub. A file that is not there is downloaded once through Hugging Face
-``datasets`` and kept there, cut down to the fields that are used. Rows are read one
-by one, so that a set may be larger than memory.
+The files of a set are in ``data_home / repository``, in the same folders as in its
+repository on the Hugging Face hub. A missing file is downloaded once by Hugging Face
+``datasets``. It is stored with only the fields that are used. Rows are read one by one,
+so a set may be larger than memory.
 """
 
 import gzip
@@ -24,18 +24,18 @@ from sklearn_adaalloc._utils.parameters import check_path
 
 @dataclass(frozen=True)
 class HubSet:
-    """Where the rows of a public set are, and what is in them.
+    """Place and fields of the rows of a public set.
 
     Parameters
     ----------
     repository : str
         Name on the hub.
     parts : dict of str to tuple of str
-        For each split that the set comes in, how the paths of its files begin.
+        Official split of the set -> beginnings of the paths of its files.
     fields : dict of str to type or tuple of types
-        Fields that are used.
+        Fields that are used, with their types.
     hub_ending : str, default="-*.parquet"
-        How the paths end on the hub.
+        Ending of the paths on the hub.
     """
 
     repository: str
@@ -50,25 +50,25 @@ def read_rows(source, part, *, data_home=None, download_if_missing=True):
     Parameters
     ----------
     source : HubSet
-        Which set.
+        The set.
     part : str
         One of ``source.parts``.
     data_home : str or path, default=None
-        Folder of all sets; None for that of scikit-learn.
+        Folder of all sets; None for the folder of scikit-learn.
     download_if_missing : bool, default=True
-        Whether files that are missing may be downloaded.
+        Whether missing files may be downloaded.
 
     Yields
     ------
     row : dict
-        Has all of ``source.fields``, of the right types.
+        Has all of ``source.fields``, with the right types.
 
     Raises
     ------
     OSError
-        If files are missing and are not to be, or cannot be, downloaded.
+        If files are missing and may not or cannot be downloaded.
     ImportError
-        If what is needed to download them, or to read parquet, is not installed.
+        If a package for downloading, or for reading parquet, is not installed.
     ValueError
         If a file is damaged, one of several is missing, or a row lacks a field.
 
@@ -97,16 +97,16 @@ def read_rows(source, part, *, data_home=None, download_if_missing=True):
 
 
 def write_rows(folder, beginning, rows):
-    """Write rows as JSON lines where :func:`read_rows` finds them.
+    """Write rows as JSON lines to the file that :func:`read_rows` reads.
 
     Parameters
     ----------
     folder : str or path
         The `data_home`.
     beginning : str
-        Repository and path, without the ending.
+        Repository and path, without ending.
     rows : iterable of dict
-        What to write.
+        Rows to write.
 
     Examples
     --------
@@ -126,18 +126,18 @@ def find_files(folder, beginning):
     folder : path
         Folder of the set.
     beginning : str
-        How the paths in it begin, such as ``"data/train"``.
+        Beginning of their paths, such as ``"data/train"``.
 
     Returns
     -------
     paths : list of path
-        In order; all of one format, the first of parquet, JSON lines and JSON that is
-        there. Empty if there is none.
+        Sorted paths of one format: the first of parquet, JSON lines and JSON that
+        exists. Empty if there are no files.
 
     Raises
     ------
     ValueError
-        If the names say that there are more files than these.
+        If a file name gives another number of files than there are.
     """
     for ending in _READERS:
         paths = [
@@ -149,8 +149,8 @@ def find_files(folder, beginning):
             n_files = re.search(r"-of-(\d+)\.", path.name)
             if n_files and int(n_files[1]) != len(paths):
                 raise ValueError(
-                    f"{path.parent} has {len(paths)} files {Path(beginning).name}* and "
-                    f"{path.name!r} says that there are {int(n_files[1])}. Copy or "
+                    f"{path.parent} has {len(paths)} files {Path(beginning).name}*, "
+                    f"but {path.name!r} says that there are {int(n_files[1])}. Copy or "
                     "download all of them, and remove those of other versions."
                 )
         if paths:
@@ -159,7 +159,7 @@ def find_files(folder, beginning):
 
 
 def _download(source, beginning, folder, download_if_missing):
-    """Download the files with a beginning, and keep their rows in one file."""
+    """Download files and store their rows in one file."""
     if not download_if_missing:
         raise FileNotFoundError(
             f"{folder} has no file {beginning}* and download_if_missing=False. Set "
@@ -178,13 +178,13 @@ def _download(source, beginning, folder, download_if_missing):
             rows = datasets.load_dataset(
                 "json" if "json" in source.hub_ending else "parquet",
                 data_files=f"{_HUB}/{source.repository}/{beginning}{source.hub_ending}",
-                split="train",  # what `datasets` calls the rows of all these files
+                split="train",  # how `datasets` names all these rows
                 cache_dir=scratch,
             )
             complete = Path(scratch, path.name)
             rows.select_columns(list(source.fields)).to_parquet(str(complete))
             os.replace(complete, path)
-    except Exception as error:  # what a lost connection raises differs by version
+    except Exception as error:  # the error of a lost connection differs by version
         raise OSError(
             f"{folder} has no file {beginning}*, and {source.repository} could not be "
             f"downloaded from the Hugging Face hub ({type(error).__name__}: {error}). "
@@ -195,7 +195,7 @@ def _download(source, beginning, folder, download_if_missing):
 
 
 def _advice(source, folder):
-    """Say how to do without downloading here."""
+    """Explain how to proceed without a download here."""
     return (
         f"copy the set's files there, laid out as on the hub ({_ENDINGS}), for "
         f"instance by `hf download {source.repository} --repo-type dataset "
@@ -218,7 +218,7 @@ def _read_file(path, fields):
 def _read_parquet(path, fields):
     parquet = import_optional("pyarrow.parquet", "datasets")
     with parquet.ParquetFile(path) as file:
-        # Columns that are not there are missed when rows are checked.
+        # Missing columns are reported when rows are checked.
         for batch in file.iter_batches(batch_size=1000, columns=fields):
             yield from batch.to_pylist()
 

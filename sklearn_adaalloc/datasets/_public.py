@@ -1,4 +1,4 @@
-"""What all public sets share: filtering, removing duplicates, drawing splits."""
+"""Steps for all public sets: filter rows, remove duplicates, draw splits."""
 
 import hashlib
 
@@ -24,25 +24,25 @@ def fetch_public(
     download_if_missing=True,
     return_X_y=False,
 ):
-    """Read a public set, keep what is wanted and split it.
+    """Read a public set, filter it and split it.
 
     Parameters
     ----------
     source : HubSet
-        Where its rows are.
+        Place of its rows.
     convert : callable
-        From a row to the pair of its query and its truth; to None for a row that is
-        left out.
+        Function of a row that returns the pair of its query and its truth. None
+        excludes the row.
     drawn_from : dict of str to tuple of str
-        From each part of the set to the splits that are drawn from it. A query that is
-        in several parts belongs to the first one.
+        Part of the set -> splits that are drawn from it. A query in several parts
+        belongs to the first one.
     sizes : dict of str to int or None
-        How many queries each split has. None takes what the others leave, and only the
-        last split of a part can have it.
+        Number of queries of each split. None takes all remaining queries, and is
+        possible only for the last split of a part.
     description : str
-        What the set is.
+        Description of the set.
     truth : str, default="answers"
-        What to call the second of each pair.
+        Name of the second element of each pair.
     random_state : int, RandomState instance or None, default=0
         Randomness of the draw.
     data_home : str or path, default=None
@@ -59,7 +59,7 @@ def fetch_public(
     Raises
     ------
     ValueError
-        If a size is not acceptable or there are not enough queries.
+        If a size is not accepted or there are not enough queries.
     """
     _check_sizes(sizes, {names[-1] for names in drawn_from.values()})
     rng = check_random_state(random_state)
@@ -103,17 +103,17 @@ def draw_splits(n_queries, sizes, rng, *, found=""):
     n_queries : int
         Number of queries to draw from.
     sizes : dict of str to int or None
-        Size of each split; the last one may be None: what is left, in the order in
-        which it was.
+        Size of each split. The last one may be None: all remaining queries, in their
+        order.
     rng : RandomState instance
         Randomness.
     found : str, default=""
-        Where the queries come from, for the message.
+        Origin of the queries, for the message.
 
     Returns
     -------
     rows : dict of str to ndarray of int64
-        Which queries each split has, in random order.
+        Queries of each split, in random order.
 
     Raises
     ------
@@ -132,7 +132,8 @@ def draw_splits(n_queries, sizes, rng, *, found=""):
         asked = ", ".join(f"n_{name}={size}" for name, size in sizes.items())
         raise ValueError(
             f"{asked} need at least {max(n_wanted, 1)} queries, and there are "
-            f"{n_queries} ({found}). Ask for fewer, or check that the files are whole."
+            f"{n_queries} ({found}). Ask for fewer, or check "
+            "that the files are complete."
         )
     order, rows = rng.permutation(n_queries), {}
     for name, size in sizes.items():
@@ -142,14 +143,14 @@ def draw_splits(n_queries, sizes, rng, *, found=""):
 
 
 def truth_by_query(table, truth="answers"):
-    """Map every query of a set to its truth, as verifiers take it.
+    """Map every query of a set to its truth, in the form that verifiers take.
 
     Parameters
     ----------
     table : :class:`~sklearn.utils.Bunch`
-        What :func:`fetch_public` returned, with texts as queries.
+        Result of :func:`fetch_public`, with texts as queries.
     truth : str, default="answers"
-        What the truth is called.
+        Name of the truth.
 
     Returns
     -------
@@ -171,7 +172,7 @@ def _check_sizes(sizes, may_be_none):
 
 
 def _query_digest(query):
-    """Digest that equal queries share, whatever their white space; a few bytes."""
+    """Short digest of a query, which ignores white space."""
     if not isinstance(query, str):
         query = " ".join(f"{m['role']} {m['content']}" for m in query)
     text = " ".join(query.split()).encode("utf-8", errors="surrogatepass")

@@ -1,4 +1,4 @@
-"""Public sets of conversations: LMSYS-Chat-1M and Anthropic's HH; and the tranches."""
+"""Public sets of conversations, LMSYS-Chat-1M and Anthropic's HH; and tranches."""
 
 from reprlib import repr as short_repr
 
@@ -50,27 +50,27 @@ def fetch_lmsys_chat(
 ):
     """Fetch LMSYS-Chat-1M: English, fewer than 10 turns, not redacted, as in the paper.
 
-    All splits are drawn from the set's one part. Left out as well are conversations
-    that are not by turns of a user and an assistant, or with an empty message before
-    the last reply: many models' chat templates refuse these. Every call reads the whole
-    set, which takes minutes.
+    All splits are drawn from the only part of the set. Conversations must alternate
+    between a user and an assistant, and no message before the last reply may be empty.
+    Others are excluded, because many chat templates reject them. Every call reads the
+    whole set, which takes minutes.
 
     Parameters
     ----------
     n_train : int or None, default=50000
-        Number of training queries; None for all that the others leave.
+        Number of training queries; None for all remaining ones.
     n_validation : int, default=0
         Number of validation queries.
     n_test : int, default=5000
         Number of test queries.
     random_state : int, RandomState instance or None, default=0
-        Randomness of the draw; the same files give the same splits.
+        Seed of the random splits. Equal files give equal splits.
     data_home : str or path, default=None
         Folder with the files in ``lmsys/lmsys-chat-1m/data/train-*.parquet``, as on the
-        hub (``.jsonl`` and ``.json``, also ``.gz``, will do); they are downloaded to
-        it. None for :func:`sklearn.datasets.get_data_home`.
+        hub (``.jsonl`` and ``.json``, also ``.gz``, work too). Missing files are
+        downloaded here. None for :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
-        Whether missing files are downloaded; takes the extra ``datasets``. The set has
+        Whether missing files are downloaded. Needs the extra ``datasets``. The set has
         conditions of use: accept them on its page, and log in with ``hf auth login``.
     return_X_y : bool, default=False
         Whether to return ``(queries_train, queries_validation, queries_test,
@@ -80,21 +80,21 @@ def fetch_lmsys_chat(
     -------
     table : :class:`~sklearn.utils.Bunch`
         queries_train, queries_validation, queries_test : lists of lists of dict
-            Chats: messages with "role" and "content", the last one the user's; none is
-            twice in them, white space aside.
+            Chats: messages with "role" and "content". The last message is the user's.
+            No two chats are equal, ignoring white space.
         answers_train, answers_validation, answers_test : lists of str
-            What the model that the user talked to replied.
+            Replies of the model that the user talked to.
         DESCR : str
-            What the set is, and how many rows were read.
+            Description of the set, with the number of rows that were read.
 
     Raises
     ------
     ValueError
-        If there are fewer queries than asked for, or a file is damaged or incomplete.
+        If there are too few queries, or if a file is damaged or incomplete.
     OSError
-        If files are missing and are not to be, or cannot be, downloaded.
+        If files are missing and may not or cannot be downloaded.
     ImportError
-        If the extra ``datasets`` is needed and not installed.
+        If the extra ``datasets`` is needed but not installed.
 
     See Also
     --------
@@ -102,7 +102,7 @@ def fetch_lmsys_chat(
 
     Examples
     --------
-    On one row of our own in place of the set:
+    With one made-up row instead of the set:
 
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn_adaalloc.datasets import fetch_lmsys_chat
@@ -147,27 +147,27 @@ def fetch_hh_harmless(
 ):
     r"""Fetch the harmlessness part of Anthropic's HH, with the paper's sizes.
 
-    The official parts are kept: test queries are drawn from the test part, all others
-    from the training part. A conversation in both belongs to the test part. Beware:
-    the content is offensive.
+    The official parts are not mixed. Test queries are drawn from the test part, all
+    others from the training part. A conversation in both belongs to the test part.
+    Beware: the content is offensive.
 
     Parameters
     ----------
     n_train : int or None, default=8000
-        Number of training queries; None for all that validation leaves.
+        Number of training queries; None for all remaining ones.
     n_validation : int, default=0
         Number of validation queries, drawn from the training part.
     n_test : int or None, default=400
         Number of test queries; None for all.
     random_state : int, RandomState instance or None, default=0
-        Randomness of the draw; the same files give the same splits.
+        Seed of the random splits. Equal files give equal splits.
     data_home : str or path, default=None
         Folder with the files in
         ``Anthropic/hh-rlhf/harmless-base/{train,test}.jsonl.gz``, as on the hub
-        (parquet, ``.jsonl`` and ``.json`` will do); they are downloaded to it. None
-        for :func:`sklearn.datasets.get_data_home`.
+        (parquet, ``.jsonl`` and ``.json`` work too). Missing files are downloaded here.
+        None for :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
-        Whether missing files are downloaded; takes the extra ``datasets``.
+        Whether missing files are downloaded. Needs the extra ``datasets``.
     return_X_y : bool, default=False
         Whether to return ``(queries_train, queries_validation, queries_test,
         answers_train, answers_validation, answers_test)`` only.
@@ -176,26 +176,27 @@ def fetch_hh_harmless(
     -------
     table : :class:`~sklearn.utils.Bunch`
         queries_train, queries_validation, queries_test : lists of str
-            Conversations as a base model continues them: "Human: ...", a blank line,
-            "Assistant:". None is twice in them, white space aside. A reply ends where
-            the model writes ``"\n\nHuman:"``: a good stop string for a sampler.
+            Conversations in a form that a base model continues: "Human: ...", a blank
+            line, "Assistant:". No two are equal, ignoring white space. A reply ends
+            where the model writes ``"\n\nHuman:"``. Use this as a stop string of the
+            sampler.
         answers_train, answers_validation, answers_test : lists of str
             The reply that people preferred.
         DESCR : str
-            What the set is, and how many rows were read.
+            Description of the set, with the number of rows that were read.
 
     Raises
     ------
     ValueError
-        If there are fewer queries than asked for, or a file is damaged or incomplete.
+        If there are too few queries, or if a file is damaged or incomplete.
     OSError
-        If files are missing and are not to be, or cannot be, downloaded.
+        If files are missing and may not or cannot be downloaded.
     ImportError
-        If the extra ``datasets`` is needed and not installed.
+        If the extra ``datasets`` is needed but not installed.
 
     Examples
     --------
-    On one row of our own in place of each part:
+    With one made-up row instead of each part:
 
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn_adaalloc.datasets import fetch_hh_harmless
@@ -223,30 +224,31 @@ def fetch_hh_harmless(
 
 
 def variance_tranches(rewards, share=0.1):
-    """Pick the queries whose rewards vary least and those whose rewards vary most.
+    """Select the queries whose rewards vary least and those whose rewards vary most.
 
-    The paper's second experiment on chat is on the two together: the 10 % of the test
-    queries with the lowest and the 10 % with the highest variance of the rewards of
-    their samples. Few samples are enough for the former; the latter gain from more.
+    The paper's second experiment on chat uses these two groups together. They are the
+    10 % of the test queries with the lowest, and the 10 % with the highest variance of
+    the rewards of their samples. For the former, few samples are enough. The latter
+    gain from more samples.
 
     Parameters
     ----------
     rewards : array-like of shape (n_queries, n_samples)
         Reward table with at least two samples of each query; NaN for missing ones.
     share : float, default=0.1
-        Share of the queries in each tranche, at most one half; the number of queries is
-        rounded, but no query is in both.
+        Share of the queries in each tranche, at most one half. The number of queries is
+        rounded, but no query is in both tranches.
 
     Returns
     -------
     low, high : ndarrays of shape (n_tranche,), dtype int64
-        Rows of the table, in order. Of equal variances, earlier rows count as lower.
+        Rows of the table, in order. Among equal variances, earlier rows count as lower.
 
     Raises
     ------
     ValueError
-        If `rewards` is no such table, a query has a single sample, `share` is outside
-        (0, 0.5], or it is less than one query.
+        If `rewards` is not such a table, a query has a single sample, `share` is
+        outside (0, 0.5], or a tranche would be empty.
 
     Examples
     --------

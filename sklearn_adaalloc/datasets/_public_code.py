@@ -38,27 +38,27 @@ def fetch_taco(
 ):
     r"""Fetch TACO's training part, split as in the paper.
 
-    Left out are problems from geeksforgeeks and aizu, and problems without a unit test:
-    without inputs, with other numbers of outputs than inputs, or with a function that
-    has no name. Problems whose tests hold a number too long for Python to read count
-    among these.
+    Problems from geeksforgeeks and aizu are excluded, and so are problems without a
+    usable unit test. A test is not usable if it has no inputs, another number of
+    outputs than inputs, a function name that is not a name, or a number too long for
+    Python to read.
 
     Parameters
     ----------
     n_train : int or None, default=10000
-        Number of training queries; None for all that the others leave.
+        Number of training queries; None for all remaining ones.
     n_validation : int, default=1000
         Number of validation queries.
     n_test : int, default=1000
         Number of test queries.
     random_state : int, RandomState instance or None, default=0
-        Randomness of the draw; the same files give the same splits.
+        Seed of the random splits. Equal files give equal splits.
     data_home : str or path, default=None
         Folder with the files in ``BAAI/TACO/ALL/train-*.parquet``, as on the hub
-        (``.jsonl`` and ``.json``, also ``.gz``, will do); they are downloaded to it.
-        None for :func:`sklearn.datasets.get_data_home`.
+        (``.jsonl`` and ``.json``, also ``.gz``, work too). Missing files are downloaded
+        here. None for :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
-        Whether missing files are downloaded; takes the extra ``datasets``.
+        Whether missing files are downloaded. Needs the extra ``datasets``.
     return_X_y : bool, default=False
         Whether to return ``(queries_train, queries_validation, queries_test,
         tests_train, tests_validation, tests_test)`` only.
@@ -67,30 +67,30 @@ def fetch_taco(
     -------
     table : :class:`~sklearn.utils.Bunch`
         queries_train, queries_validation, queries_test : lists of str
-            Prompts; none is twice in them, white space aside. A completion ends where
-            the model writes ``"\nQUESTION"``, ``"\n---"`` or ``"\nANSWER"``: good stop
-            strings for a sampler.
+            Prompts. No two are equal, ignoring white space. A completion ends where the
+            model writes ``"\nQUESTION"``, ``"\n---"`` or ``"\nANSWER"``. Use these as
+            stop strings of the sampler.
         tests_train, tests_validation, tests_test : lists of dict
-            ``{"inputs": [...], "outputs": [...]}``, with ``"fn_name"`` where a function
-            is called.
+            ``{"inputs": [...], "outputs": [...]}``, with ``"fn_name"`` if a function is
+            called.
         tests : dict
-            From each query to its tests, for
+            Query -> tests, for
             :class:`~sklearn_adaalloc.rewards.CodeVerifier`.
         DESCR : str
-            What the set is, and how many rows were read.
+            Description of the set, with the number of rows that were read.
 
     Raises
     ------
     ValueError
-        If there are fewer queries than asked for, or a file is damaged or incomplete.
+        If there are too few queries, or if a file is damaged or incomplete.
     OSError
-        If files are missing and are not to be, or cannot be, downloaded.
+        If files are missing and may not or cannot be downloaded.
     ImportError
-        If the extra ``datasets`` is needed and not installed.
+        If the extra ``datasets`` is needed but not installed.
 
     Examples
     --------
-    On one row of our own in place of the set:
+    With one made-up row instead of the set:
 
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn_adaalloc.datasets import fetch_taco
@@ -135,12 +135,12 @@ def unit_tests(text):
     Parameters
     ----------
     text : str or None
-        JSON of a dict with "inputs", "outputs" and perhaps "fn_name".
+        JSON of a dict with "inputs", "outputs" and optionally "fn_name".
 
     Returns
     -------
     tests : dict or None
-        These keys only; None if there is no test that can be run.
+        Only these keys; None if there is no usable test.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def unit_tests(text):
         tests = json.loads(text)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # more digits than Python reads
+    except ValueError:  # a number with too many digits for Python
         return None
     if not isinstance(tests, dict):
         return None

@@ -62,27 +62,27 @@ def fetch_numina_math(
 ):
     r"""Fetch NuminaMath-CoT without multiple-choice questions, split as in the paper.
 
-    All splits are drawn from the set's training part. Left out are questions that list
-    their choices, or whose answer is a lone letter from A to E (when in doubt, a
-    problem is left out), and problems without a ``\boxed`` answer, such as proofs.
-    Every call reads the whole set, which takes minutes.
+    All splits are drawn from the training part of the set. Excluded are questions that
+    list their choices or whose answer is a single letter from A to E, also in doubtful
+    cases. Problems without a ``\boxed`` answer, such as proofs, are excluded too. Every
+    call reads the whole set, which takes minutes.
 
     Parameters
     ----------
     n_train : int or None, default=15000
-        Number of training queries; None for all that the others leave.
+        Number of training queries; None for all remaining ones.
     n_validation : int, default=2000
         Number of validation queries.
     n_test : int, default=3000
         Number of test queries.
     random_state : int, RandomState instance or None, default=0
-        Randomness of the draw; the same files give the same splits.
+        Seed of the random splits. Equal files give equal splits.
     data_home : str or path, default=None
         Folder with the files in ``AI-MO/NuminaMath-CoT/data/train-*.parquet``, as on
-        the hub (``.jsonl`` and ``.json``, also ``.gz``, will do); they are downloaded
-        to it. None for :func:`sklearn.datasets.get_data_home`.
+        the hub (``.jsonl`` and ``.json``, also ``.gz``, work too). Missing files are
+        downloaded here. None for :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
-        Whether missing files are downloaded; takes the extra ``datasets``.
+        Whether missing files are downloaded. Needs the extra ``datasets``.
     return_X_y : bool, default=False
         Whether to return ``(queries_train, queries_validation, queries_test,
         answers_train, answers_validation, answers_test)`` only.
@@ -91,27 +91,27 @@ def fetch_numina_math(
     -------
     table : :class:`~sklearn.utils.Bunch`
         queries_train, queries_validation, queries_test : lists of str
-            Problems; none is twice in them, white space aside.
+            Problems. No two are equal, ignoring white space.
         answers_train, answers_validation, answers_test : lists of str
             The right answers, in LaTeX.
         references : dict
-            From each query to its answer, for
+            Query -> answer, for
             :class:`~sklearn_adaalloc.rewards.MathVerifier`.
         DESCR : str
-            What the set is, and how many rows were read.
+            Description of the set, with the number of rows that were read.
 
     Raises
     ------
     ValueError
-        If there are fewer queries than asked for, or a file is damaged or incomplete.
+        If there are too few queries, or if a file is damaged or incomplete.
     OSError
-        If files are missing and are not to be, or cannot be, downloaded.
+        If files are missing and may not or cannot be downloaded.
     ImportError
-        If the extra ``datasets`` is needed and not installed.
+        If the extra ``datasets`` is needed but not installed.
 
     Examples
     --------
-    On two rows of our own in place of the set:
+    With two made-up rows instead of the set:
 
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn_adaalloc.datasets import fetch_numina_math
@@ -153,26 +153,27 @@ def fetch_math(
 ):
     r"""Fetch MATH, the competition problems of Hendrycks et al.
 
-    The official parts are kept: test queries come from the test part, all others from
-    the training part. A problem in both belongs to the test part.
+    The official parts are not mixed. Test queries come from the test part, all others
+    from the training part. A problem in both belongs to the test part.
 
     Parameters
     ----------
     n_train : int or None, default=None
-        Number of training queries; None for all that validation leaves.
+        Number of training queries; None for all remaining ones.
     n_validation : int, default=0
         Number of validation queries, drawn from the training part.
     n_test : int or None, default=None
         Number of test queries; None for all.
     random_state : int, RandomState instance or None, default=0
-        Randomness of the draw. What is taken whole keeps its order.
+        Seed of the random splits. A part that is used completely keeps its order.
     data_home : str or path, default=None
         Folder with the files in
         ``EleutherAI/hendrycks_math/SUBJECT/{train,test}-*.parquet`` for all seven
-        subjects, as on the hub (``.jsonl`` and ``.json``, also ``.gz``, will do); they
-        are downloaded to it. None for :func:`sklearn.datasets.get_data_home`.
+        subjects, as on the hub (``.jsonl`` and ``.json``, also ``.gz``, work too).
+        Missing files are downloaded here. None for
+        :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
-        Whether missing files are downloaded; takes the extra ``datasets``.
+        Whether missing files are downloaded. Needs the extra ``datasets``.
     return_X_y : bool, default=False
         Whether to return ``(queries_train, queries_validation, queries_test,
         answers_train, answers_validation, answers_test)`` only.
@@ -181,27 +182,27 @@ def fetch_math(
     -------
     table : :class:`~sklearn.utils.Bunch`
         queries_train, queries_validation, queries_test : lists of str
-            Problems; none is twice in them, white space aside.
+            Problems. No two are equal, ignoring white space.
         answers_train, answers_validation, answers_test : lists of str
             The right answers, in LaTeX.
         references : dict
-            From each query to its answer, for
+            Query -> answer, for
             :class:`~sklearn_adaalloc.rewards.MathVerifier`.
         DESCR : str
-            What the set is, and how many rows were read.
+            Description of the set, with the number of rows that were read.
 
     Raises
     ------
     ValueError
-        If there are fewer queries than asked for, or a file is damaged or incomplete.
+        If there are too few queries, or if a file is damaged or incomplete.
     OSError
-        If files are missing and are not to be, or cannot be, downloaded.
+        If files are missing and may not or cannot be downloaded.
     ImportError
-        If the extra ``datasets`` is needed and not installed.
+        If the extra ``datasets`` is needed but not installed.
 
     Examples
     --------
-    On one row of our own in place of each file of the set:
+    With one made-up row instead of each file of the set:
 
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn_adaalloc.datasets import fetch_math
@@ -241,25 +242,25 @@ def fetch_gsm8k(
 ):
     r"""Fetch GSM8K, word problems of grade school.
 
-    The official parts are kept: test queries come from the test part, all others from
-    the training part. A question in both belongs to the test part.
+    The official parts are not mixed. Test queries come from the test part, all others
+    from the training part. A question in both belongs to the test part.
 
     Parameters
     ----------
     n_train : int or None, default=None
-        Number of training queries; None for all that validation leaves.
+        Number of training queries; None for all remaining ones.
     n_validation : int, default=0
         Number of validation queries, drawn from the training part.
     n_test : int or None, default=None
         Number of test queries; None for all.
     random_state : int, RandomState instance or None, default=0
-        Randomness of the draw. What is taken whole keeps its order.
+        Seed of the random splits. A part that is used completely keeps its order.
     data_home : str or path, default=None
         Folder with the files in ``openai/gsm8k/main/{train,test}-*.parquet``, as on the
-        hub (``.jsonl`` and ``.json``, also ``.gz``, will do); they are downloaded to
-        it. None for :func:`sklearn.datasets.get_data_home`.
+        hub (``.jsonl`` and ``.json``, also ``.gz``, work too). Missing files are
+        downloaded here. None for :func:`sklearn.datasets.get_data_home`.
     download_if_missing : bool, default=True
-        Whether missing files are downloaded; takes the extra ``datasets``.
+        Whether missing files are downloaded. Needs the extra ``datasets``.
     return_X_y : bool, default=False
         Whether to return ``(queries_train, queries_validation, queries_test,
         answers_train, answers_validation, answers_test)`` only.
@@ -268,27 +269,27 @@ def fetch_gsm8k(
     -------
     table : :class:`~sklearn.utils.Bunch`
         queries_train, queries_validation, queries_test : lists of str
-            Questions; none is twice in them, white space aside.
+            Questions. No two are equal, ignoring white space.
         answers_train, answers_validation, answers_test : lists of str
             The right answers: numbers without commas.
         references : dict
-            From each query to its answer, for
+            Query -> answer, for
             :class:`~sklearn_adaalloc.rewards.MathVerifier`.
         DESCR : str
-            What the set is, and how many rows were read.
+            Description of the set, with the number of rows that were read.
 
     Raises
     ------
     ValueError
-        If there are fewer queries than asked for, or a file is damaged or incomplete.
+        If there are too few queries, or if a file is damaged or incomplete.
     OSError
-        If files are missing and are not to be, or cannot be, downloaded.
+        If files are missing and may not or cannot be downloaded.
     ImportError
-        If the extra ``datasets`` is needed and not installed.
+        If the extra ``datasets`` is needed but not installed.
 
     Examples
     --------
-    On one row of our own in place of each part:
+    With one made-up row instead of each part:
 
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn_adaalloc.datasets import fetch_gsm8k

@@ -1,22 +1,22 @@
-r"""From the LaTeX of a problem and its solution to the right answer.
+r"""Extract the right answer from the LaTeX of a problem and its solution.
 
 Pure functions on text.
 """
 
 import re
 
-# What encloses the letter of a choice, as in \textbf{(A)} and (\mathrm{A}).
+# LaTeX around the letter of a choice, as in \textbf{(A)} and (\mathrm{A}).
 _WRAPPED = r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|bf|rm)\s*\{?\s*)"
-# A letter in brackets that is no argument, as in P(A), and no operand.
+# A letter in brackets that is not an argument, as in P(A), or an operand.
 _BRACKETED = [rf"(?<!\w)\(\s*{_WRAPPED}?{x}\s*\}}?\s*\)(?!\s*[+=,;])" for x in "ABC"]
-# A letter with a mark, which may also end a sentence: therefore four of them.
+# A letter with a mark. A letter may also end a sentence, so four are needed.
 _MARKED = [rf"(?<![\w\\(]){x}\}}?\s*[).:、．：](?!\s*[=,;])" for x in "ABCD"]
 _CHOICES = [[re.compile(mark) for mark in marks] for marks in (_BRACKETED, _MARKED)]
 _LONE_LETTER = re.compile(rf"\$?{_WRAPPED}*(?:\(\s*[A-E]\s*\)|[A-E]\s*(?:[).:}}$]|$))")
 
 
 def boxed_answer(solution):
-    r"""Find what the last ``\boxed`` or ``\fbox`` of a solution holds.
+    r"""Find the content of the last ``\boxed`` or ``\fbox`` of a solution.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def boxed_answer(solution):
     Returns
     -------
     answer : str or None
-        None without one, or if it is empty or its braces are not closed.
+        None if there is none, if it is empty, or if its braces are not closed.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def boxed_answer(solution):
     if not rest.startswith("{"):
         return re.match(r"[^\s$.,}]*", rest)[0] or None
     depth = 0
-    for brace in re.finditer(r"\\.|[{}]", rest, re.S):  # passes by what is escaped
+    for brace in re.finditer(r"\\.|[{}]", rest, re.S):  # \\. skips escaped braces
         depth += {"{": 1, "}": -1}.get(brace[0], 0)
         if depth == 0:
             return rest[1 : brace.start()].strip() or None
@@ -49,14 +49,14 @@ def boxed_answer(solution):
 
 
 def is_multiple_choice(problem, answer):
-    r"""Say whether a problem is, or looks like, a multiple-choice question.
+    r"""Say whether a problem looks like a multiple-choice question.
 
     Parameters
     ----------
     problem : str
         (A), (B) and (C), or A., B., C. and D., in this order, count as choices.
     answer : str
-        A lone letter from A to E counts as a choice.
+        A single letter from A to E counts as a choice.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def is_multiple_choice(problem, answer):
 
 
 def _in_order(patterns, text):
-    """Whether each pattern is found after the one before."""
+    """Whether the patterns are found one after the other."""
     position = 0
     for pattern in patterns:
         match = pattern.search(text, position)

@@ -23,12 +23,12 @@ def make_reward_table(
     random_state=None,
     return_X_y=False,
 ):
-    """Make features and a reward table whose truth is known.
+    """Make features and a reward table with known truth.
 
-    Each query has one or two hidden numbers that decide how hard it is. Answers are
-    graded at random given those; features are random sigmoid units that see them
-    through Gaussian noise, so that a regressor can learn much of the truth but never
-    all of it.
+    Each query has one or two hidden numbers, which define its difficulty. Rewards are
+    drawn at random, given these numbers. Features are random sigmoid units of the
+    hidden numbers plus Gaussian noise. So a regressor can learn much of the truth, but
+    never all of it.
 
     Parameters
     ----------
@@ -39,18 +39,18 @@ def make_reward_table(
     profile : {"math", "code", "chat", "routing"}, default="math"
         Kind of task:
 
-        - "math": 0/1 rewards; success rates all over (0, 1), densest near the ends;
-        - "code": 0/1 rewards; 40 % of the queries are hopeless, their rate exactly 0;
+        - "math": 0/1 rewards; success rates from 0 to 1, most of them near the ends;
+        - "code": 0/1 rewards; 40 % of the queries have a rate of exactly 0;
         - "chat": real-valued Gaussian rewards; queries differ in mean and in spread;
         - "routing": 0/1 rewards of two decoders, the weak one better on about a fifth
           of the queries.
     n_features : int, default=16
         Number of features.
     noise : float, default=0.5
-        Standard deviation of the noise through which the features see the hidden
-        numbers, whose own is 1.
+        Standard deviation of the noise on the hidden numbers, which have a standard
+        deviation of 1.
     random_state : int, RandomState instance or None, default=None
-        Randomness of everything.
+        Seed of all random numbers.
     return_X_y : bool, default=False
         Whether to return ``(data, rewards)`` only.
 
@@ -62,16 +62,17 @@ def make_reward_table(
         rewards : ndarray of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
             Reward table, three axes for "routing".
         rates : ndarray of shape (n_queries,) or (n_queries, 2)
-            True success rates; not for "chat". Two columns for "routing", weak first.
+            True success rates, except for "chat". Two columns for "routing", weak
+            first.
         means, scales : ndarrays of shape (n_queries,)
-            True mean and standard deviation of the rewards; for "chat" only.
+            True mean and standard deviation of the rewards, only for "chat".
         DESCR : str
-            What the table is.
+            Description of the table.
 
     Raises
     ------
     ValueError
-        If a parameter is not acceptable.
+        If a parameter is not accepted.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def make_reward_table(
 
 
 def _features(hidden, n_features, noise, rng):
-    """Random sigmoid units over the hidden numbers, seen through noise."""
+    """Random sigmoid units of the hidden numbers plus noise."""
     seen = hidden + noise * rng.standard_normal(hidden.shape)
     weights = rng.standard_normal((hidden.shape[1], n_features))
     return np.tanh(seen @ weights + rng.standard_normal(n_features))
@@ -131,7 +132,7 @@ def _make_routing(hidden, n_samples, rng):
 
 
 def _grade(rates, n_samples, rng):
-    """0/1 rewards, one more axis than `rates`."""
+    """0/1 rewards, with one more axis than `rates`."""
     draws = rng.random_sample((*rates.shape, n_samples))
     return (draws < rates[..., None]).astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Decoders: budgets carried out, queries in and answers out."""
+"""Decoders answer queries with the budgets of a policy."""
 
 from sklearn_adaalloc.decoding._best_of_k import BestOfK
 from sklearn_adaalloc.decoding._router import Router

@@ -1,4 +1,4 @@
-"""Adaptive best-of-k: as many samples of each query as its budget, and the best."""
+"""Adaptive best-of-k: sample each query by its budget and return the best answer."""
 
 import warnings
 from reprlib import repr as short_repr
@@ -23,19 +23,19 @@ class BestAnswers(NamedTuple):
     Attributes
     ----------
     answers : list of n_queries str
-        Best answer to each query; the first one where none could be graded, and the
-        default answer where there is none.
+        Best answer to each query. If no answer could be graded, the first one. If there
+        is no answer, the default answer.
     rewards : ndarray of shape (n_queries,)
-        Reward of that answer; NaN where there is none or it could not be graded.
+        Reward of that answer. NaN if there is none, or if it could not be graded.
     budgets : ndarray of shape (n_queries,), int64
-        Answers that each query got. Samples that failed for good do not count.
+        Number of answers to each query. Samples that failed for good do not count.
     usage : TokenUsage
-        Tokens of prompts and answers; its `cut_off` says which answers the token limit
+        Tokens of prompts and answers. Its `cut_off` says which answers the token limit
         cut off.
     rounds_taken : int
-        Number of rounds of sampling; 1 where all budgets are decided up front.
+        Number of rounds of sampling; 1 if all budgets are decided up front.
     errors : dict
-        Row of a query -> exception, the first reason why it lacks an answer.
+        Row of a query -> exception, the first reason for a missing answer.
     """
 
     answers: list
@@ -47,52 +47,57 @@ class BestAnswers(NamedTuple):
 
     @property
     def n_rounds(self):
-        """Old name of `rounds_taken`: the limit on rounds has this name, too."""
+        """Old name of `rounds_taken`. The limit on rounds is also called `n_rounds`."""
         warn_renamed("n_rounds", "rounds_taken")
         return self.rounds_taken
 
 
 class BestOfK(DocumentationLinkMixin, BaseEstimator):
-    """Answer queries with the best of as many samples as a policy gives them.
+    """Answer each query with the best of its samples, as many as a policy gives it.
 
     Parameters
     ----------
     policy : estimator
-        A fitted allocator, or a pipeline from queries to one, or a fitted search around
-        either. The allocator decides up front, or in rounds where it is a
-        :class:`~sklearn_adaalloc.SequentialAllocator`: then the rewards of each round
-        steer the next. A :class:`~sklearn_adaalloc.BinnedAllocator` may be given one
-        query at a time; others split the budget over the queries of one call.
+        A fitted allocator, a pipeline that ends in one, or a fitted search over either.
+        The allocator usually decides up front. A
+        :class:`~sklearn_adaalloc.SequentialAllocator` decides in rounds, and the
+        rewards of each round determine the next. A
+        :class:`~sklearn_adaalloc.BinnedAllocator` may get one query at a time. Others
+        split the budget over the queries of one call.
     sampler : callable or object
-        Function of prompts and budgets that returns as many answers to each prompt, a
-        list of str each (None for an answer that cannot be had), or an object with such
-        a method ``sample``, such as those of :mod:`sklearn_adaalloc.sampling`. It is
-        told `first_sample`, the number of samples that each prompt had in earlier
-        rounds, and `return_usage` if it has such parameters; a seeded function needs
-        the first in rounds, or each draws the same answers.
+        Either a function of prompts and budgets, or an object with such a method
+        ``sample``, such as those of :mod:`sklearn_adaalloc.sampling`. It returns a list
+        of str per prompt, with as many answers as the budget. None marks an answer that
+        is not available. If it has a parameter `first_sample`, it gets the number of
+        samples that each prompt had in earlier rounds. A function with a fixed seed
+        needs this, or every round draws the same answers. If it has a parameter
+        `return_usage`, it is asked for token counts.
     reward : callable
-        ``reward(queries, answers)`` with a list of str per query returns an array of
-        rewards per query, as do those of :mod:`sklearn_adaalloc.rewards`; NaN for an
-        answer that cannot be graded, which is never the best while another is graded.
+        ``reward(queries, answers)``, where answers are a list of str per query. It
+        returns an array of rewards per query, like the functions of
+        :mod:`sklearn_adaalloc.rewards`. NaN marks an answer that cannot be graded. Such
+        an answer is chosen only if no other one is graded.
     default_answer : str, default="I don't know."
-        Answer to a query that gets no sample.
+        Answer to a query without a sample.
 
     See Also
     --------
-    Router : One answer each, of a weak decoder or a strong one.
+    Router : One answer to each query, from a weak or a strong decoder.
 
     Notes
     -----
-    Where the policy starts with a :class:`~sklearn_adaalloc.HiddenStateFeaturizer` that
-    reads what the sampler's own pass over the prompt hands out (same model, layer,
-    pooling, length limit, template and precision), features cost no pass of their own.
+    If the policy starts with a :class:`~sklearn_adaalloc.HiddenStateFeaturizer`, the
+    sampler may compute its features in its own pass over the prompts. Then features
+    need no extra pass. This requires equal model, layer, pooling, length limit,
+    template and precision.
 
-    What is paid for is kept. A sample that fails for good, as one that a server
-    refuses, costs the others nothing; a query that got no answer is not asked again in
-    later rounds. In rounds, a sample without a reward counts as spent, and as the
-    lowest reward of its query in that round, or if that has none as a failure. Where a
-    sampler or a reward function raises, the exception has an attribute `partial`: the
-    `BestAnswers` so far, with the first answer to each query of which none is graded.
+    Answers that were paid for are kept. If a sample fails for good, for example because
+    a server refuses it, the others are not affected. A query without any answer is not
+    sampled again in later rounds. In rounds, a sample without a reward counts as spent.
+    It counts with the lowest reward of its query in that round, or as a failure if
+    there is no such reward. If a sampler or a reward function raises, the exception has
+    an attribute `partial`: the `BestAnswers` so far. There, a query without any graded
+    answer has its first answer.
 
     References
     ----------
@@ -144,16 +149,16 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         NotFittedError
             If the policy is not fitted.
         ValueError
-            If a query is neither text nor chat, the policy is no allocator or one of
-            routing, the sampler does not return as many answers as it is asked for, or
-            the reward function not one number per answer. If all samples failed, the
-            first of their errors.
+            If a query is neither a text nor a chat, or if the policy is not an
+            allocator or is one for routing. Also if the sampler returns another number
+            of answers than requested, or the reward function does not return one number
+            per answer. If all samples failed, the first of their errors.
 
         Warns
         -----
         UserWarning
-            If samples failed or could not be graded, or one answer in a hundred or more
-            was cut off at the token limit.
+            If samples failed or could not be graded, or if at least one answer in a
+            hundred was cut off at the token limit.
         """
         queries = check_queries(queries)
         allocator, X, sampler = read_policy(
@@ -188,7 +193,7 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         return self._decoded(gathered, verdicts, session)
 
     def _grade(self, queries, samples):
-        """Rewards of one round, an array per query; only those with samples are put."""
+        """Rewards of one round, an array per query; empty without samples."""
         verdicts = [np.zeros(0) for _ in queries]
         rows = [row for row, sampled in enumerate(samples) if sampled]
         asked, answers = [queries[row] for row in rows], [samples[row] for row in rows]
@@ -199,7 +204,7 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         return verdicts
 
     def _decoded(self, gathered, verdicts, session):
-        """The best of what there is."""
+        """The best of the answers so far."""
         answers = [self.default_answer] * len(verdicts)
         best_rewards = np.full(len(verdicts), np.nan)
         for row, (samples, rewards) in enumerate(
@@ -222,17 +227,18 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
 
 
 def _refused(gathered):
-    """Queries to which nothing came back, (n_queries,)."""
+    """Queries that had errors and no answer, (n_queries,)."""
     refused = np.zeros(len(gathered.rows), dtype=bool)
     refused[list(gathered.errors)] = True
     return refused & (gathered.n_answers == 0)
 
 
 def _as_told(graded, asked, *, binary):
-    """One reward per sample that a session asked for, also where there is none.
+    """One reward for each sample that a session requested, even if it has none.
 
-    Such a sample brought its query nothing: it counts as the lowest reward of its query
-    in this round, and where that has none as a failure, or as the lowest of all.
+    A sample without a reward counts with the lowest reward of its query in this round.
+    If there is no such reward, it counts as a failure, or with the lowest of all
+    rewards.
     """
     finite = [rewards[np.isfinite(rewards)] for rewards in graded]
     lowest = 0.0 if binary else min(np.concatenate([*finite, []]), default=0.0)

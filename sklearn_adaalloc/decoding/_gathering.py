@@ -1,4 +1,4 @@
-"""What one call of a decoder has got so far: answers, tokens, and what was refused."""
+"""Results of one decoder call so far: answers, tokens and errors."""
 
 import warnings
 from reprlib import repr as short_repr
@@ -9,7 +9,7 @@ from sklearn_adaalloc.sampling._protocol import TokenUsage, warn_cut_off
 
 
 class Gathered:
-    """Answers of one sampler to a batch of queries, as they come in.
+    """Answers of one sampler to a batch of queries, collected as they arrive.
 
     Parameters
     ----------
@@ -19,27 +19,27 @@ class Gathered:
     Attributes
     ----------
     rows : list of n_queries lists of SampledAnswer
-        Those that hold an answer, in the order of their rounds.
+        Samples with an answer, in the order of their rounds.
     errors : dict
-        Row -> why it lacks an answer that it was to get, the first reason.
+        Row -> first error that left the row without an answer.
     """
 
     def __init__(self, queries):
         self._queries = queries
-        self._idle = []  # prompts that were run and not asked for an answer
+        self._idle = []  # prompts that were run without a request for an answer
         self._n_failed = 0
         self.rows = [[] for _ in queries]
         self.errors = {}
 
     def ask(self, sampler, budgets, first_sample):
-        """Sample one round; what came in before an error stays.
+        """Sample one round. If the sampler raises, earlier answers are kept.
 
         Parameters
         ----------
         sampler : CheckedSampler
-            Whom to ask.
+            The sampler.
         budgets, first_sample : ndarrays of shape (n_queries,), int
-            How many samples of each query, and the index of the first.
+            Number of samples of each query, and the index of the first.
 
         Returns
         -------
@@ -89,12 +89,12 @@ class Gathered:
         )
 
     def warn(self, *, stacklevel):
-        """Warn of what was refused and of what was cut off."""
+        """Warn about samples that failed and answers that were cut off."""
         if self._n_failed:
             row, error = next(iter(self.errors.items()))
             warnings.warn(
                 f"{self._n_failed} samples of {len(self.errors)} queries failed for "
-                f"good, the first of them of query {short_repr(self._queries[row])}: "
+                f"good. The first is of query {short_repr(self._queries[row])}: "
                 f"{error} A query without any answer gets the default answer.",
                 UserWarning,
                 stacklevel=stacklevel + 1,
@@ -105,13 +105,7 @@ class Gathered:
 
 
 def raise_if_all_failed(*gathered):
-    """Raise the first reason where all was refused: then nothing was paid for.
-
-    Parameters
-    ----------
-    *gathered : Gathered
-        What each sampler has given.
-    """
+    """Raise the first error if all samples failed. Then nothing was paid for."""
     errors = [error for each in gathered for error in each.errors.values()]
     if errors and not any(each.n_answers.any() for each in gathered):
         raise errors[0]

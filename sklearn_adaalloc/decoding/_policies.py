@@ -1,4 +1,4 @@
-"""How a decoder reads a policy: what the allocator sees, and how to draw samples."""
+"""How a decoder uses a policy: the input of its allocator, and a sampler."""
 
 from sklearn.utils import get_tags
 from sklearn.utils._set_output import _wrap_data_with_container
@@ -13,30 +13,30 @@ _BUDGETS = {
 
 
 def read_policy(policy, sampler, queries, *, n_axes, instead):
-    """Bring queries to the point where the allocator decides.
+    """Transform queries into the input of the policy's allocator.
 
-    Where the policy reads the very hidden states that the sampler's own pass over the
-    prompts hands out, they are taken from there, and no prompt is run twice.
+    If the policy needs the hidden states that the sampler computes in its own pass over
+    the prompts, they are taken from there. Then no prompt is run twice.
 
     Parameters
     ----------
     policy : estimator
-        A fitted allocator, or a pipeline or search around one.
+        A fitted allocator, or a pipeline or search that contains one.
     sampler : callable or object
         Sampler, see :mod:`sklearn_adaalloc.sampling`.
     queries : list of n_queries str or lists of dict
         Checked queries.
     n_axes : {2, 3}
-        Axes of the reward tables whose budgets the decoder carries out.
+        Number of axes of reward tables for this decoder.
     instead : str
-        What to do with a policy of the other kind, for the message.
+        Advice for a policy of the other kind, for the message.
 
     Returns
     -------
     allocator : estimator
-        The one that decides.
+        The allocator of the policy.
     X : array-like of n_queries
-        What it takes.
+        Input of its `predict`.
     sampler : CheckedSampler
 
     Raises
@@ -44,7 +44,7 @@ def read_policy(policy, sampler, queries, *, n_axes, instead):
     NotFittedError
         If the policy is a search that is not fitted.
     ValueError
-        If the policy is no allocator, or its budgets mean something else.
+        If the policy is not an allocator, or if its budgets have another meaning.
     """
     before, allocator = unwrap(policy)
     _check_allocator(allocator, n_axes, instead)
@@ -58,16 +58,16 @@ def read_policy(policy, sampler, queries, *, n_axes, instead):
 
 
 def _check_allocator(allocator, n_axes, instead):
-    """Ask an allocator what its budgets mean; one of another make is taken at once."""
+    """Check what the budgets of an allocator mean; other classes are accepted."""
     try:
         kind = get_tags(allocator).estimator_type
-    except (AttributeError, TypeError):  # no estimator of scikit-learn
+    except (AttributeError, TypeError):  # not a scikit-learn estimator
         kind = None
     decides = hasattr(allocator, "predict") or hasattr(allocator, "start")
     if kind in ("classifier", "regressor", "clusterer") or not decides:
-        what = "no allocator" if kind is None else f"a {kind}, not an allocator"
+        what = "not an allocator" if kind is None else f"a {kind}, not an allocator"
         raise ValueError(
-            f"policy decides by {allocator!r}, which is {what}. Expected one that "
+            f"policy ends in {allocator!r}, which is {what}. Expected one that "
             "predicts budgets, such as AdaptiveAllocator(RewardRegressor(...))."
         )
     fitted_on = getattr(allocator, "_n_axes", n_axes)
@@ -79,9 +79,9 @@ def _check_allocator(allocator, n_axes, instead):
 
 
 def _prefill(before, sampler, queries):
-    """Features from the sampler's own pass, where the first step computes the same.
+    """Features from the sampler's own pass, if the first step computes the same.
 
-    Returns what comes next to be transformed, by what, and the prefilled prompts.
+    Returns the data so far, the steps that remain, and the prefilled prompts or None.
     """
     shares = getattr(sampler, "shares_prefill_with", None)
     if shares is None or not before:
@@ -91,7 +91,7 @@ def _prefill(before, sampler, queries):
     if first is None or not shares(steps[first]):
         return queries, before, None
     prefilled = sampler.prefill(queries)
-    # As the step would have handed them out: a frame, where it is set to.
+    # In the output format of the step, for example a data frame.
     X = _wrap_data_with_container(
         "transform", prefilled.features, queries, steps[first]
     )
@@ -104,7 +104,7 @@ def _passes(step):
 
 
 class _Prefilled:
-    """Sampler of prompts that went through the model already."""
+    """Sampler of prompts that were already run through the model."""
 
     def __init__(self, prefilled):
         self._prefilled = prefilled

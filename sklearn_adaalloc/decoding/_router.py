@@ -1,4 +1,4 @@
-"""Routing: each query to the weak decoder or to the strong one."""
+"""Routing: send each query to the weak or to the strong decoder."""
 
 from typing import NamedTuple
 
@@ -20,13 +20,13 @@ class RoutedAnswers(NamedTuple):
     Attributes
     ----------
     answers : list of n_queries str
-        Answer to each query; the default answer where it failed for good.
+        Answer to each query. The default answer if the sample failed for good.
     budgets : ndarray of shape (n_queries,), int64
-        0 = the weak decoder was asked, 1 = the strong one.
+        0 = the weak decoder was used, 1 = the strong one.
     weak_usage, strong_usage : TokenUsage
-        Tokens that each decoder was paid for.
+        Tokens paid for at each decoder.
     errors : dict
-        Row of a query -> exception, the reason why it has no answer.
+        Row of a query -> exception, the reason for a missing answer.
     """
 
     answers: list
@@ -42,14 +42,15 @@ class Router(DocumentationLinkMixin, BaseEstimator):
     Parameters
     ----------
     policy : estimator
-        An allocator fitted on a routing table (n_queries, 2, n_samples), or a pipeline
-        from queries to one, or a fitted search around either; its budget is the share
-        that the strong decoder may get.
+        An allocator fitted on a routing table (n_queries, 2, n_samples), a pipeline
+        that ends in one, or a fitted search over either. Its budget is the share of
+        queries that the strong decoder may get.
     weak : callable or object
-        Sampler as for :class:`BestOfK`: a function of prompts and budgets that returns
-        lists of str, or one of :mod:`sklearn_adaalloc.sampling`.
+        Sampler of the weak decoder, as for :class:`BestOfK`: a function of prompts and
+        budgets that returns
+        lists of str, or a sampler of :mod:`sklearn_adaalloc.sampling`.
     strong : callable or object
-        Sampler of the strong decoder, alike.
+        Sampler of the strong decoder, of the same kinds.
     default_answer : str, default="I don't know."
         Answer to a query whose sample failed for good.
 
@@ -59,10 +60,10 @@ class Router(DocumentationLinkMixin, BaseEstimator):
 
     Notes
     -----
-    Where the policy reads the hidden states of the weak model, its own pass over the
-    prompt hands them out, as for :class:`BestOfK`. What is paid for is kept as there:
-    where a sampler raises, the exception has an attribute `partial`, the
-    `RoutedAnswers` so far.
+    If the policy uses hidden states of the weak model, they come from the weak
+    sampler's own pass over the prompts, as for :class:`BestOfK`. Answers that were paid
+    for are also kept as there. If a sampler raises, the exception has an attribute
+    `partial`, the `RoutedAnswers` so far.
 
     References
     ----------
@@ -108,22 +109,22 @@ class Router(DocumentationLinkMixin, BaseEstimator):
         Returns
         -------
         decoded : RoutedAnswers
-            Answers, who gave them, and tokens.
+            Answers, the decoder of each, and tokens.
 
         Raises
         ------
         NotFittedError
             If the policy is not fitted.
         ValueError
-            If a query is neither text nor chat, the policy was not fitted on a routing
-            table, or a sampler does not return one answer where it is asked. If all
-            samples failed, the first of their errors.
+            If a query is neither a text nor a chat, if the policy was not fitted on a
+            routing table, or if a sampler does not return one answer when it should. If
+            all samples failed, the first of their errors.
 
         Warns
         -----
         UserWarning
-            If samples failed, or one answer in a hundred or more of a decoder was cut
-            off at the token limit.
+            If samples failed, or if at least one answer in a hundred of a decoder was
+            cut off at the token limit.
         """
         queries = check_queries(queries)
         allocator, X, weak_sampler = read_policy(
@@ -156,7 +157,7 @@ class Router(DocumentationLinkMixin, BaseEstimator):
         return self._decoded(weak, strong, budgets)
 
     def _decoded(self, weak, strong, budgets):
-        """The answers that there are."""
+        """The answers so far."""
         rows = [a or b for a, b in zip(weak.rows, strong.rows, strict=True)]
         return RoutedAnswers(
             [row[0].answer if row else self.default_answer for row in rows],

@@ -1,4 +1,4 @@
-"""Policies on disk, without pickle."""
+"""Save and load policies without pickle."""
 
 from sklearn_adaalloc.persistence._policy import load_policy, save_policy
 

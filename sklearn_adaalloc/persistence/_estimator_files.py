@@ -1,7 +1,7 @@
-"""Estimators as files: skops for their structure, safetensors for trained weights.
+"""Estimators as files: skops for their structure, safetensors for their weights.
 
-skops builds nothing but types that it is told to trust. Of those trusted here, some
-hold numbers that compiled code follows without a check; those are checked on loading.
+skops builds only types that it is told to trust. Some types trusted here contain
+numbers that compiled code uses without a check. These numbers are checked on loading.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from sklearn_adaalloc.curves._targets import TARGETS
 from sklearn_adaalloc.language_models._reader import HiddenStateReader
 from sklearn_adaalloc.persistence._manifest import damaged
 
-# Every estimator that these rooms offer: a new one is saved and loaded as the others.
+# Every public estimator of these rooms. A new one is saved and loaded automatically.
 _ESTIMATORS = [
     cls
     for room in (allocators, features, regressors)
@@ -35,7 +35,7 @@ _WEIGHTS = {
     for cls in _ESTIMATORS
     if hasattr(cls, "weight_attributes")
 }
-# Types that may be loaded, besides the estimators of scikit-learn that skops trusts.
+# Types that may be loaded, in addition to the estimators that skops trusts.
 _TRUSTED = frozenset(
     name
     for cls in (*_ESTIMATORS, *TARGETS.values())
@@ -48,7 +48,7 @@ _TRUSTED = frozenset(
 
 
 def to_files(policy):
-    """Turn a fitted estimator into files that :func:`from_files` will take.
+    """Convert a fitted estimator to files for :func:`from_files`.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ def to_files(policy):
     Raises
     ------
     ValueError
-        If a type is not trusted, such as a function; the message names it.
+        If a type is not trusted, for example a function. The message names it.
     """
     from safetensors.numpy import save
 
     parts = walk(policy)
     _check_trees(parts)
     tensors = {}
-    # What deepcopy finds here it does not copy, but replaces. Folders become strings.
+    # deepcopy does not copy these, but replaces them. Folders become strings.
     replacements = {id(p): str(p) for p in parts if isinstance(p, PurePath)}
     for i, (net, attribute) in enumerate(_nets(parts)):
         for key, array in _items(getattr(net, attribute)):
@@ -81,12 +81,12 @@ def to_files(policy):
 
 
 def from_files(path, files):
-    """Build the estimator that :func:`to_files` was given.
+    """Build an estimator from the files of :func:`to_files`.
 
     Parameters
     ----------
     path : str or path
-        Where the files are from, for messages.
+        Origin of the files, for messages.
     files : dict of str to bytes
         The files.
 
@@ -97,7 +97,7 @@ def from_files(path, files):
     Raises
     ------
     ValueError
-        If a type is not trusted, or the files are none of an estimator.
+        If a type is not trusted, or if the files do not contain an estimator.
     """
     from safetensors.numpy import load
 
@@ -118,20 +118,13 @@ def from_files(path, files):
     return policy
 
 
-_NO_TENSORS = (2).to_bytes(8, "little") + b"{}"  # a safetensors file without any
+_NO_TENSORS = (2).to_bytes(8, "little") + b"{}"  # an empty safetensors file
 
 
 def walk(policy):
-    """The policy and all that it holds, each once and in a fixed order.
+    """A policy and everything it contains, each part once and in a fixed order.
 
-    Parameters
-    ----------
-    policy : estimator
-
-    Returns
-    -------
-    parts : list
-        Estimators, containers, values.
+    Parts are estimators, containers and values.
     """
     found, waiting = {}, [policy]
     while waiting:
@@ -143,7 +136,7 @@ def walk(policy):
 
 
 def _children(part):
-    if isinstance(part, BaseEstimator):  # without what it keeps out of pickles
+    if isinstance(part, BaseEstimator):  # without attributes left out of pickles
         return list(part.__getstate__().values())
     if isinstance(part, dict):
         return list(part.values())
@@ -176,11 +169,11 @@ def _dump(structure):
     try:
         data = dumps(structure, compression=ZIP_DEFLATED)
         refused = set(get_untrusted_types(data=data)) - _TRUSTED
-    except Exception as error:  # skops words each kind in its own way
+    except Exception as error:  # skops raises many kinds of errors
         raise ValueError(
-            f"policy={type(structure).__name__} holds what skops cannot save: {error} "
-            "Expected estimators of scikit-learn and sklearn-adaalloc with plain "
-            "parameters. Take the rest out, or use joblib."
+            f"policy={type(structure).__name__} has parts that skops cannot save: "
+            f"{error} Expected estimators of scikit-learn and sklearn-adaalloc with "
+            "plain parameters. Remove everything else, or use joblib."
         ) from error
     if refused:
         raise ValueError(
@@ -213,12 +206,12 @@ def _construct(path, data):
             "wrote it; then save it again from its source."
         )
     if not isinstance(policy, BaseEstimator):
-        raise damaged(path, f"it is a {type(policy).__name__}, no estimator")
+        raise damaged(path, f"it is a {type(policy).__name__}, not an estimator")
     return policy
 
 
 def _check_trees(parts):
-    """Check the indices of histogram trees, which scikit-learn follows blindly."""
+    """Check the indices of histogram trees. scikit-learn does not check them."""
     from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 
     for model in [part for part in parts if hasattr(part, "_predictors")]:
@@ -237,7 +230,7 @@ def _check_trees(parts):
             features = nodes["feature_idx"][inner]
             sound = (
                 len(nodes) > 0
-                and (children > inner).all()  # so that each path ends
+                and (children > inner).all()  # so every path ends
                 and (children < len(nodes)).all()
                 and ((features >= 0) & (features < model.n_features_in_)).all()
                 and not nodes["is_categorical"].any()
@@ -247,7 +240,7 @@ def _check_trees(parts):
 
 
 def _check_random_states(parts):
-    """Check positions in generators, which NumPy reads from blindly."""
+    """Check positions in generators. NumPy does not check them."""
     for part in parts:
         if isinstance(part, np.random.RandomState):
             state = part.get_state(legacy=False)

@@ -1,9 +1,10 @@
-"""The folder of a policy: a manifest, the files that it names, and their replacement.
+"""The folder of a policy: its manifest, its files, and how they are replaced.
 
-A policy is what its manifest names. A save writes new files beside the old ones and
-then renames a new manifest over the old one, which the file system does in one step; a
-folder that is not empty could not be exchanged so. A save that is killed therefore
-leaves the old policy or the new one, and at worst files that the next save removes.
+A policy consists of the files that its manifest names. A save first writes new files
+besides the old ones. Then it renames a new manifest over the old one, which the file
+system does in one step. A whole folder that is not empty could not be replaced in one
+step. So if a save is killed, the folder holds the old policy or the new one, and
+perhaps unused files, which the next save removes.
 """
 
 import hashlib
@@ -18,22 +19,22 @@ from pathlib import Path
 from sklearn_adaalloc._utils.parameters import check_path
 
 FORMAT = "sklearn-adaalloc policy"
-SCHEMA = 1  # raise it when an older version could not read what is written
+SCHEMA = 1  # increase it if older versions cannot read the new format
 MANIFEST = "manifest.json"
 _OURS = re.compile(r"(?:estimator|tensors|manifest)-[0-9a-f]{16}\.[a-z]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_ABANDONED = 3600  # seconds after which a file that no manifest names is left over
+_ABANDONED = 3600  # seconds after which a file that no manifest names is removed
 
 
 def write_folder(path, content, files):
-    """Write a policy, or replace the one that is there, in one step.
+    """Write a policy, or replace the existing one, in one step.
 
     Parameters
     ----------
     path : str or path
-        Folder: absent, empty or that of a policy.
+        Folder. It must be new, empty or contain a policy.
     content : dict
-        What the manifest says beside format, schema and files.
+        Content of the manifest besides format, schema and files.
     files : dict of str to bytes
         Content of each file by its name, such as "estimator.skops".
 
@@ -57,7 +58,9 @@ def write_folder(path, content, files):
             _write(folder / names[kind], data)
         text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
         _write(prepared, (text + "\n").encode())
-        _sync(folder)  # names of the files before the manifest that needs them
+        _sync(
+            folder
+        )  # store the names of the files before the manifest that needs them
         os.replace(prepared, folder / MANIFEST)
     except BaseException:
         for name in (prepared.name, *names.values()):
@@ -84,7 +87,7 @@ def read_folder(path):
     Raises
     ------
     ValueError
-        If there is no policy, or it is of a newer schema, incomplete or damaged.
+        If there is no policy, or if it is of a newer schema, incomplete or damaged.
     """
     folder = Path(check_path(path, "path"))
     while True:
@@ -95,7 +98,7 @@ def read_folder(path):
                 for kind, entry in manifest["files"].items()
             }
         except FileNotFoundError as error:
-            if read_manifest(folder) == manifest:  # else it was just replaced
+            if read_manifest(folder) == manifest:  # otherwise it was just replaced
                 name = Path(error.filename).name
                 raise damaged(folder, f"its file {name!r} is missing") from error
         else:
@@ -103,7 +106,7 @@ def read_folder(path):
 
 
 def read_manifest(folder):
-    """Read a manifest and check that it is one; errors as of :func:`read_folder`."""
+    """Read and check a manifest; raises like :func:`read_folder`."""
     try:
         data = _read(folder, MANIFEST)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -126,7 +129,7 @@ def read_manifest(folder):
 
 
 def damaged(folder, reason):
-    """The error for a policy that cannot be used as it is on disk."""
+    """The error for a policy whose files cannot be used."""
     return ValueError(
         f"path={str(folder)!r} holds a damaged policy: {reason}. Expected the files as "
         "save_policy wrote them. Restore them from a copy, or save the policy again."
@@ -159,7 +162,7 @@ def _check_manifest(folder, manifest):
 
 
 def _replaceable(folder):
-    """Manifest of the policy in a folder, {} if it is absent, empty or left over."""
+    """Manifest of the policy in a folder; {} if there is none and it may be written."""
     if not folder.exists():
         return {}
     if not folder.is_dir():
@@ -180,9 +183,9 @@ def _replaceable(folder):
 
 
 def _remove_leftovers(folder, *, keep, replaced):
-    """Remove what the old manifest named, and what killed saves left long ago.
+    """Remove files of the old manifest, and old files of killed saves.
 
-    A file that nobody names may be part of another save that is under way.
+    A recent file that no manifest names may belong to another save that is running.
     """
     for file in folder.iterdir():
         if not _OURS.fullmatch(file.name) or file.name in keep:
@@ -213,7 +216,7 @@ def _read_named(folder, kind, entry):
 
 
 def _read(folder, name):
-    """Content of a plain file in a folder; a link may lead anywhere."""
+    """Content of a regular file. Links are rejected, as they may lead anywhere."""
     file = folder / name
     if not stat.S_ISREG(file.lstat().st_mode):
         raise damaged(folder, f"{name!r} is a link or another thing than a plain file")
@@ -228,7 +231,7 @@ def _write(file, data):
 
 
 def _sync(folder):
-    """Bring the names in a folder to the disk, where the system can."""
+    """Write the names in a folder to the disk, if the system can do this."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Policies on disk, without pickle: for production, and for other people's hands."""
+"""Save and load policies without pickle, for production and for sharing."""
 
 import platform
 import warnings
@@ -43,28 +43,28 @@ _RECORDED = (
 def save_policy(policy, path):
     """Save a fitted policy as a folder that is safe to load.
 
-    The folder holds `manifest.json`, for people and monitoring to read; a skops file
-    with the estimators; and, where there are nets, a safetensors file with the weights
-    of nets, adapters and heads. The weights of a language model stay outside: the
-    policy names it, and its fingerprint is checked.
+    The folder contains `manifest.json`, which people and monitoring tools can read, and
+    a skops file with the estimators. If there are nets, a safetensors file holds the
+    weights of nets, adapters and heads. The weights of a language model are not saved.
+    The policy stores its name, and `load_policy` checks its fingerprint.
 
-    Saving is atomic: at any moment, and after a crash at any moment, the folder holds
-    the old policy or the new one.
+    Saving is atomic. At any moment, even after a crash, the folder holds the old policy
+    or the new one.
 
     Parameters
     ----------
     policy : estimator
-        Fitted allocator or reward regressor, or a pipeline or other estimator of
-        scikit-learn around it.
+        Fitted allocator or reward regressor, or a pipeline or other scikit-learn
+        estimator that contains one.
     path : str or path
-        Folder to write: new, empty, or that of a policy, which is replaced.
+        Folder to write. It must be new, empty, or contain a policy, which is replaced.
 
     Raises
     ------
     ValueError
-        If the policy is not fitted or holds what cannot be loaded without pickle, such
-        as functions or classes of your own; if the folder holds anything but a policy;
-        or if the language model is no longer the one of `fit`.
+        If the policy is not fitted, or contains anything that cannot be loaded without
+        pickle, such as functions or classes of your own. Also if the folder contains
+        anything but a policy, or if the language model has changed since `fit`.
 
     See Also
     --------
@@ -72,11 +72,11 @@ def save_policy(policy, path):
 
     Notes
     -----
-    joblib saves policies too, and keeps functions and classes of your own. But loading
-    a joblib file runs whatever code its author put there.
+    joblib saves policies too, including functions and classes of your own. But loading
+    a joblib file runs any code that its author put there.
 
-    Of scikit-learn's trees, only histogram gradient boosting without categorical
-    features is accepted.
+    Of the tree models of scikit-learn, only histogram gradient boosting without
+    categorical features is accepted.
 
     Examples
     --------
@@ -106,9 +106,9 @@ def save_policy(policy, path):
 
 
 def load_policy(path, *, models=None):
-    """Load a policy that :func:`save_policy` wrote, without running code from it.
+    """Load a policy that :func:`save_policy` wrote, without running any code from it.
 
-    Nothing is unpickled: only estimators of this package and of scikit-learn are built,
+    Nothing is unpickled. Only estimators of this package and of scikit-learn are built,
     from a fixed list of types. Each file is checked against its hash, and each language
     model against its fingerprint.
 
@@ -117,36 +117,36 @@ def load_policy(path, *, models=None):
     path : str or path
         Folder of a policy.
     models : dict, default=None
-        Where language models are now: name or folder at the time of saving -> name or
-        folder here. None if they are where they were.
+        New places of language models: name or folder when saved -> name or folder here.
+        None if no place has changed.
 
     Returns
     -------
     policy : estimator
-        Predicts as the saved one did. A featurizer's `cache`, a folder of the machine
-        that saved, is None.
+        Predicts like the saved policy. The `cache` of a featurizer is set to None,
+        because it is a folder of the machine that saved the policy.
 
     Raises
     ------
     ValueError
-        If there is no policy, or it is damaged, incomplete, of a newer schema or of
-        types that are not trusted, or a language model is not the one of `fit`.
+        If there is no policy, or if it is damaged, incomplete, of a newer schema or of
+        types that are not trusted. Also if a language model differs from that of `fit`.
 
     Warns
     -----
     InconsistentVersionWarning
-        If the policy was saved with another version of scikit-learn, as when
-        unpickling; for another version of this package, a UserWarning.
+        If the policy was saved with another version of scikit-learn. For another
+        version of this package, there is a UserWarning.
 
     See Also
     --------
-    save_policy : Has an example with more words.
+    save_policy : Saves a policy; has a longer example.
 
     Notes
     -----
-    No code from the folder is run. But hashes show damage, not who wrote the policy:
-    whoever can write to the folder can make it a bad policy, or one that names another
-    language model for transformers to look up and load.
+    No code from the folder is run. But hashes detect damage only, and not who wrote the
+    policy. Anybody who can write to the folder can replace the policy by a bad one, or
+    by one that makes transformers load another language model.
 
     Examples
     --------
@@ -175,14 +175,14 @@ def _fitted_readers(parts):
 
 
 def _find_models(parts, models):
-    """Point readers to where their language models are now, and check those."""
+    """Set the new places of language models in readers, and check the models."""
     readers = [part for part in parts if isinstance(part, HiddenStateReader)]
     known = sorted({reader.model for reader in readers})
     models = {} if models is None else models
     if not isinstance(models, dict) or not set(map(str, models)) <= set(known):
         raise ValueError(
             f"models={models!r} is not accepted. Expected a dict from names or folders "
-            f"that the policy uses, {known}, to those that they have here."
+            f"that the policy uses, {known}, to names or folders here."
         )
     moved = {str(name): str(here) for name, here in models.items()}
     for reader in readers:
@@ -195,17 +195,17 @@ def _find_models(parts, models):
 
 
 def _find_model(reader):
-    """The checkpoint that a reader was fitted with, wherever it is now."""
+    """The checkpoint that a reader was fitted with, at its present place."""
     return require_checkpoint(
         reader.model,
         reader.fingerprint_,
         revision=reader.revision,
-        commit=getattr(reader, "commit_", None),  # None before there were commits
+        commit=getattr(reader, "commit_", None),  # older policies have no commit
     )
 
 
 def _warn_versions(path, manifest):
-    """Warn of other versions, as scikit-learn does when it unpickles."""
+    """Warn about other versions, as scikit-learn does when it unpickles."""
     saved = manifest.get("versions")
     if not isinstance(saved, dict):
         raise damaged(path, f"its manifest names no versions but {saved!r}")
@@ -228,7 +228,7 @@ def _warn_versions(path, manifest):
 
 
 def _describe(policy, parts):
-    """What the manifest says about a policy."""
+    """Content of the manifest of a policy."""
     fitted = [p for p in parts if isinstance(p, ALLOCATORS) and hasattr(p, "n_steps_")]
     return {
         "class": f"{type(policy).__module__}.{type(policy).__qualname__}",
@@ -276,7 +276,7 @@ def _versions():
 
 
 def _plain(value):
-    """A value as JSON can hold it; for people to read."""
+    """A value in JSON types, for people to read."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | bool):

@@ -1,4 +1,4 @@
-"""Rewards for answers that are programs: whether they pass the tests."""
+"""Rewards for answers that are programs: 1 if they pass the tests."""
 
 import warnings
 from collections import Counter
@@ -31,70 +31,75 @@ from sklearn_adaalloc.rewards._programs.sandbox import (
 )
 from sklearn_adaalloc.rewards._references import assign_grades, look_up, table_digest
 
-RULES = 2  # version of the rules by which programs are found, run and compared
+RULES = 2  # version of the rules that find, run and compare programs
 
 
 class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
-    """Grade model-written Python by unit tests: 1 if all pass, 0 otherwise.
+    """Grade Python programs of a model by unit tests: 1 if all pass, 0 otherwise.
 
     Each distinct answer to a query is run once, in a bubblewrap sandbox without
-    network, home or environment, by a fresh interpreter that has the standard library
+    network, home or environment. A new interpreter runs it, with the standard library
     and `packages`. The program cannot fake success: tests and program are separate
-    processes, and the program's never holds the expected values (the module
-    ``sklearn_adaalloc.rewards._programs.sandbox`` says what is guarded against).
-    Where there is no sandbox, nothing is run.
+    processes, and the program's process never has the expected values. (The module
+    ``sklearn_adaalloc.rewards._programs.sandbox`` lists the attacks that it prevents.)
+    Without a sandbox, nothing is run.
 
-    Values, functions, objects, errors and output cross between the two processes. Where
-    tests do what cannot be done across them, the grade is NaN, not known, and one
-    warning says why and how often; :doc:`/verifier` has the details.
+    Values, functions, objects, errors and output are passed between the two processes.
+    If tests do something that does not work across processes, the grade is NaN, which
+    means unknown. One warning gives the reasons and the number of cases.
+    :doc:`/verifier` has the details.
 
     The program is the last fenced block of the answer that defines the entry point,
-    with the helpers before it that it needs; thoughts in ``<think>`` are left out.
-    Without a block, it is the whole answer. Where the tests have a prompt, an answer
-    that does not define the entry point continues the prompt's text, so completions of
-    HumanEval prompts are graded as they are; end them with stop strings of the sampler.
+    together with helpers from earlier blocks that it needs. Thoughts in ``<think>`` are
+    removed. Without a block, the whole answer is the program. If the tests have a
+    prompt and the answer does not define the entry point, the answer continues the text
+    of the prompt. So completions of HumanEval prompts can be graded directly. End them
+    with stop strings of the sampler.
 
     Parameters
     ----------
     tests : mapping or callable
-        From each query to its tests, or a function of one query; the key of a chat is
-        ``json.dumps(chat, sort_keys=True)``. An entry has one of these forms, and no
+        Query -> tests, or a function of one query. The key of a chat is
+        ``json.dumps(chat, sort_keys=True)``. An entry has one of these forms, without
         other keys:
 
         - ``{"test": ..., "entry_point": ..., "prompt": ...}``, as in HumanEval: source
-          that defines ``check(candidate)``, the name of the function to check, and,
-          optionally, the text that the answer may continue;
+          that defines ``check(candidate)``; the name of the function to check;
+          optionally, the text that the answer may continue.
         - ``{"test_list": [...], "test_setup_code": ..., "entry_point": ...}``, as in
-          MBPP: asserts that call the program's functions by name, optionally source to
-          run before, and the function's name, needed only if it is one of Python's own
-          (``sum``). The list alone will do;
+          MBPP: asserts that call the program's functions by name; optionally, source to
+          run first; and the name of the function, needed only if it is also the name of
+          a Python function (``sum``). The list alone is accepted too.
         - ``{"inputs": [...], "outputs": [...]}``, as in APPS and TACO: texts for
-          standard input and what must be printed, up to white space and 1e-6 in
-          decimals; with ``"fn_name"``, lists of arguments, or texts with the JSON of
-          one argument a line, and what the function, or method of a class
-          ``Solution``, must return: up to 1e-6 in floats, tuples for lists, and the
-          keys that JSON makes texts of. The JSON text of such a dict will do.
+          standard input, and the expected output. White space, and differences of 1e-6
+          in decimals, are ignored. With ``"fn_name"``, inputs are lists of arguments,
+          or texts with the JSON of one argument per line. Outputs are the expected
+          return values of the function, or of a method of a class ``Solution``. Then
+          floats may differ by 1e-6, tuples equal lists, and dict keys equal the texts
+          that JSON makes of them. The JSON text of such a dict is accepted too.
     timeout : float, default=10.0
-        Seconds for an answer; of programs that read standard input, for each input.
+        Seconds for an answer. For programs that read standard input, seconds for each
+        input.
     memory_mb : int, default=1024
-        MiB of memory of a program.
+        Memory of a program, in MiB.
     n_jobs : int, default=-1
-        Programs run at once; -1 takes as many as there are processors.
+        Number of programs run at once; -1 for the number of processors.
     sandbox : {"bubblewrap", "unsafe-none"}, default="bubblewrap"
-        Where programs run. "unsafe-none" runs them as yourself, with time and resource
-        limits but without protection: only for code that you would run anyway.
+        Where programs run. "unsafe-none" runs them with your own rights, with limits of
+        time and resources but without protection. Use it only for code that you would
+        run anyway.
     preamble : {"auto", "contest"}, str or None, default="auto"
         Source that is run before each program. "contest" imports the names that public
-        harnesses of contest problems give every program (``List``, ``deque``, ``inf``,
-        ``math``, ...); "auto" does so where the tests have a ``"fn_name"``. None for
-        nothing, other text for source of your own.
+        harnesses of contest problems give to every program (``List``, ``deque``,
+        ``inf``, ``math``, ...). "auto" does so if the tests have a ``"fn_name"``. None
+        runs nothing. Any other text is your own source.
     packages : sequence of str, default=()
         Packages of this environment, such as ``("numpy",)``, that programs and tests
-        may import. They and what they depend on are there read-only.
+        may import. They and their dependencies are read-only.
 
     See Also
     --------
-    MathVerifier : Grades answers with a number or formula at their end.
+    MathVerifier : Grades answers that end with a number or formula.
 
     Examples
     --------
@@ -146,12 +151,12 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
         Returns
         -------
         rewards : list of n_queries ndarrays of shape (n_answers,)
-            1.0 if all tests pass, 0.0 if not, NaN where that cannot be known.
+            1.0 if all tests pass, 0.0 if not, NaN if unknown.
 
         Warns
         -----
         UserWarning
-            If some grades are NaN: how many, and why.
+            If some grades are NaN. It gives their number and the reasons.
 
         Raises
         ------
@@ -191,7 +196,7 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
 
     @property
     def settings(self):
-        """All that a grade depends on beside query and answer; a dict."""
+        """Everything that a grade depends on besides query and answer, as a dict."""
         return {
             "reward": type(self).__name__,
             "rules": RULES,
@@ -228,12 +233,12 @@ class CodeVerifier(DocumentationLinkMixin, BaseEstimator):
 
 
 def _grade(verdict):
-    """Grade of a verdict: NaN for the reason why there is none."""
+    """Grade of a verdict; NaN if the verdict is a reason, a str."""
     return float("nan") if isinstance(verdict, str) else float(verdict)
 
 
 def _warn_of_unknown(verdicts):
-    """Say how many verdicts are not known, and why."""
+    """Warn about unknown verdicts, with their number and reasons."""
     verdicts = list(verdicts)
     reasons = Counter(verdict for verdict in verdicts if isinstance(verdict, str))
     if reasons:
@@ -252,7 +257,7 @@ def _check_preamble(preamble):
         return
     try:
         if not isinstance(preamble, str) or preamble.isidentifier():
-            raise SyntaxError("no source text")
+            raise SyntaxError("not source text")
         compile(preamble, "<preamble>", "exec")
     except (SyntaxError, ValueError) as error:
         raise ValueError(

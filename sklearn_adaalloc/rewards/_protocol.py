@@ -1,4 +1,4 @@
-"""What reward functions must return."""
+"""Checks on the return value of reward functions."""
 
 from reprlib import repr as short_repr
 
@@ -8,11 +8,11 @@ from sklearn_adaalloc._utils.numbers import real_array
 
 
 class RewardError(ValueError):
-    """What a reward function did wrong."""
+    """An error of a reward function."""
 
 
 def check_graded(rewards, queries, answers):
-    """Check what a reward function returned.
+    """Check the return value of a reward function.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def check_graded(rewards, queries, answers):
     Raises
     ------
     RewardError
-        If there is not one number per answer, finite or NaN, which says that the answer
+        If there is not one number per answer, finite or NaN. NaN says that the answer
         cannot be graded. The message names the query.
 
     Examples
@@ -41,7 +41,7 @@ def check_graded(rewards, queries, answers):
     """
     try:
         n_rows = len(rewards)
-    except TypeError:  # a number, or an array of none
+    except TypeError:  # a number has no length
         n_rows = None
     if n_rows != len(queries):
         raise RewardError(
@@ -60,7 +60,7 @@ def check_graded(rewards, queries, answers):
             raise RewardError(
                 f"reward returned {short_repr(given)} for the {len(row)} answers to "
                 f"query {short_repr(query)}. Expected one finite number per answer, or "
-                "NaN where it cannot be graded."
+                "NaN if it cannot be graded."
             )
         checked.append(values)
     return checked

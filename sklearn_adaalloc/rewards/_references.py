@@ -1,4 +1,4 @@
-"""What all reward functions share: what is known of queries, and grades given out."""
+"""Helpers of all reward functions: references of queries, and grades of answers."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from sklearn_adaalloc._utils.queries import query_keys
 
 
 def look_up(queries, table, name):
-    """Find what a table, or a function, has for each query.
+    """Find the entry of each query in a table, or by a function.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def look_up(queries, table, name):
         Mapping from query to value, where the key of a chat is its
         :func:`~sklearn_adaalloc._utils.queries.query_keys`; or a function of one query.
     name : str
-        Parameter that `table` was given as, for the message.
+        Name of the parameter, for the message.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def look_up(queries, table, name):
     Raises
     ------
     ValueError
-        If `table` is neither, or has nothing for a query.
+        If `table` is neither, or has no entry for a query.
 
     Examples
     --------
@@ -61,15 +61,15 @@ def look_up(queries, table, name):
 
 
 def table_digest(table, name):
-    """Digest of what a table, or a function, has for queries.
+    """Digest of the content of a table or of the identity of a function.
 
     Parameters
     ----------
     table : mapping or callable
-        As for :func:`look_up`. A mapping counts by its content, a function by what
-        :func:`~sklearn_adaalloc._utils.identity.function_identity` says of it.
+        As for :func:`look_up`. A mapping is identified by its content, a function by
+        :func:`~sklearn_adaalloc._utils.identity.function_identity`.
     name : str
-        Parameter that `table` was given as, for the message.
+        Name of the parameter, for the message.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def table_digest(table, name):
     Raises
     ------
     ValueError
-        If a function cannot be told from others.
+        If a function cannot be identified.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def table_digest(table, name):
             content = function_identity(table)
         except ValueError as error:
             raise ValueError(
-                f"{name}={short_repr(table)} cannot be told from others ({error}), so "
+                f"{name}={short_repr(table)} cannot be identified ({error}), so "
                 "grades by it cannot be stored. Give a mapping from query to entry."
             ) from None
     text = json.dumps(content, sort_keys=True)
@@ -107,22 +107,14 @@ def _as_text(value):
 
 
 def _as_plain(value):
-    """A mapping as a dict; anything else that JSON cannot hold by what it prints."""
+    """A mapping as a dict; other values that are not JSON as their repr."""
     return dict(value) if isinstance(value, Mapping) else repr(value)
 
 
 def assign_grades(grades, cases):
-    """Give each answer the grade of its case.
+    """Look up the grade of each answer's case; one float64 array per query.
 
-    Parameters
-    ----------
-    grades : mapping from case to float
-        Grade of each distinct case.
-    cases : list of n_queries lists
-        The case of each answer.
-
-    Returns
-    -------
-    rewards : list of n_queries ndarrays of shape (n_answers,), float64
+    `cases` has one list per query, with the case of each answer. `grades` maps each
+    case to a number.
     """
     return [np.array([grades[case] for case in row], dtype=np.float64) for row in cases]

@@ -1,4 +1,4 @@
-"""Rewards by a reward model: a language model that scores answers."""
+"""Rewards from a reward model, which is a language model that scores answers."""
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -23,13 +23,13 @@ from sklearn_adaalloc.rewards._references import assign_grades
 
 
 class RewardModel(DocumentationLinkMixin, BaseEstimator):
-    """Score answers by a sequence classifier of transformers with one output.
+    """Score answers with a sequence classifier of transformers with one output.
 
-    The score is the classifier's logit for the pair of a query and an answer, the same
-    as for that pair alone: batches are padded on the right with the model's own padding
-    token, and mixed only with pairs of about the same length. Each distinct pair is
-    scored once. The model is loaded when first needed and shared by all that ask for
-    the same one; it is no part of pickles.
+    The score is the classifier's logit for a pair of query and answer. It does not
+    depend on the other pairs of a batch: batches are padded on the right with the
+    model's own padding token, and contain pairs of similar length. Each distinct pair
+    is scored once. The model is loaded when it is first needed. Objects with the same
+    model share it, and pickles do not contain it.
 
     Parameters
     ----------
@@ -38,20 +38,20 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
         such as ``embedded_model_path("reward")`` of
         :mod:`sklearn_adaalloc.datasets`.
     chat_template : "auto" or bool, default="auto"
-        Whether a text and its answer are put to the model as a user's message and the
-        assistant's; "auto" means where the tokenizer has a template for that. Otherwise
-        they are encoded as a pair of texts. Lists of messages always go through the
+        Whether a text and its answer become a user's message and an assistant's
+        message. Otherwise they are encoded as a pair of texts. "auto" uses the
+        tokenizer's chat template if there is one. Lists of messages always need the
         template.
     max_length : int, default=None
-        Most tokens of a pair; longer ones lose their first tokens, with a warning. None
-        for as many as the model takes.
+        Largest number of tokens of a pair. Longer pairs lose their first tokens, with a
+        warning. None for as many as the model accepts.
     batch_tokens : int, default=16384
-        Most tokens of a batch, padding included. A CPU takes 512 at once at most; a
-        batch that CUDA has too little memory for is halved.
+        Largest number of tokens of a batch, including padding. On a CPU, it is at most
+        512. If CUDA has too little memory for a batch, the batch is halved.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device; "auto" selects CUDA, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision; "auto" is bfloat16 on GPUs that have it and float32 elsewhere.
+        Precision; "auto" is bfloat16 on GPUs that support it and float32 otherwise.
     revision : str, default=None
         Branch, tag or commit of a model on the hub.
 
@@ -112,8 +112,9 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or an answer is not accepted, the model cannot be loaded or
-            has more than one output, or a chat is given to one without a template.
+            If a parameter or an answer is not accepted, if the model cannot be loaded
+            or has more than one output, or if a query is a chat and there is no
+            template.
         """
         queries, answers = check_answers(queries, answers)
         self._check_parameters()
@@ -128,7 +129,7 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
 
     @property
     def settings(self):
-        """All that a score depends on beside query and answer, as a dict."""
+        """Everything that a score depends on besides query and answer, as a dict."""
         self._check_parameters()
         return {
             "reward": type(self).__name__,

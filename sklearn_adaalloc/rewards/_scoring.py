@@ -1,6 +1,6 @@
-"""From pairs of a query and an answer to scores of a sequence classifier.
+"""Score pairs of a query and an answer with a sequence classifier.
 
-Imports torch at its top, so reward functions import it inside their methods.
+This module imports torch, so reward functions import it inside their methods.
 """
 
 from contextlib import contextmanager
@@ -13,26 +13,17 @@ from sklearn_adaalloc.language_models._batches import CPU_BATCH_TOKENS, token_ba
 
 
 def encode_pairs(language_model, pairs, *, chat_template, max_length):
-    """Turn pairs into token ids; long ones lose their first tokens.
+    """Convert pairs (query, answer) to token ids; long ones lose their first tokens.
 
-    Parameters
-    ----------
-    language_model : LanguageModel
-        Holds the tokenizer.
-    pairs : list of n_pairs tuples (query, answer)
-        Query: str or list of messages; answer: str.
-    chat_template : bool
-        Whether texts, too, go through the tokenizer's chat template, as a user's
-        message and the assistant's. Otherwise they are encoded as a pair of texts.
-    max_length : int or None
-        Most tokens of a pair; None for as many as the model takes.
+    With `chat_template`, or if the query is a chat, a pair is encoded by the
+    tokenizer's chat template. Otherwise it is encoded as a pair of texts.
 
     Returns
     -------
     encoded : list of n_pairs dicts
-        "input_ids" and, where the tokenizer has them, "token_type_ids": lists of int.
+        "input_ids" and, if the tokenizer has them, "token_type_ids": lists of int.
     truncated : ndarray of shape (n_pairs,), bool
-        Which pairs were too long.
+        Whether the pair was longer than `max_length`, or than the model accepts.
     """
     limit = language_model.limit(max_length)
     encoded = [None] * len(pairs)
@@ -44,7 +35,7 @@ def encode_pairs(language_model, pairs, *, chat_template, max_length):
             (_render(language_model, *pairs[row]),) if chat else pairs[row]
             for row in rows
         ]
-        # A template writes the special tokens itself.
+        # A template adds the special tokens itself.
         options = {"add_special_tokens": not chat}
         whole = _tokenize(language_model, texts, options)
         for row, item in zip(rows, whole, strict=True):
@@ -78,22 +69,9 @@ def _tokenize(language_model, texts, options):
 
 
 def score_batches(language_model, encoded, *, batch_tokens):
-    """Score pairs batch by batch, the longest first.
+    """Yield rows and scores (float64) of encoded pairs, batch by batch.
 
-    Parameters
-    ----------
-    language_model : LanguageModel
-        Sequence classifier with one output.
-    encoded : list of n_pairs dicts
-        See :func:`encode_pairs`.
-    batch_tokens : int
-        Most tokens of a batch, padding included.
-
-    Yields
-    ------
-    rows : ndarray of shape (n_rows,)
-        Which pairs.
-    scores : ndarray of shape (n_rows,), float64
+    A batch has at most `batch_tokens` tokens, including padding.
     """
     if language_model.device.type == "cpu":
         batch_tokens = min(batch_tokens, CPU_BATCH_TOKENS)
@@ -120,11 +98,12 @@ def _score(language_model, batch):
 
 @contextmanager
 def padding_token(language_model, token_ids):
-    """Token to pad a batch with so that each row is scored as if it were alone.
+    """Token for padding, chosen so that each row has the same score as alone.
 
-    A decoder reads its score at the last token that is not the padding token of the
-    model's configuration, whatever the tokenizer pads with. A configuration without one
-    means the last token: then it is given, for a while, one that no row ends with.
+    A decoder reads its score at the last token that differs from the padding token of
+    the model's configuration, whatever the tokenizer uses. Without such a token in the
+    configuration, it reads the last token. Then the configuration temporarily gets a
+    token with which no row ends.
     """
     config = language_model.model.config.get_text_config()
     own = config.pad_token_id

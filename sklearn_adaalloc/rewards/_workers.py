@@ -1,4 +1,4 @@
-"""Worker processes that answer lines, each killed when it takes too long."""
+"""Worker processes that answer lines. A worker that takes too long is killed."""
 
 import os
 import subprocess
@@ -10,16 +10,10 @@ from threading import Event, Timer
 
 
 class WorkerPool:
-    """A few workers, started when first needed and stopped with this object.
+    """Workers that start when first needed and stop with this object.
 
-    They end when this process does, even by a kill: their input then ends.
-
-    Parameters
-    ----------
-    command : list of str
-        Starts a worker. It writes the line "ready", then one line for each line read.
-    n_workers : int
-        How many there are.
+    They also end if this process is killed, because their input then ends. `command`
+    starts a worker. It writes the line "ready", then one line for each line it reads.
     """
 
     def __init__(self, command, n_workers):
@@ -32,19 +26,10 @@ class WorkerPool:
         weakref.finalize(self, _stop, workers, os.getpid())
 
     def ask(self, lines, timeout):
-        """Have each line answered.
+        """Replies to lines of text, one str per line.
 
-        Parameters
-        ----------
-        lines : list of n_lines str
-            What to ask, without line breaks.
-        timeout : float
-            Seconds for one line.
-
-        Returns
-        -------
-        replies : list of n_lines str or None
-            None where a worker took too long or broke down.
+        A reply is None if a worker failed or took longer than `timeout` seconds. Lines
+        must not contain line breaks.
         """
 
         def ask(line):
@@ -59,7 +44,7 @@ class WorkerPool:
 
 
 def _stop(workers, process_id):
-    if os.getpid() != process_id:  # a copy made by a fork: they are the parent's
+    if os.getpid() != process_id:  # after a fork, the workers belong to the parent
         return
     for worker in workers:
         worker.stop()
@@ -86,7 +71,7 @@ class Worker:
         except BrokenPipeError:
             reply = ""
         except BaseException:
-            self.stop()  # or the next line would get this one's reply
+            self.stop()  # otherwise the next line would get this reply
             raise
         finally:
             timer.cancel()
@@ -111,7 +96,7 @@ class Worker:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # an interrupt from the keyboard is for the parent
+            start_new_session=True,  # only the parent handles Ctrl-C
         )
         if self._process.stdout.readline() != "ready\n":
             self.stop()

@@ -1,4 +1,4 @@
-"""Samplers: prompts and budgets in, that many answers to each out."""
+"""Samplers take prompts and budgets, and return that many answers to each prompt."""
 
 from sklearn_adaalloc.sampling._local import (
     TransformersSampler,

@@ -1,9 +1,9 @@
-"""The sampler protocol: what a sampler takes, and what it hands out.
+"""The sampler protocol: the arguments of a sampler, and what it returns.
 
-A function of prompts and budgets that returns lists of str is a sampler. So is an
-object with such a method, ``sample``. All else is an extra, used where it is there: the
-parameters `first_sample` and `return_usage`, the method ``sample_each``, the attribute
-`settings`. :func:`as_sampler` makes one thing of them all.
+A sampler is a function of prompts and budgets that returns lists of str, or an object
+with such a method, ``sample``. Everything else is optional and used if it exists: the
+parameters `first_sample` and `return_usage`, the method ``sample_each`` and the
+attribute `settings`. :func:`as_sampler` gives all of them one interface.
 """
 
 import warnings
@@ -20,24 +20,24 @@ from sklearn_adaalloc._utils.numbers import real_array
 
 
 class TokenUsage(NamedTuple):
-    """Tokens that a call paid for, and which answers ran out of them.
+    """Tokens that a call paid for, and which answers the token limit cut off.
 
-    A count that is not known is NaN, never a guess.
+    An unknown count is NaN. It is never a guess.
 
     Parameters
     ----------
     prompt : ndarray of shape (n_prompts,), float64
-        Prompt tokens put through the model. A prompt that was prefilled once counts
-        once, however many samples it got; 0 where it did not have to be.
+        Prompt tokens that were run through the model. A prompt counts once if it was
+        run once, however many samples it got. The count is 0 if it did not have to be
+        run.
     answers : list of n_prompts ndarrays of shape (budget,), float64
-        Tokens of each answer, the one that ended it included. Of several answers in one
-        reply of a server, which counts them together, shares of their sum.
+        Tokens of each answer, including its end token. A server counts several answers
+        of one reply together. Then each answer gets a share of the sum.
     cached : ndarray of shape (n_prompts,), float64, default=None
-        Those of `prompt` that a server read from its cache, which cost less. None where
-        nothing is known of a cache.
+        The part of `prompt` that a server read from its cache, which costs less. None
+        if nothing is known about a cache.
     cut_off : list of n_prompts ndarrays of shape (budget,), bool, default=None
-        Whether each answer was cut off at the token limit before it ended. None where
-        that is not known.
+        Whether the token limit cut the answer off before it ended. None if unknown.
 
     Examples
     --------
@@ -66,16 +66,17 @@ class SampledAnswer(NamedTuple):
     sample : int
         Index of the sample among those of the prompt.
     answer : str or None
-        None if it failed for good; without an error, too, only the prompt was run.
+        None if the sample failed for good. None without an error means that only the
+        prompt was run.
     prompt_tokens : float
-        Prompt tokens paid for; 0 if another sample of the same request has them, NaN if
-        unknown.
+        Prompt tokens paid for; NaN if unknown. 0 if they are counted at another sample
+        of the same request.
     answer_tokens : float
         Tokens of the answer; NaN if unknown.
     error : Exception or None
-        Why it failed.
+        Reason of the failure.
     cached_tokens : float
-        Those of the prompt tokens that a server read from its cache; NaN if unknown.
+        The part of the prompt tokens that a server read from its cache; NaN if unknown.
     cut_off : bool or None
         Whether the token limit cut the answer off; None if unknown.
     """
@@ -91,7 +92,7 @@ class SampledAnswer(NamedTuple):
 
 
 def as_sampler(sampler, name=None):
-    """Ask any sampler in one way.
+    """Give any sampler the same interface.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def as_sampler(sampler, name=None):
         Function of prompts and budgets, or an object with a method ``sample`` or
         ``sample_each``.
     name : str, default=None
-        What messages call it; None for the name of the function or class.
+        Name in messages; None for the name of the function or class.
 
     Returns
     -------
@@ -108,7 +109,7 @@ def as_sampler(sampler, name=None):
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not a sampler.
 
     Examples
     --------
@@ -122,7 +123,9 @@ def as_sampler(sampler, name=None):
     has_method = hasattr(sampler, "sample_each") or hasattr(sampler, "sample")
     if isinstance(sampler, type) or not (has_method or callable(sampler)):
         kind = (
-            "a class: give an instance of it" if isinstance(sampler, type) else "none"
+            "a class: give an instance of it"
+            if isinstance(sampler, type)
+            else "not a sampler"
         )
         raise ValueError(
             f"sampler={short_repr(sampler)} is {kind}. Expected a function of prompts "
@@ -133,14 +136,14 @@ def as_sampler(sampler, name=None):
 
 
 class CheckedSampler:
-    """Any sampler, asked in one way, its answers checked: see :func:`as_sampler`.
+    """Any sampler with one interface. Its answers are checked; see :func:`as_sampler`.
 
     Parameters
     ----------
     sampler : callable or object
         Function, or object with a method ``sample`` or ``sample_each``.
     name : str
-        What messages call it.
+        Name in messages.
     """
 
     def __init__(self, sampler, name):
@@ -148,12 +151,13 @@ class CheckedSampler:
         self._each = getattr(sampler, "sample_each", None)
         is_function = not hasattr(sampler, "sample")
         self._sample = sampler if is_function else sampler.sample
-        # A function is told what it names, and asked only for what it has to answer.
+        # A function gets only the options that it names, and only prompts with a
+        # budget.
         self._options = _options(self._sample, expand=not is_function)
         self._skips_idle = is_function
 
     def arrivals(self, prompts, budgets, first_sample):
-        """Yield answers as soon as the sampler hands them out, or refuse them.
+        """Yield checked answers as soon as the sampler returns them.
 
         Parameters
         ----------
@@ -167,7 +171,7 @@ class CheckedSampler:
         Yields
         ------
         arrivals : list of SampledAnswer
-            Together one for each sample, and one for a prompt that was only run.
+            In total one per sample, and one for each prompt that was only run.
         """
         if self._each is not None:
             yield from self._one_by_one(prompts, budgets, first_sample)
@@ -212,7 +216,7 @@ class CheckedSampler:
         answers, usage = self._read(returned, prompts, budgets)
         arrivals = []
         for row, (budget, first) in enumerate(zip(budgets, first_sample, strict=True)):
-            # Prompt tokens stand at the first of the samples that share them.
+            # Prompt tokens are counted at the first of the samples that share them.
             prompt_tokens, cached = float(usage.prompt[row]), float(usage.cached[row])
             tokens = usage.answers[row].tolist()
             if not budget and prompt_tokens > 0:
@@ -234,10 +238,10 @@ class CheckedSampler:
                 )
         return arrivals
 
-    # What it handed out
+    # Checks on what the sampler returned
 
     def _read(self, returned, prompts, budgets):
-        """Answers and usage of all prompts, checked; what is not known is NaN."""
+        """Answers and usage of all prompts, checked; unknown counts are NaN."""
         self._check_synchronous(returned)
         pair = isinstance(returned, tuple) and len(returned) == 2
         if "return_usage" in self._options and not pair:
@@ -258,8 +262,8 @@ class CheckedSampler:
             if hasattr(returned, "close"):
                 returned.close()
             raise ValueError(
-                f"{self._name} is asynchronous. Expected a function that returns when "
-                "the answers are there: wrap it, as in lambda prompts, budgets: "
+                f"{self._name} is asynchronous. Expected a function that returns the "
+                "answers themselves: wrap it, as in lambda prompts, budgets: "
                 "asyncio.run(sample(prompts, budgets))."
             )
 
@@ -282,7 +286,7 @@ class CheckedSampler:
                 raise ValueError(
                     f"{self._name} returned {short_repr(given)} to query "
                     f"{short_repr(prompt)}. Expected {budget} answers, each a str, or "
-                    "None where there is none to be had. Nothing of it is kept."
+                    "None if there is no answer. Nothing of it is kept."
                 )
             checked.append([None if each is None else str(each) for each in row])
         return checked
@@ -326,16 +330,16 @@ class CheckedSampler:
 
 
 def warn_cut_off(n_cut_off, n_known, *, stacklevel):
-    """Warn where one answer in a hundred, or more, was cut off.
+    """Warn if at least one answer in a hundred was cut off.
 
     Parameters
     ----------
     n_cut_off : int
         Answers that the token limit cut off.
     n_known : int
-        Answers of which that is known.
+        Answers for which this is known.
     stacklevel : int
-        As for :func:`warnings.warn`, seen from the caller.
+        As for :func:`warnings.warn`, counted from the caller.
     """
     if n_cut_off and n_cut_off >= 0.01 * n_known:
         warnings.warn(
@@ -348,7 +352,7 @@ def warn_cut_off(n_cut_off, n_known, *, stacklevel):
 
 
 def _options(sample, *, expand):
-    """Which extras a function takes; with `expand`, by ``**`` too."""
+    """Options that a function takes; with `expand`, also by ``**`` parameters."""
     try:
         parameters = signature(sample).parameters.values()
     except (TypeError, ValueError):  # some built-in functions have none
@@ -362,7 +366,7 @@ def _options(sample, *, expand):
 
 
 def _read_usage(usage, budgets):
-    """Usage as floats of the right shapes, or an error."""
+    """Usage as floats of the right shapes; raises if it is none."""
     prompt = _counts(usage.prompt, len(budgets))
     answers = [
         _counts(given, budget)
@@ -384,14 +388,14 @@ def _counts(values, n_values):
 
 
 def _listed(values):
-    """A list of what a sequence holds; None for a text and what has no order."""
+    """Convert a sequence to a list; None for a text and for unordered values."""
     if isinstance(values, str | bytes | Mapping | Set):
         return None
     try:
         iterator = iter(values)
     except TypeError:
         return None
-    return list(iterator)  # errors of a generator are its own
+    return list(iterator)  # a generator may raise errors of its own
 
 
 def _name(sampler):

@@ -1,4 +1,4 @@
-"""What a sampler is asked for: prompts, budgets, and which samples."""
+"""Checks on requests to a sampler: prompts, budgets and indices of samples."""
 
 from numbers import Integral
 
@@ -15,7 +15,7 @@ def check_sample_budgets(budgets, n_prompts):
     Parameters
     ----------
     budgets : int or array-like of shape (n_prompts,)
-        One number for all prompts, or one each.
+        One number for all prompts, or one number per prompt.
     n_prompts : int
         Number of prompts.
 
@@ -26,8 +26,8 @@ def check_sample_budgets(budgets, n_prompts):
     Raises
     ------
     ValueError
-        If a budget is negative or not a whole number, or there are more or fewer than
-        prompts.
+        If a budget is negative or not a whole number, or if the number of budgets is
+        not the number of prompts.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def check_first_sample(first_sample, n_prompts):
 
 
 def check_request(prompts, budgets, first_sample=None):
-    """Check what `sample` is given.
+    """Check the arguments of `sample`.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def _one_per_prompt(values, name, n_prompts):
 
 
 def stop_strings(stop):
-    """Check where answers end.
+    """Check stop strings and return them as a list.
 
     Parameters
     ----------
     stop : str or list of str, default=None
-        What the user gave.
+        The parameter of the sampler.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def stop_strings(stop):
     Raises
     ------
     ValueError
-        If it is something else, or one is empty.
+        If it is anything else, or if a string is empty.
 
     Examples
     --------

@@ -42,9 +42,9 @@ def cut(path):
 
 
 BAD_FILES = {
-    "text": (lambda path: path.write_text("query,reward\n" * 99), "is no store of"),
-    "short": (lambda path: path.write_text("x"), "is no store of"),
-    "foreign": (foreign_database, "is no store of"),
+    "text": (lambda path: path.write_text("query,reward\n" * 99), "is not a store of"),
+    "short": (lambda path: path.write_text("x"), "is not a store of"),
+    "foreign": (foreign_database, "is not a store of"),
     "cut": (cut, "is damaged"),
     "page overwritten": (overwrite(8192, 12288), "is damaged"),
     "schema overwritten": (overwrite(112, 4096), "is damaged"),
@@ -134,9 +134,9 @@ def test_export_of_one_of_several(store):
     collect("a", Sampler(), Reward(), 1, store)
     collect("ab", Sampler(), Reward(offset=1.0), 2, store, settings={"t": 1})
     with RewardStore(store) as table:
-        with pytest.raises(ValueError, match=r"sampler settings None do not name one"):
+        with pytest.raises(ValueError, match=r"sampler settings None are not among"):
             table.to_arrays()
-        with pytest.raises(ValueError, match=r"reward settings \{'x': 1\} do not name"):
+        with pytest.raises(ValueError, match=r"reward settings \{'x': 1\} are not"):
             table.to_arrays(settings={"t": 1}, reward_settings={"x": 1})
         queries, rewards = table.to_arrays(
             settings={"t": 1}, reward_settings=Reward(offset=1.0).settings
@@ -270,7 +270,7 @@ def test_grades_of_an_earlier_version_are_not_used_and_it_says_so_once(
     first_format(store, '{"sampler": "Sampler"}', to_json(old))
     sampler = Sampler()
     name = old.get("reward", old.get("function"))
-    with pytest.warns(UserWarning, match=f"grades of {name}.*earlier version.*anew"):
+    with pytest.warns(UserWarning, match=f"grades of {name}.*earlier version.*again"):
         table = collect("a", sampler, reward, 2, store)
     assert table.tolist() == [[7, 7] if reward is seven else [0, 1]]
     assert sampler.asked == []  # the answers are used
@@ -281,7 +281,7 @@ def test_answers_of_an_earlier_version(store):
     first_format(store, '{"sampler": "Sampler"}', '{"offset": 0.0, "reward": "Reward"}')
     sampler = Sampler()
     sampler.settings = {"sampler": "Sampler", "weights": "abc"}
-    with pytest.warns(UserWarning, match="answers of Sampler.*asked for anew"):
+    with pytest.warns(UserWarning, match="answers of Sampler.*sampled again"):
         collect("a", sampler, Reward(), 2, store)
     assert len(sampler.asked) == 2
 

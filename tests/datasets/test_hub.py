@@ -117,7 +117,7 @@ def test_a_damaged_file_is_named(tmp_path, folder, name, content):
 def test_a_missing_file_of_several_is_told(tmp_path, folder):
     write_parquet(folder / "train-00000-of-00003.parquet", ROWS)
     write_parquet(folder / "train-00002-of-00003.parquet", ROWS)
-    with pytest.raises(ValueError, match=r"has 2 files train\* and .* there are 3"):
+    with pytest.raises(ValueError, match=r"has 2 files train\*, but .* there are 3"):
         read(tmp_path)
 
 

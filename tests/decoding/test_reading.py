@@ -140,16 +140,16 @@ NO_ALLOCATORS = {
     "classifier": (LogisticRegression(), "a classifier, not an allocator"),
     "regressor": (Ridge(), "a regressor, not an allocator"),
     "reward regressor": (regressor(), "a regressor, not an allocator"),
-    "transformer": (StandardScaler(), "no allocator"),
-    "text": ("uniform", "no allocator"),
-    "nothing": (None, "no allocator"),
-    "number": (3, "no allocator"),
+    "transformer": (StandardScaler(), "not an allocator"),
+    "text": ("uniform", "not an allocator"),
+    "nothing": (None, "not an allocator"),
+    "number": (3, "not an allocator"),
 }
 
 
 @pytest.mark.parametrize(("policy", "match"), NO_ALLOCATORS.values(), ids=NO_ALLOCATORS)
 def test_what_is_no_allocator(policy, match, sampler):
-    match = rf"policy decides by .*which is {match}.*predicts budgets"
+    match = rf"policy ends in .*which is {match}.*predicts budgets"
     with pytest.raises(ValueError, match=match):
         BestOfK(policy, sampler, wrong).decode(QUERIES)
     with pytest.raises(ValueError, match=match):

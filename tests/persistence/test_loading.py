@@ -223,7 +223,7 @@ class TestCrafted:
     def test_what_is_no_estimator(self, tmp_path):
         craft(tmp_path, {"policy": 1})
         with pytest.raises(
-            ValueError, match="damaged policy: it is a dict, no estimat"
+            ValueError, match="damaged policy: it is a dict, not an estimat"
         ):
             load_policy(tmp_path)
 

@@ -241,7 +241,7 @@ def test_a_function_of_the_tests_can_only_be_called(name):
     assert peer.do_special(function, "__call__", (), {}) == 3
     with pytest.raises(AttributeError, match="has no attribute"):
         peer.do_getattr(function, name)
-    with pytest.raises(TypeError, match="__getattribute__ is not to be had"):
+    with pytest.raises(TypeError, match="__getattribute__ is not available"):
         peer.do_special(function, "__getattribute__", (name,), {})
 
 

@@ -330,5 +330,5 @@ def test_requests_that_are_not_accepted(prompts, budgets, message):
 
 def test_a_chat_for_the_text_endpoint():
     sampler = OpenAISampler("http://127.0.0.1:1/v1", "m", completion="text")
-    with pytest.raises(ValueError, match="prompt 1 is a chat, and completion='text'"):
+    with pytest.raises(ValueError, match="prompt 1 is a chat, but completion='text'"):
         sampler.sample(["a", [{"role": "user", "content": "b"}]], 1)

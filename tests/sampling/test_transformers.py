@@ -369,7 +369,7 @@ class TestBadInput:
 
     def test_a_model_without_head(self, tiny_models):
         sampler = TransformersSampler(tiny_models["bert"], device="cpu")
-        with pytest.raises(ValueError, match="is no causal language model"):
+        with pytest.raises(ValueError, match="is not a causal language model"):
             sampler.sample(["ab"], [1])
 
 

@@ -240,7 +240,9 @@ class TestSettings:
         sampler = ValueAugmentedSampler(
             value_model=lambda token_ids: [next(lines) for _ in token_ids]
         )
-        with pytest.raises(ValueError, match=r"cannot be told .* attribute settings"):
+        with pytest.raises(
+            ValueError, match=r"cannot be identified .* attribute settings"
+        ):
             sampler.settings  # noqa: B018
         sampler.value_model.settings = {"lines": "a"}
         assert sampler.settings["value_model"] == {"lines": "a"}

@@ -1,4 +1,4 @@
-"""Comparing outputs and values as the public harnesses of contest problems do.
+"""Compare outputs and values like public harnesses of contest problems.
 
 Runs inside the sandbox.
 """
@@ -27,10 +27,10 @@ def close(number, right):
 
 
 def same_value(value, expected):
-    """Whether a value is the expected one, which was read from JSON.
+    """Whether a value equals the expected one, which was read from JSON.
 
-    A tuple is as good as a list, a number as one that differs by 1e-6 where either is a
-    float, and a dict's keys may be what JSON writes as the expected texts.
+    A tuple equals a list with the same items. Numbers may differ by 1e-6 if one is a
+    float. Dict keys are compared as the texts that JSON writes.
     """
     if isinstance(value, (list, tuple)) and isinstance(expected, (list, tuple)):
         value = [*value]

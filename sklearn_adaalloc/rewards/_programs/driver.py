@@ -1,16 +1,16 @@
-"""Runs inside the sandbox: the tests in this process, the program in its child.
+"""Runs inside the sandbox: tests in this process, the program in a child process.
 
-This file is a script. It is started once per answer by `sandbox.py`, which says
-against what it is built like this. The order matters:
+This file is a script. `sandbox.py` starts it once per answer, and describes the attacks
+that this design prevents. The order of the steps matters:
 
-1. the job is read from standard input: limits, the program, and the compiled modules of
-   this folder that run in here, which need no package around them;
-2. the child that is to run the program is forked. It closes everything but two pipes,
-   gives up further rights and waits for requests (`program_side.py`);
-3. only then are the tests read, which the child has therefore never had in memory;
-4. the tests call the program through the pipes (`tests_side.py`). The code word that
-   came with them is written if none of them raised; if their verdict is not known, the
-   code word and the reason.
+1. the job is read from standard input: limits, the program, and the compiled modules
+   of this folder that run here without the packages around them;
+2. the child that will run the program is forked. It closes everything except two
+   pipes, gives up further rights and waits for requests (`program_side.py`);
+3. then the tests are read, so the child never has them in memory;
+4. the tests call the program through the pipes (`tests_side.py`). If no test raises,
+   the code word that came with the tests is written. If the verdict is unknown, the
+   code word and the reason are written.
 """
 
 import sys
@@ -44,7 +44,8 @@ def main():
     if os.fork() == 0:
         os.dup2(null, 0)
         program_side.keep_only(requests[0], replies[1])
-        # A program that reads its input is run afresh for each, without rights then.
+        # A program that reads input is run anew for each input. It loses its rights
+        # then.
         program_side.forbid(b"" if job["reads_input"] else job["filter"])
         program_side.serve(job, 3, 4)
         os._exit(1)
@@ -57,7 +58,7 @@ def main():
 
 
 def receive(file):
-    """Read one message of the process that started this one."""
+    """Read one message from the process that started this one."""
     size, data = None, bytearray()
     while size is None or len(data) < size:
         wanted = 8 - len(data) if size is None else min(size - len(data), 2**20)

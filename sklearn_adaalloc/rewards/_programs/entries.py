@@ -1,4 +1,4 @@
-"""From an entry of `tests` to test source, and what programs find there.
+"""Check entries of `tests`, and write the source of tests and preambles.
 
 Pure functions.
 """
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from reprlib import repr as short_repr
 
-# Keys that an entry of each form has; those marked True it must have.
+# Keys of the entries of each form. Those marked True are required.
 _FORMS = (
     {"test": True, "entry_point": True, "prompt": False},
     {"test_list": True, "test_setup_code": False, "entry_point": False},
@@ -28,26 +28,11 @@ _ACCEPTED = (
 
 
 def check_entry(entry, query, *, packages=()):
-    """Check what `tests` has for a query.
+    """Check the entry of a query in `tests`, and return it as a dict.
 
-    Parameters
-    ----------
-    entry : dict, list of str or str
-        In one of the accepted forms.
-    query : str or list of dict
-        Query that it belongs to, for the message.
-    packages : sequence of str, default=()
-        Packages that tests may import beside Python's library.
-
-    Returns
-    -------
-    entry : dict
-        The same as a dict; inputs of functions are lists of arguments.
-
-    Raises
-    ------
-    ValueError
-        If it has none of these forms, or has no test.
+    In the result, inputs of functions are lists of arguments. Raises ValueError if the
+    entry has none of the accepted forms or no test. `packages` may be imported by
+    tests, in addition to Python's library.
     """
     start = f"tests has {short_repr(entry)} for query {short_repr(query)}: "
     if isinstance(entry, str):
@@ -64,7 +49,7 @@ def check_entry(entry, query, *, packages=()):
     missing = [key for key, needed in form.items() if needed and key not in entry]
     if unknown or missing:
         raise ValueError(
-            f"{start}it lacks {missing} and has {unknown} beside the keys "
+            f"{start}it lacks {missing} and has {unknown} besides the keys "
             f"{list(form)}. Give all that are needed and leave out all others."
         )
     for key in form.keys() & entry.keys():
@@ -83,7 +68,7 @@ def check_entry(entry, query, *, packages=()):
 
 
 def _read_calls(entry, start):
-    """Inputs and outputs of a function, which some sets give as texts of JSON."""
+    """Inputs and outputs of a function. Some data sets give them as JSON texts."""
     inputs, outputs = list(entry["inputs"]), list(entry["outputs"])
     if all(isinstance(given, str) for given in inputs):
         try:
@@ -120,7 +105,7 @@ def _is_plain(value):
 
 
 def _check_source(source, key, start, packages):
-    """Check that tests are Python and need no more than what they may import."""
+    """Check that tests are Python and import only what is available."""
     try:
         tree = ast.parse(source if isinstance(source, str) else "\n".join(source))
     except (SyntaxError, ValueError) as error:
@@ -146,7 +131,7 @@ def _check_source(source, key, start, packages):
 
 
 def _check_value(value, key, start):
-    """Check one value of an entry; None counts as left out where that is allowed."""
+    """Check one value of an entry; None is accepted for optional keys."""
     if key in ("entry_point", "fn_name"):
         name = isinstance(value, str) and value.isidentifier()
         valid = name and not keyword.iskeyword(value)
@@ -168,15 +153,10 @@ def _check_value(value, key, start):
 def write_tests(entry):
     """Write the tests of a checked entry.
 
-    Parameters
-    ----------
-    entry : dict
-        Checked entry, see :func:`check_entry`.
-
     Returns
     -------
     tests : dict
-        What :func:`~sklearn_adaalloc.rewards._programs.sandbox.run_tests` takes.
+        For :func:`~sklearn_adaalloc.rewards._programs.sandbox.run_tests`.
     reads_input : bool
         Whether the program reads its standard input.
     """
@@ -216,7 +196,7 @@ def write_tests(entry):
 
 
 def _outer_names(source):
-    """Modules of Python that a source uses, other names, and what else to prepare."""
+    """Python modules that a source uses, other names, and further preparations."""
     tree = ast.parse(source)
     nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
@@ -226,7 +206,7 @@ def _outer_names(source):
     modules = names & owners & sys.stdlib_module_names
     imported = _imported(nodes)
     more = {
-        # Functions in the form of pytest, which nobody calls.
+        # Test functions in the style of pytest. Nothing else calls them.
         "functions": [
             node.name
             for node in tree.body
@@ -237,7 +217,7 @@ def _outer_names(source):
         ],
         "ends_loops": bool(names & {"StopIteration", "StopAsyncIteration"})
         or "StopIteration" in source,
-        # Modules in which the tests may replace something.
+        # Modules in which the tests may replace objects.
         "patched": sorted(imported | modules) if _patches(source, nodes) else [],
         "unittest": "unittest" in imported | modules,
         "seeds": "random" in imported | modules and "seed" in source,
@@ -246,7 +226,7 @@ def _outer_names(source):
 
 
 def _imported(nodes):
-    """Modules of Python's library that the nodes of a tree import or name in a text."""
+    """Python modules that a syntax tree imports or names in a text."""
     found = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -259,7 +239,7 @@ def _imported(nodes):
 
 
 def _patches(source, nodes):
-    """Whether tests may replace what a module of Python holds."""
+    """Whether tests may replace objects in Python modules."""
     return (
         "patch" in source
         or "setattr" in source
@@ -271,10 +251,10 @@ def _patches(source, nodes):
 
 
 def _accepted(entry):
-    """For each output, the values that it may stand for.
+    """All accepted values of each output.
 
-    APPS puts each output into a list of one; what is a list itself may be meant so or
-    be the answer. The harnesses accept both.
+    APPS puts each output into a list with one item. An output that is a list may have
+    this form, or be the answer itself. The harnesses accept both.
     """
     outputs = entry["outputs"]
     if entry.get("exact"):
@@ -288,12 +268,12 @@ def _accepted(entry):
 
 
 def _text(value):
-    """Text of an input or output, which some rows of APPS give as a list of lines."""
+    """Text of an input or output. Some rows of APPS have a list of lines instead."""
     return value if isinstance(value, str) else "\n".join(map(str, value))
 
 
 def compiles(source):
-    """Whether a piece of trusted source is complete."""
+    """Whether a trusted source text is complete."""
     try:
         compile(source, "<prompt>", "exec")
     except SyntaxError:
@@ -301,7 +281,7 @@ def compiles(source):
     return True
 
 
-# What public harnesses give every program of a contest, by module.
+# Names that public harnesses give to every contest program, by module.
 _CONTEST_MODULES = (
     *("bisect", "collections", "copy", "datetime", "functools", "heapq", "io"),
     *("itertools", "json", "math", "operator", "os", "random", "re", "statistics"),
@@ -339,18 +319,9 @@ _CONTEST_NAMES = {
 
 
 def contest_preamble(program):
-    r"""Write imports of the names that contest harnesses give every program.
+    r"""Write imports of the names that contest harnesses give to every program.
 
-    Only those that the program mentions, which loads faster.
-
-    Parameters
-    ----------
-    program : str
-        Source of the program.
-
-    Returns
-    -------
-    preamble : str
+    Only names that the program mentions are imported, which is faster.
 
     Examples
     --------

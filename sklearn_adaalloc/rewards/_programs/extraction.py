@@ -1,7 +1,7 @@
-"""From an answer to the program in it.
+"""Find the program in an answer.
 
-Pure functions. Nothing here looks at an answer with more than regular expressions: it
-is parsed inside the sandbox, where a parser may crash.
+Pure functions. They examine an answer only by regular expressions. It is parsed inside
+the sandbox, because a parser may crash.
 """
 
 import re
@@ -18,26 +18,15 @@ _CODE_LINE = re.compile(
 
 
 def extract_code(answer, *, entry_point=None):
-    r"""Find the program in an answer.
+    r"""Find the program in an answer, as Python source.
 
-    Thoughts between ``<think>`` and ``</think>`` are no part of it. Of the blocks
-    fenced by backticks or tildes and not labelled as another language, the last that
-    defines `entry_point`, with those before it whose definitions it uses and lacks;
-    where none does, or there is no entry point, the last that is more than an example
-    of use. A block that is not closed ends with the answer. Without a block, the whole
-    answer, or the part of it that defines the entry point.
-
-    Parameters
-    ----------
-    answer : str
-        What the model wrote.
-    entry_point : str, default=None
-        Function that the program should define.
-
-    Returns
-    -------
-    program : str
-        Python source, as far as one can tell.
+    Thoughts between ``<think>`` and ``</think>`` are removed. Candidates are blocks
+    fenced by backticks or tildes that are not labelled as another language. The program
+    is the last block that defines `entry_point`, with earlier blocks whose definitions
+    it uses but lacks. If there is no such block or no `entry_point`, it is the last
+    block that is more than an example of use. A block without an end goes to the end of
+    the answer. Without any block, the program is the whole answer, or the part of it
+    that defines the entry point.
 
     Examples
     --------
@@ -63,8 +52,8 @@ def extract_code(answer, *, entry_point=None):
 
 
 def _without_thoughts(answer):
-    """An answer without the thoughts before it; all of it if nothing else is left."""
-    if "</think>" in answer and "<think>" not in answer:  # opened by the prompt
+    """An answer without thoughts; all of it if nothing else remains."""
+    if "</think>" in answer and "<think>" not in answer:  # the prompt opened it
         return answer.rpartition("</think>")[2]
     rest = _THOUGHTS.sub("", answer)
     return rest if rest.strip() else answer
@@ -76,7 +65,7 @@ def _fenced(answer):
     for line in lines:
         match = _FENCE.match(line.removeprefix("> "))
         if block is None:
-            # A fence in backticks has none of them after it on its line.
+            # A line that opens a fence of backticks has no further backticks.
             if match and not (match[2][0] == "`" and "`" in match[4]):
                 fence, label, block = match, match[3].lower(), []
         elif (
@@ -93,7 +82,7 @@ def _fenced(answer):
 
 
 def _dedented(lines, indent):
-    """Text of a block, without the indent that its fence has."""
+    """Text of a block without the indentation of its fence."""
     if indent and all(line.startswith(indent) or not line.strip() for line in lines):
         lines = [line[len(indent) :] for line in lines]
     text = "\n".join(lines)
@@ -101,7 +90,7 @@ def _dedented(lines, indent):
 
 
 def _with_helpers(earlier, program):
-    """A program, after those of the blocks before it whose definitions it lacks."""
+    """A program with earlier blocks whose definitions it uses but lacks."""
     used = []
     for code in reversed(earlier):
         names = set(re.findall(r"^(?:def|class)[ \t]+(\w+)", code, re.M))
@@ -113,7 +102,7 @@ def _with_helpers(earlier, program):
 
 
 def _is_program(code):
-    """Whether a block is more than a shell session, an output or a call as example."""
+    """Whether a block is more than a shell session, an output or an example call."""
     if code.lstrip().startswith((">>>", "$ ")):
         return False
     if re.search(r"^(async[ \t]+def|def|class)[ \t]", code, re.M):
@@ -127,10 +116,10 @@ def _is_program(code):
 
 
 def _program_in_prose(answer, name):
-    """The whole of an answer without fences, or its part that defines the entry point.
+    """An answer without fences, or its part that defines the entry point.
 
-    Prose before the first line of code, and after the last, is left out where the
-    answer itself is no Python.
+    If the answer as a whole is not Python, prose before the first and after the last
+    line of code is removed.
     """
     if not _defines(answer, name):
         return answer
@@ -157,21 +146,11 @@ def _program_in_prose(answer, name):
 
 
 def complete_program(answer, entry):
-    """Turn an answer into the program that the tests of an entry are for.
+    """Convert an answer to the program for the tests of a checked entry.
 
-    With a prompt in the entry, an answer that defines the entry point itself follows
-    the prompt, whose imports and helpers it may use; any other continues its text.
-
-    Parameters
-    ----------
-    answer : str
-        What the model wrote.
-    entry : dict
-        Checked entry, see :func:`check_entry`.
-
-    Returns
-    -------
-    program : str
+    If the entry has a prompt and the answer defines the entry point, the program is the
+    prompt followed by the answer, which may use the prompt's imports and helpers. Any
+    other answer continues the text of the prompt.
     """
     name, prompt = entry.get("entry_point"), entry.get("prompt", "")
     code = extract_code(answer, entry_point=name)
@@ -183,7 +162,7 @@ def complete_program(answer, entry):
 
 
 def _as_body(code, prompt):
-    """Indent a body that continues a function but was written without its indent."""
+    """Indent a function body that was written without indentation."""
     inside = prompt.rstrip().endswith(('"""', "'''", ":"))
     first = next(line for line in code.split("\n") if line.strip())
     if not inside or first[:1] in (" ", "\t") or not prompt.endswith("\n"):
@@ -194,6 +173,6 @@ def _as_body(code, prompt):
 
 
 def _defines(code, name):
-    """Whether a piece of source defines a function or class."""
+    """Whether source text defines this function or class."""
     pattern = rf"^(async[ \t]+def|def|class)[ \t]+{re.escape(name or '')}\b"
     return name is not None and re.search(pattern, code, re.M) is not None

@@ -1,4 +1,4 @@
-"""Messages of one process to the other: values to nodes, and nodes to values.
+"""Messages between the two processes: values to nodes, and nodes to values.
 
 Runs inside the sandbox; see ``peer.py``.
 """
@@ -18,7 +18,7 @@ from sklearn_adaalloc.rewards._programs.stand_ins import (
     number_of,
 )
 
-MAX_BYTES = 2**24  # of a message of the program
+MAX_BYTES = 2**24  # largest message of the program
 _BUILDING, _MISSING = object(), object()
 
 
@@ -28,7 +28,7 @@ class Writer:
     def __init__(self, peer):
         self.peer = peer
         self.nodes, self.index, self.pending = [], {}, []
-        self.kept = []  # or an id might be given to another value
+        self.kept = []  # keeps values alive, so no id is used twice
         self.shared, self.known = {}, set()
 
     def item(self, value):
@@ -43,7 +43,7 @@ class Writer:
         return [k]
 
     def finish(self, kind, item, notes):
-        """Write what is pending, and what changed; the bytes of the message."""
+        """Write pending values and changes; returns the bytes of the message."""
         peer = self.peer
         self.work()
         for value, tag, parts in list(peer.shared.values()):
@@ -104,7 +104,7 @@ class Writer:
         return [self.item(part) for part in parts]
 
     def changing(self, value, number, unchanged, head=None):
-        """Node of a value that changes in place: its contents, unless known."""
+        """Node of a value that changes in place: its contents, unless already known."""
         entry = self.peer.shared.get(number)
         tag = entry[1] if entry else (head[3] if head else wire.tag_of(type(value)))
         parts = wire.contents_of(value, tag)
@@ -124,7 +124,7 @@ class Writer:
         return ["alias", self.class_item(cls)]
 
     def class_node(self, cls):
-        """Node of a class that the other side makes a class of stand-ins for."""
+        """Node of a class for which the other side makes a class of stand-ins."""
         number = self.peer.number_of(cls)
         if number in self.peer.known:
             return ["mine", number]
@@ -154,7 +154,7 @@ class Writer:
         self.known.add(number)
         if isinstance(value, BaseException):
             if self.peer.guarded and isinstance(value, AssertionError):
-                self.peer.failed = True  # and the program is not told what was expected
+                self.peer.failed = True  # the program must not see the expected value
                 parts = "", (), (), None
             else:
                 variables = tuple(vars(value).items())
@@ -181,7 +181,7 @@ class Reader:
         self.contents = []
 
     def read(self):
-        """Read all nodes; a function from items to values."""
+        """Read all nodes; returns a function from items to values."""
         for k in reversed(range(len(self.nodes))):
             self.get([k])
         for value, tag, parts, _ in self.contents:
@@ -223,7 +223,7 @@ class Reader:
         return self.peer.shared[number][0]
 
     def read_content(self, number, tag, *parts):
-        """A value that changes in place: as known to both sides, or new."""
+        """A value that changes in place: the one known to both sides, or a new one."""
         entry = self.peer.shared.get(number)
         if entry is None:
             self.check_new(number)
@@ -240,7 +240,7 @@ class Reader:
             raise ValueError("a number of this side")
 
     def read_type(self, *names):
-        """The first of a class and its bases that is loaded and may be named."""
+        """The first loaded and accepted type among a class and its bases."""
         for module, name in names:
             if (module, name) in wire.LATER:
                 wire.loaded(module)
@@ -318,7 +318,7 @@ class Reader:
 
 
 def _new_error(cls, args):
-    """Make an error without running code of the program."""
+    """Make an exception without running code of the program."""
     try:
         error = cls.__new__(cls, *args)
         if not isinstance(cls, RemoteType):
@@ -330,7 +330,7 @@ def _new_error(cls, args):
 
 
 def _own_bases(cls):
-    """Bases that the other side can name or stand in for; for others, their bases."""
+    """Bases that the other side can use; for other bases, their own bases."""
     found = []
     for base in cls.__bases__:
         named = is_own(base) or is_library_error(base) or wire.tag_of(base)
@@ -369,7 +369,7 @@ def _hash_of(value, kind):
 
 
 def _global_name(value):
-    """Module and name of a function or class of Python's library; None for others."""
+    """Module and name of a function or class of Python's library; otherwise None."""
     if type(value).__name__ in ("method_descriptor", "wrapper_descriptor"):
         owner = value.__objclass__
         module, name = owner.__module__, f"{owner.__qualname__}.{value.__name__}"

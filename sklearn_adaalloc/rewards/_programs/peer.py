@@ -1,16 +1,16 @@
-"""The conversation of two processes, tests and program, as either of them has it.
+"""Communication of the two processes, tests and program; both sides use this module.
 
-Values of Python's own types cross by content, see ``wire.py``: those that change in
-place are kept equal on both sides, so that a list that the program sorts is sorted for
-its tests, too, and stays the same list. Everything else stays where it was made, and
-the other side has a *stand-in* for it: classes by classes of the same name, bases and
-special methods, instances and functions by instances of these. What is done to a
-stand-in is done where the object is.
+Values of Python's own types are passed by content, see ``wire.py``. Values that change
+in place are kept equal on both sides. So if the program sorts a list of the tests, the
+tests see the sorted list, and it remains the same list. Everything else stays in the
+process that made it, and the other side has a *stand-in* for it. A class gets a class
+with the same name, bases and special methods. Instances and functions get instances of
+such classes. Operations on a stand-in run where the object is.
 
-The tests' side is *guarded*. Requests of the program reach only what the tests handed
-it, by the few operations named here, never names with two underscores, frames, globals
-or code. And no comparison of a value with an object of the program is left to the
-program, which would so be shown what is expected, and would be its own judge.
+The side of the tests is *guarded*. Requests of the program reach only objects that the
+tests passed to it, by the few operations named here. They never reach names with two
+underscores, frames, globals or code. And the program never decides whether its object
+equals a value of the tests. It would see the expected value and would grade itself.
 
 Runs inside the sandbox.
 """
@@ -32,30 +32,24 @@ from sklearn_adaalloc.rewards._programs.stand_ins import (
     is_stand_in,
 )
 
-# Of a function, all that the other side may read beside calling it.
+# Attributes of a function that the other side may read.
 _OPEN_NAMES = {"__name__", "__qualname__", "__doc__"}
 _FRAME_NAMES = ("gi_", "cr_", "ag_", "f_", "tb_", "co_", "func_")
 
 
 class Unknown(BaseException):
-    """What was asked cannot be done across processes, so the verdict is not known."""
+    """A request cannot work across processes, so the verdict is unknown."""
 
 
 class Broken(BaseException):
-    """The other side does not speak as it should, or is gone."""
+    """The other side broke the protocol or has ended."""
 
 
 class Peer:
-    """One end of the conversation.
+    """One end of the communication.
 
-    Parameters
-    ----------
-    source, sink : int
-        Files to read from and to write to.
-    guarded : bool
-        Whether this is the tests' side.
-    operations : dict from str to callable
-        What the other side may ask for beside operations on objects.
+    `source` and `sink` are file descriptors. `guarded` says whether this is the side of
+    the tests. `operations` maps names to functions that the other side may call.
     """
 
     def __init__(self, source, sink, *, guarded, operations):
@@ -63,22 +57,22 @@ class Peer:
         self.operations = operations
         self.next_number = int(guarded)  # so both sides count differently
         self.objects, self.numbers = {}, {}  # of this side, by number; and back, by id
-        self.stand_ins = {}  # for the other side's, by number
-        self.handed = {}  # by id, those that are no instances of a RemoteType
+        self.stand_ins = {}  # for objects of the other side, by number
+        self.handed = {}  # by id, those that are not instances of a RemoteType
         self.shared, self.shared_numbers = {}, {}  # values that change in place
-        self.known = set()  # numbers of own objects that the other side has met
+        self.known = set()  # numbers of own objects that the other side knows
         self.forgotten = []
         self.lock = RLock()
         self.reading = False
-        self.notes = lambda item: {}  # what to tell with each message
+        self.notes = lambda item: {}  # notes that are sent with each message
         self.take_notes = lambda notes, get: None
-        self.ends_loops = False  # whether StopIteration is what the tests wait for
+        self.ends_loops = False  # whether the tests expect StopIteration
         self.unknown, self.failed, self.broken = None, False, False
 
     # Asking
 
     def ask(self, operation, *arguments):
-        """Have the other side do something; what it returns, or raises."""
+        """Request an operation of the other side; returns or raises its result."""
         with self.lock:
             self.send(self.write("ask", [operation, *arguments]))
             while True:
@@ -95,12 +89,12 @@ class Peer:
             or not self.guarded
             or (operation == "await" and isinstance(value, StopAsyncIteration))
         ):
-            # It would end a loop of the tests, which would pass over the failure.
+            # It would end a loop of the tests, which would hide the failure.
             raise RuntimeError("the program raised StopIteration")
         raise value
 
     def special(self, owner, name, args, options):
-        """Have a special method of the other side's object called."""
+        """Call a special method of an object of the other side."""
         if self.guarded and name in CONTENT and not isinstance(owner, RemoteType):
             kind = type(owner)
             if kind._tag_ is not None and not kind._named_:
@@ -110,7 +104,7 @@ class Peer:
         if self.guarded and args and name != "__call__":
             other = args[0]
             if name in ("__exit__", "__aexit__"):
-                args = (*args[:2], None)  # a traceback stays where it is
+                args = (*args[:2], None)  # tracebacks are not passed
             elif name == "__contains__" and not is_stand_in(other):
                 return self.contains(owner, other)
             elif name in COMPARISONS and not is_stand_in(other):
@@ -135,21 +129,21 @@ class Peer:
         return NotImplemented
 
     def base_result(self, owner, name, args):
-        """What the plain type does that the program's class is derived from."""
+        """Call the method of the plain type from which the program's class derives."""
         for base in type(owner).__mro__:
             if not isinstance(base, RemoteType) and hasattr(base, name):
                 return getattr(base, name)(owner, *args)
         return NotImplemented
 
     def contains(self, owner, value):
-        """Look for a value in an object of the program, without showing it."""
+        """Search for a value in an object of the program without showing the value."""
         for base in type(owner).__mro__:
             if not isinstance(base, RemoteType) and hasattr(base, "__contains__"):
                 return base.__contains__(owner, value)
         return any(item is value or item == value for item in owner)
 
     def give_up(self, reason):
-        """Say that the verdict is not known."""
+        """Record that the verdict is unknown."""
         self.unknown = self.unknown or reason
         raise Unknown(reason)
 
@@ -160,7 +154,7 @@ class Peer:
     # Answering
 
     def serve(self):
-        """Do what the other side asks, for good."""
+        """Perform requests of the other side forever."""
         with self.lock:
             while True:
                 _, value = self.receive()
@@ -181,12 +175,12 @@ class Peer:
             raise
         except BaseException as error:  # it may raise anything
             if self.guarded and isinstance(error, AssertionError):
-                self.failed = True  # though the program may pass over it
+                self.failed = True  # even if the program ignores the error
             return self.write("error", error)
 
     def do_special(self, owner, name, args, options):
         if name not in SPECIALS:
-            raise TypeError(f"{name} is not to be had")
+            raise TypeError(f"{name} is not available")
         self.check_owner(owner)
         if name == "__call__":
             return owner(*args, **options)
@@ -233,12 +227,12 @@ class Peer:
         return _run_to_end(owner)
 
     def check_owner(self, owner):
-        """Refuse operations of the program on what the tests did not hand it."""
+        """Reject operations on objects that the tests did not pass to the program."""
         if self.guarded and id(owner) not in self.numbers:
             raise TypeError("only objects of the tests")
 
     def check_name(self, owner, name):
-        """Refuse names through which the program would reach more of the tests."""
+        """Reject names through which the program could reach more of the tests."""
         if not self.guarded:
             return
         self.check_owner(owner)
@@ -305,9 +299,9 @@ class Peer:
         return writer.finish(kind, item, notes)
 
     def sweep(self):
-        """Forget the values that only this table still knows."""
+        """Forget values that only this table still holds."""
         for number, entry in list(self.shared.items()):
-            # One that was changed before it was let go is told of first.
+            # A value that changed before it was released is reported first.
             if sys.getrefcount(entry[0]) == _UNUSED and wire.same_contents(
                 entry[2], wire.contents_of(entry[0], entry[1])
             ):
@@ -315,7 +309,7 @@ class Peer:
                 self.forgotten.append(number)
 
     def number_of(self, value):
-        """Number of an object of this side, which is kept from now on."""
+        """Number of an object of this side; the object is kept from now on."""
         number = self.numbers.get(id(value))
         if number is None:
             number = self.new_number()
@@ -329,7 +323,7 @@ class Peer:
 
 
 def _count_unused():
-    """References that `Peer.sweep` sees of a value that only its table knows."""
+    """Number of references that `Peer.sweep` counts if only its table has a value."""
     table, counts = {0: ([], None)}, []
     for _, entry in list(table.items()):
         counts.append(sys.getrefcount(entry[0]))
@@ -340,7 +334,7 @@ _UNUSED = _count_unused()
 
 
 def _run_to_end(awaitable):
-    """Run an awaitable, even where an event loop runs already."""
+    """Run an awaitable, even if an event loop is already running."""
     import asyncio
 
     async def wait():
@@ -357,7 +351,7 @@ def _run_to_end(awaitable):
 
 
 def read(file, size):
-    """Read so many bytes."""
+    """Read exactly `size` bytes."""
     data = bytearray()
     while len(data) < size:
         chunk = os.read(file, min(size - len(data), 2**20))

@@ -1,4 +1,4 @@
-"""The process with the program: loads it, then does what the tests ask of it.
+"""The process of the program: loads it, then does what the tests request.
 
 Runs inside the sandbox, forked before the tests are read.
 """
@@ -15,12 +15,12 @@ from sklearn_adaalloc.rewards._programs.messages import MAX_BYTES
 from sklearn_adaalloc.rewards._programs.peer import Peer
 
 MAX_FILES = 64
-SIGKILL = 9  # the module signal takes a third of the time that all others take
+SIGKILL = 9  # importing signal takes a third as long as all other imports
 _MISSING = object()
 
 
 class Exit:
-    """What `exit` and `quit` are where the module site is loaded."""
+    """`exit` and `quit` as the module site defines them."""
 
     def __init__(self, name):
         self.name = name
@@ -33,20 +33,16 @@ class Exit:
 
 
 def serve(job, requests, replies):
-    """Answer the tests until they end.
+    """Answer requests of the tests until they end.
 
-    Parameters
-    ----------
-    job : dict
-        "program" and "preamble": source; "reads_input": whether the program is run
-        afresh for each input; "filter": system calls to forbid then; "timeout".
-    requests, replies : int
-        Files to read from and to write to.
+    `job` has the source "program" and "preamble", and "reads_input": whether the
+    program is run anew for each input. Then "filter" is the filter of system calls for
+    each run, and "timeout" its limit. `requests` and `replies` are file descriptors.
     """
     for name in ("exit", "quit"):
         setattr(builtins, name, Exit(name))
     sys.argv = ["program.py"]
-    sys.setrecursionlimit(sys.getrecursionlimit() + 50)  # what the calls below take
+    sys.setrecursionlimit(sys.getrecursionlimit() + 50)  # for the calls below
     module = type(sys)("__main__" if job["reads_input"] else "program")
     sys.modules[module.__name__] = module
     operations = {
@@ -60,7 +56,7 @@ def serve(job, requests, replies):
 
 
 def load(job, module):
-    """Run the preamble and the program's text."""
+    """Run the source of the preamble and of the program."""
     exec(compile(job["preamble"], "<preamble>", "exec"), module.__dict__)
     exec(compile(job["program"], "<program>", "exec"), module.__dict__)
 
@@ -81,14 +77,14 @@ def defines(module, name):
 
 
 def find(module, name):
-    """Get what the program calls `name`, or this method of its class Solution."""
+    """Get the object `name` of the program, or this method of its class Solution."""
     if hasattr(module, name):
         return getattr(module, name)
     return getattr(module.Solution(), name)
 
 
 class Patched:
-    """What the tests replaced in Python's modules is replaced here, too."""
+    """Replaces here what the tests replaced in Python's modules."""
 
     def __init__(self):
         self.originals = {}
@@ -113,7 +109,7 @@ class Patched:
 
 
 def run(job, module, text):
-    """What the program prints, run in a process of its own with `text` as input."""
+    """Output of the program, run in its own process with `text` as input."""
     stdin, stdout = os.pipe(), os.pipe()
     process = os.fork()
     if process == 0:
@@ -136,7 +132,7 @@ def run(job, module, text):
 
 
 def run_as_main(job, module):
-    """End this process as the interpreter would after running the program."""
+    """Run the program, then end this process as the interpreter would."""
     status = 0
     try:
         forbid(job["filter"])
@@ -156,7 +152,7 @@ def run_as_main(job, module):
 
 
 def communicate(stdin, stdout, data, timeout):
-    """Write `data` while reading all that comes back; both files are closed then."""
+    """Write `data` and read all output meanwhile; closes both files."""
     deadline = time.monotonic() + timeout
     os.set_blocking(stdin, False)
     output = bytearray()
@@ -181,11 +177,11 @@ def communicate(stdin, stdout, data, timeout):
                 output += chunk
 
 
-# What a process may do
+# Rights of a process
 
 
 def forbid(program):
-    """Install a filter of system calls for good; an empty one forbids nothing."""
+    """Install a permanent filter of system calls; an empty one forbids nothing."""
     if not program:
         return
     instructions = ctypes.create_string_buffer(program, len(program))
@@ -197,7 +193,7 @@ def forbid(program):
 
 
 def keep_only(*files):
-    """Close all files but standard ones and these, which become 3, 4, ..."""
+    """Close all files except standard ones and `files`, which become 3, 4, ..."""
     copies = [os.dup2(file, MAX_FILES - 1 - i) for i, file in enumerate(files)]
     for number, copy in enumerate(copies, start=3):
         os.dup2(copy, number)

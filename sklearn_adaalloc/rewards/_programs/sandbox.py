@@ -1,53 +1,53 @@
-"""A sandbox for programs that a language model wrote, and a verdict they cannot fake.
+"""A sandbox for programs that a language model wrote, with verdicts that are not faked.
 
-What we guard against
----------------------
-A program may be wrong, wasteful or hostile: written by a model that has learned that
-reward comes from fooling the grader. It shall neither touch anything outside nor pass
-without doing what the tests ask.
+Attacks that it prevents
+------------------------
+A program may be wrong, wasteful or hostile, because a model may have learned to fool
+the grader. It must not change anything outside, and it must not pass without doing what
+the tests ask.
 
-*Nothing outside.* Each program runs in bubblewrap, in name spaces of its own: it sees
-the system's libraries read-only, an empty ``/tmp`` of 64 MiB in memory that dies with
-it, no network, no other process, no home, no environment, no ``/proc``. A filter of
-system calls forbids it to start processes and to reach for kernel interfaces that a
-Python program does not need. Memory, CPU time, files and their size are limited, its
-output goes nowhere, and after the time limit the whole name space is killed from
-outside. Without bubblewrap nothing is run.
+*No access to the outside.* Each program runs in bubblewrap, in its own name spaces. It
+sees the system's libraries read-only, and an empty ``/tmp`` of 64 MiB in memory, which
+is deleted afterwards. It has no network, no other process, no home, no environment and
+no ``/proc``. A filter of system calls prevents new processes and the use of kernel
+interfaces that a Python program does not need. Memory, CPU time, files and their size
+are limited, and output is discarded. After the time limit, the whole name space is
+killed from outside. Without bubblewrap, nothing is run.
 
-*No faked verdict.* Tests and program are two processes that share no memory. The
-program's is forked before the tests are sent, so it never holds an expected value, and
-the filter forbids it to look into other processes. It has neither the pipe that carries
-the verdict nor the random code word that stands for success, so ``os._exit(0)`` or a
-printed line achieve nothing. The tests run outside its reach: it cannot patch
-``AssertionError`` or builtins there. Names in the tests mean Python's builtins, modules
-and what the prompt defines; only the function under test and what is left are the
-program's.
+*No faked verdict.* Tests and program are two processes without shared memory. The
+program's process is forked before the tests are sent, so it never holds an expected
+value. The filter prevents it from reading other processes. It has neither the pipe for
+the verdict nor the random code word that means success. So ``os._exit(0)`` or a printed
+line have no effect. The program cannot reach the process of the tests, for example to
+patch ``AssertionError`` or builtins there. Names in the tests refer to Python's
+builtins and modules and to definitions of the prompt. Only the function under test and
+names not defined elsewhere refer to the program.
 
-*What crosses* is text in JSON, never a pickle, so no message can name a function to
-call. Values of Python's own types cross by content: a result that is derived from one
-(an ``IntEnum``, a list of the program's own class) is compared by Python's own
-comparison, not by the ``__eq__`` that the program gave it. Other objects stay where
-they are and have stand-ins on the other side. An object of the program is equal to no
-plain value, since only its own ``__eq__`` could say so; two objects of the program are
-compared by it. What would show it an expected value is not asked of it: comparisons
-with, arithmetic with and containment of plain values, unless the tests name its class.
-Of the tests' own objects, the program can call functions and use public attributes of
-what it was handed; their code, globals, frames and modules are out of reach. A message
-that makes no sense fails the program, as does an assertion of the tests that the
-program passes over.
+*Messages* between the processes are JSON, never pickles, so no message can name a
+function to call. Values of Python's own types are passed by content. A result may
+derive from such a type (an ``IntEnum``, or a list of the program's own class). It is
+compared by Python's own comparison, not by the program's ``__eq__``. Other objects stay
+in their process and have stand-ins on the other side. An object of the program equals
+no plain value, since only its own ``__eq__`` could say so. Two objects of the program
+are compared by its ``__eq__``. Requests that would show it an expected value are not
+sent. These are comparisons and arithmetic with plain values, and ``in``, unless the
+tests name its class. The program can call functions of the tests and use public
+attributes of objects that it was passed. It cannot reach their code, globals, frames
+and modules. A program fails if it sends an invalid message, or if it ignores a failed
+assertion of the tests.
 
-What it does not cover
-----------------------
+Limits
+------
 - Holes in the Linux kernel or in CPython's reader of JSON.
-- Weak tests: a program that returns what they happen to accept passes. The tests
-  themselves are trusted. As in one process, a program may change the lists it is
-  handed, and methods of its classes answer what it likes.
-- Reading what is installed: the folders of the system and of Python are visible.
-- Side channels such as timing, and a noisy neighbour: programs share processor and
-  memory bandwidth with everything else. `n_jobs` programs at once may take `n_jobs`
-  times the memory limit, twice over (program and tests).
-- With ``sandbox="unsafe-none"``: everything outside is open to the program, which may
-  also fake its verdict. Only the resource limits and the time limit remain.
+- Weak tests: a program passes if it returns what they accept. The tests themselves are
+  trusted. As in one process, a program may change lists that it is passed, and methods
+  of its classes may return anything.
+- Installed files: the folders of the system and of Python can be read.
+- Side channels such as timing, and effects on other work: programs share processor and
+  memory bandwidth with everything else. `n_jobs` programs at once may use `n_jobs`
+  times the memory limit, twice (program and tests).
+- With ``sandbox="unsafe-none"``, the program can reach everything outside and can fake
+  its verdict. Only the resource limits and the time limit remain.
 """
 
 import atexit
@@ -77,11 +77,12 @@ MODULES = (
     *("wire", "stand_ins", "messages", "peer", "contest"),
     *("program_side", "tests_side"),
 )
-PACKAGES = "/packages"  # where further packages are in the sandbox
+PACKAGES = "/packages"  # folder of additional packages in the sandbox
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-# Imported before tests and program part, where the program mentions them: faster.
+# Imported once before the process is forked, if the program mentions them: faster.
 _PRELOADED = {"collections", "functools", "heapq", "itertools", "math", "re", "typing"}
-# Else the order of a set differs between runs, and numerical packages start threads.
+# Without these, the order of a set differs between runs, and numerical packages start
+# threads.
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "OPENBLAS_NUM_THREADS": "1",
@@ -107,20 +108,20 @@ def run_tests(
     Parameters
     ----------
     program : str
-        Python source that nobody trusts.
+        Python source that is not trusted.
     tests : dict
-        What the tests are. "setup" and "source": Python source that is trusted;
-        "modules": modules that they use; "required" and "names": what the program must
-        and may define for them; "cases": plain data.
+        The tests. "setup" and "source" are trusted Python source. "modules" are modules
+        that they use. "required" and "names" are names that the program must and may
+        define. "cases" is plain data.
     timeout : float
-        Seconds of a run.
+        Time limit of a run, in seconds.
     memory_mb : int
-        MiB of memory of the program.
+        Memory of the program, in MiB.
     sandbox : {"bubblewrap", "unsafe-none"}
-        Where it runs.
+        Where the program runs.
     reads_input : bool, default=False
-        Whether the program is run afresh, with the standard input that the tests give
-        it, each time they call ``run``. `timeout` then holds for each run.
+        Whether the program is run anew each time the tests call ``run``, with the
+        standard input that they give. Then `timeout` applies to each run.
     preamble : str, default=""
         Python source that is run before the program, in the same module.
     packages : tuple of str, default=()
@@ -129,7 +130,7 @@ def run_tests(
     Returns
     -------
     passes : bool or str
-        Whether it passes; the reason, as text, if that cannot be known.
+        Whether it passes; the reason as text if this is unknown.
 
     Raises
     ------
@@ -186,13 +187,13 @@ def _parents(package):
 
 
 def _message(content):
-    """Bytes that the driver reads as one message."""
+    """Encode one message for the driver."""
     data = marshal.dumps(content)
     return len(data).to_bytes(8, "little") + data
 
 
 def _communicate(command, job, tests, timeout):
-    """What the driver says of a program; b"" if it is late."""
+    """Verdict of the driver on a program; b"" after the time limit."""
     with subprocess.Popen(
         command,
         bufsize=0,
@@ -215,14 +216,14 @@ def _communicate(command, job, tests, timeout):
             process.kill()
             reason = process.stderr.read().decode(errors="replace").strip()
             raise RuntimeError(
-                f"the sandbox did not start. It said: {reason!r}. bubblewrap needs "
-                "user name spaces: see to it that `bwrap --unshare-all --ro-bind / / "
+                f"the sandbox did not start. Its message: {reason!r}. bubblewrap needs "
+                "user name spaces: make sure that `bwrap --unshare-all --ro-bind / / "
                 "true` works."
             )
         try:
             return process.communicate(tests, timeout)[0]
         except BaseException as error:
-            # The sandbox dies with bubblewrap, which is in this group.
+            # The sandbox ends with bubblewrap, which is in this process group.
             os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
@@ -231,12 +232,12 @@ def _communicate(command, job, tests, timeout):
 
 @functools.cache
 def package_folders(packages):
-    """Find packages and what they depend on; a tuple of pairs (name, path).
+    """Find packages and their dependencies; a tuple of pairs (name, path).
 
     Raises
     ------
     ValueError
-        If one is not installed.
+        If a package is not installed.
     """
     found, pending, seen = {}, list(packages), set()
     distributions = metadata.packages_distributions() if packages else {}
@@ -269,7 +270,7 @@ def package_folders(packages):
 
 @functools.cache
 def _linked(folders):
-    """A folder with links to these packages and nothing else, until Python ends."""
+    """A temporary folder with links to only these packages; deleted at exit."""
     folder = tempfile.mkdtemp(prefix="adaalloc-packages-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name, path in folders:
@@ -278,7 +279,7 @@ def _linked(folders):
 
 
 def _with_packages(command, folders):
-    """The command of the sandbox with packages in it, read-only."""
+    """The command of the sandbox with read-only packages added."""
     if not folders:
         return command
     mounts = []
@@ -289,14 +290,14 @@ def _with_packages(command, folders):
 
 
 def _python_command():
-    """Interpreter without site packages, and the driver."""
+    """Command of an interpreter without site packages, with the driver."""
     python = os.path.realpath(sys._base_executable)
     return [python, "-s", "-S", "-B", str(DRIVER)]
 
 
 @functools.cache
 def bubblewrap_command():
-    """Compose the command that starts the driver in an empty world.
+    """Compose the command that starts the driver in an empty environment.
 
     Raises
     ------
@@ -306,10 +307,10 @@ def bubblewrap_command():
     bubblewrap = shutil.which("bwrap")
     if bubblewrap is None or platform.machine() not in MACHINES:
         raise RuntimeError(
-            "sandbox='bubblewrap' is not to be had: it takes Linux on x86-64 or arm64 "
+            "sandbox='bubblewrap' is not available: it needs Linux on x86-64 or arm64 "
             "and the program bwrap. Install it (Debian and Ubuntu: `apt install "
-            "bubblewrap`). Programs are run without any protection with "
-            "sandbox='unsafe-none', for code that you would run yourself."
+            "bubblewrap`). sandbox='unsafe-none' runs programs without any protection: "
+            "use it only for code that you would run yourself."
         )
     command = [bubblewrap, "--unshare-all", "--die-with-parent", "--new-session"]
     command += ["--as-pid-1", "--cap-drop", "ALL", "--uid", "65534", "--gid", "65534"]

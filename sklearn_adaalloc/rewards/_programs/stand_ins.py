@@ -1,4 +1,4 @@
-"""Stand-ins: what one process has for the classes and objects of the other.
+"""Stand-ins: objects of one process that represent classes and objects of the other.
 
 Runs inside the sandbox; see ``peer.py``.
 """
@@ -11,7 +11,7 @@ _SIGNS = (
     *("and", "or", "xor", "lshift", "rshift"),
 )
 ARITHMETIC = {f"__{side}{name}__" for name in _SIGNS for side in ("", "r", "i")}
-# Of a value by content, unless the tests name its class, content alone says these.
+# Methods that depend only on the content of a value, unless the tests name its class.
 CONTENT = {
     *("__len__", "__bool__", "__iter__", "__getitem__", "__reversed__"),
     *("__int__", "__float__", "__index__"),
@@ -95,17 +95,17 @@ def number_of(stand_in):
 
 
 def _is_inner(name):
-    """Whether a name is one of those that stand-ins keep for themselves."""
+    """Whether a name is reserved for stand-ins."""
     return name[:1] == "_" == name[-1:] and name[:2] != "__"
 
 
 def _hidden(name):
-    """A property whose value is the other side's."""
+    """A property whose value is read on the other side."""
     return property(lambda self: self._peer_.ask("getattr", self, name))
 
 
 def _special(name):
-    """A special method that is carried out on the other side."""
+    """A special method that runs on the other side."""
 
     def method(self, *args, **options):
         return self._peer_.special(self, name, args, options)
@@ -173,7 +173,7 @@ def make_class(peer, number, name, module, bases, specials, overrides, tag, libr
             if override[:2] != "__"
         },
     }
-    if tag is not None:  # compared by content, which needs nobody's word
+    if tag is not None:  # compared by content, without asking the other side
         for special in (*COMPARISONS, "__hash__", "__contains__"):
             namespace.pop(special, None)
     if "__await__" in namespace:
@@ -190,7 +190,7 @@ def make_class(peer, number, name, module, bases, specials, overrides, tag, libr
 
 
 def _hash(self):
-    if self._peer_.reading:  # and not in a position to ask
+    if self._peer_.reading:  # requests are not possible while reading
         hint = self._hash_
         return hash(hint) if type(hint) is int else object.__hash__(self)
     return self._peer_.ask("special", self, "__hash__", (), {})

@@ -1,10 +1,10 @@
-"""The system calls that a program is refused, as a filter for the kernel."""
+"""A filter of system calls for the kernel, which rejects some calls of programs."""
 
 import functools
 import platform
 import struct
 
-# Numbers of system calls (x86-64, arm64) that a program is refused.
+# Numbers of the system calls (x86-64, arm64) that are rejected.
 _FORBIDDEN = {
     "fork": (57, None),
     "vfork": (58, None),
@@ -14,7 +14,7 @@ _FORBIDDEN = {
     "kcmp": (312, 272),
     "pidfd_open": (434, 434),
     "pidfd_getfd": (438, 438),
-    "memfd_create": (319, 279),  # memory that no limit counts
+    "memfd_create": (319, 279),  # its memory is not counted by any limit
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
     "msgget": (68, 186),
@@ -45,11 +45,11 @@ MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 @functools.cache
 def system_call_filter():
-    """Write the filter of system calls, as the kernel's packet-filter instructions.
+    """Write the filter of system calls as packet-filter instructions of the kernel.
 
-    Refused calls fail with EPERM. A call from another architecture's table kills the
-    process. ``clone`` may make threads; ``clone3``, whose flags a filter cannot see,
-    is reported as missing, so that the C library takes ``clone``.
+    Rejected calls fail with EPERM. A call from the table of another architecture kills
+    the process. ``clone`` may make threads. A filter cannot see the flags of
+    ``clone3``. So it is reported as missing, and the C library uses ``clone``.
     """
     column, architecture = MACHINES[platform.machine()]
     load, equal, at_least, any_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06

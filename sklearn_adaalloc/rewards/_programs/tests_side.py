@@ -1,6 +1,6 @@
-"""The process with the tests: calls the program and says what came of it.
+"""The process of the tests: calls the program and decides whether it passes.
 
-Runs inside the sandbox. The tests are trusted; what the program sends is not.
+Runs inside the sandbox. The tests are trusted; messages of the program are not.
 """
 
 import operator
@@ -14,20 +14,12 @@ from sklearn_adaalloc.rewards._programs.stand_ins import RemoteType, is_stand_in
 
 
 def verdict(tests, source, sink):
-    """Run tests.
+    """Run tests on the program behind the files `source` and `sink`.
 
-    Parameters
-    ----------
-    tests : dict
-        See :func:`~sklearn_adaalloc.rewards._programs.sandbox.run_tests`.
-    source, sink : int
-        Files from and to the program's process.
+    :func:`~sklearn_adaalloc.rewards._programs.sandbox.run_tests` describes `tests`.
 
-    Returns
-    -------
-    verdict : bytes
-        The tests' code word if the program passes; the code word and the reason, as
-        text, if that cannot be known; nothing if it fails.
+    Returns the tests' code word if the program passes, the code word and the reason as
+    text if the verdict is unknown, and nothing if the program fails.
     """
     passed = judge(tests, Peer(source, sink, guarded=True, operations={}))
     if isinstance(passed, str):
@@ -36,7 +28,7 @@ def verdict(tests, source, sink):
 
 
 def judge(tests, peer):
-    """Whether the program passes; the reason, as text, if that cannot be known."""
+    """Whether the program passes; the reason as text if this is unknown."""
     try:
         run_tests(tests, peer)
         passed = True
@@ -48,7 +40,7 @@ def judge(tests, peer):
 
 
 def run_tests(tests, peer):
-    """Load the program and run the tests' source; raises what a failing test does."""
+    """Load the program and run the tests; raises if a test fails."""
     peer.ends_loops = tests["ends_loops"]
     peer.ask("load")
     module = sys.modules["tests"] = type(sys)("tests")
@@ -74,7 +66,7 @@ def _import(name):
 
 
 def instance_check(peer):
-    """`isinstance` for tests, which says so where a stand-in cannot tell."""
+    """`isinstance` for tests; the verdict is unknown if a stand-in cannot tell."""
 
     def check(value, kind):
         found = isinstance(value, kind)
@@ -99,7 +91,7 @@ def _classes(kind):
 
 
 def _is_told_by_stand_ins(cls):
-    """Whether a stand-in is an instance of a class whenever its object is."""
+    """Whether a stand-in is an instance of a class exactly when its object is."""
     by_methods = "__subclasshook__" in vars(cls)  # Iterable, Callable, ...
     if isinstance(cls, RemoteType) or wire.tag_of(cls) is not None or by_methods:
         return True
@@ -107,19 +99,19 @@ def _is_told_by_stand_ins(cls):
 
 
 class Names(dict):
-    """Global names of the tests; the program's values are read anew each time."""
+    """Global names of the tests. Values of the program are read anew at each use."""
 
     def __init__(self, peer, names):
         super().__init__(names)
         self.peer, self.live = peer, set()
 
     def find(self, wanted, required):
-        """Take what is wanted, if the program has it, and what is required."""
+        """Get all required names, and wanted names if the program has them."""
         found = self.peer.ask("find", [*wanted, *required])
         for name in [name for name in wanted if name in found] + required:
             value = found[name]
             if isinstance(value, RemoteType) and name[:1].isupper():
-                value._named_ = True  # the tests themselves speak of this class
+                value._named_ = True  # the tests name this class
             if is_stand_in(value) or name in required:
                 self[name] = value
             else:
@@ -134,19 +126,15 @@ class Names(dict):
 class Patches:
     """Finds what the tests replace in Python's modules while they run.
 
-    Parameters
-    ----------
-    modules : list of str
-        Where to look, beside builtins and the streams and arguments of sys.
-    seeds : bool
-        Whether to look at the state of the module random.
+    It checks `modules`, builtins, and the streams and arguments of sys. With `seeds`,
+    it also checks the state of the module random.
     """
 
     def __init__(self, modules, seeds):
         self.sent = {}
         self.originals = {}
         for name in {"builtins", *modules} - {"sys"}:
-            with suppress(ImportError):  # it need not be the name of a module
+            with suppress(ImportError):  # it may not be the name of a module
                 self.originals[name] = dict(vars(__import__(name, fromlist=["*"])))
         self.streams = {
             n: getattr(sys, n) for n in ("stdin", "stdout", "stderr", "argv")
@@ -155,7 +143,7 @@ class Patches:
         self.state = self.random and self.random.getstate()
 
     def notes(self, item):
-        """What to tell the program: patches that are new, and those undone."""
+        """Notes for the program: new patches, and patches that were undone."""
         patches = dict(self.changes())
         told = [
             [*key, [item(new)]]
@@ -202,6 +190,6 @@ def run_test_cases(namespace):
             result = Result()
             suite = unittest.defaultTestLoader.loadTestsFromTestCase(cls)
             suite.run(result)
-            # A program may raise what unittest takes for a skipped test.
+            # A program may raise an error that unittest counts as a skipped test.
             assert result.wasSuccessful()
             assert result.passed == suite.countTestCases()

@@ -1,13 +1,13 @@
-"""How values cross between tests and program: as JSON text, never as pickles.
+"""Encode values for the other process as JSON text, never as pickles.
 
-A message is a list of nodes. A node is a list: a tag, then its contents; numbers, texts
-and None stand for themselves, all else is a reference ``[k]`` to node k. So shared
-references and cycles stay what they are, and nothing in a message can name a function
-to call. This file knows the values of Python's own types; objects, classes and
-functions, which do not cross but are stood in for, are in ``peer.py``.
+A message is a list of nodes. A node is a list with a tag and its contents. Numbers,
+texts and None represent themselves. Everything else is a reference ``[k]`` to node k.
+So shared references and cycles are preserved, and a message cannot name a function to
+call. This file handles values of Python's own types. Objects, classes and functions are
+not passed. ``peer.py`` makes stand-ins for them.
 
-Runs inside the sandbox, where few imports are wanted: modules that take long to load
-are imported where a value needs them.
+Runs inside the sandbox. To start fast, modules that load slowly are imported only when
+a value needs them.
 """
 
 import operator
@@ -16,7 +16,7 @@ from _collections import OrderedDict, defaultdict, deque
 from _json import encode_basestring, make_encoder, make_scanner
 from types import SimpleNamespace
 
-WHOLE = 2**63  # larger whole numbers cross as hexadecimal text
+WHOLE = 2**63  # integers from here on are sent as hexadecimal text
 
 
 class _Json:
@@ -46,7 +46,7 @@ def dumps(message):
 
 
 def loads(data):
-    """Read what :func:`dumps` wrote; ValueError or the like for anything else."""
+    """Read bytes of :func:`dumps`; raises ValueError or similar for anything else."""
     text = data.decode()
     try:
         message, end = _scan(text, 0)
@@ -58,7 +58,7 @@ def loads(data):
 
 
 def is_inline(value):
-    """Whether a value stands for itself in a message."""
+    """Whether a value represents itself in a message."""
     kind = type(value)
     if kind is str:
         return value.isascii() or _has_no_surrogates(value)
@@ -79,8 +79,8 @@ def _new(cls, *parts):
     return cls.__new__(cls, *parts)
 
 
-# Values that do not change: tag -> (value -> contents, contents -> value). The contents
-# of a container are values themselves, which the caller writes and reads.
+# Immutable values: tag -> (value -> contents, contents -> value). The contents
+# of a container are values, which the caller writes and reads.
 
 FIXED = {
     "int": (lambda v: [hex(int(v))], lambda cls, text: _new(cls, int(text, 16))),
@@ -238,7 +238,7 @@ LATER = {  # types whose module need not be loaded
     **{key: ".".join(key) for key in LIBRARY},
 }
 FIXED.update({".".join(key): functions for key, functions in LIBRARY.items()})
-# Types that classes are derived from, the most special first.
+# Types from which classes may derive, the most special first.
 _BASES = (OrderedDict, defaultdict, dict, deque, list, set, bytearray, tuple, frozenset)
 _BASES += (str, bytes, complex, float, int)
 _LATER_BASES = {"Counter"} | {
@@ -247,7 +247,7 @@ _LATER_BASES = {"Counter"} | {
 
 
 def plain_types():
-    """Map (module, name) to each type whose values cross and that is loaded."""
+    """Map (module, name) to each loaded type whose values are passed by content."""
     types = {(kind.__module__, kind.__name__): kind for kind in (*_TAGS, bool, object)}
     types["builtins", "NoneType"] = type(None)
     types["builtins", "type"] = type
@@ -258,7 +258,7 @@ def plain_types():
 
 
 def tag_of(kind):
-    """Tag of a type whose values cross as they are; None for any other."""
+    """Tag of a type whose values are passed by content; otherwise None."""
     tag = _TAGS.get(kind)
     if tag is None:
         key = kind.__module__, kind.__qualname__
@@ -268,7 +268,7 @@ def tag_of(kind):
 
 
 def base_tag(kind):
-    """Tag of the plain type that a class is derived from; None if of none."""
+    """Tag of the plain type from which a class derives; None if there is none."""
     for base in kind.__mro__[1:]:
         if (tag := tag_of(base)) and (tag in _LATER_BASES or base in _BASES):
             return tag
@@ -276,7 +276,7 @@ def base_tag(kind):
 
 
 def plain_type(tag):
-    """Type that a tag stands for; its module is imported if need be."""
+    """Type of a tag; its module is imported if necessary."""
     for key, later in LATER.items():
         if later == tag:
             return getattr(loaded(key[0]), key[1])
@@ -294,17 +294,17 @@ def _numpy():
 
 
 def contents_of(value, tag):
-    """Parts that a value is made of."""
+    """Parts of a value."""
     return (CHANGING if tag in CHANGING else FIXED)[tag][0](value)
 
 
 def crosses(value, tag):
-    """Whether this very value of a plain type can be written."""
+    """Whether this value of a plain type can be written."""
     return tag != "ndarray" or not (value.dtype.hasobject or value.dtype.names)
 
 
 def empty(tag, contents, cls):
-    """Make a changing value that has no contents yet."""
+    """Make a value that changes in place, without contents yet."""
     if tag == "deque":
         return cls(maxlen=contents[0])
     if tag == "array":
@@ -322,12 +322,12 @@ def empty(tag, contents, cls):
 
 
 def fill(value, tag, contents):
-    """Give a changing value its contents, in place."""
+    """Set the contents of a value in place."""
     CHANGING[tag][1](value, contents)
 
 
 def same_contents(old, new):
-    """Whether the parts of a value are the very same as before."""
+    """Whether the parts of a value are identical to those before."""
     return len(old) == len(new) and (
         all(map(operator.is_, old, new))
         or all(

@@ -1,4 +1,4 @@
-"""Where an answer ends, and its text."""
+"""End of an answer: end tokens, stop strings and the text before them."""
 
 
 class Ending:
@@ -7,7 +7,7 @@ class Ending:
     Parameters
     ----------
     language_model : LanguageModel
-        Names its end tokens in its generation config, or else in its tokenizer.
+        Its generation config, or else its tokenizer, defines the end tokens.
     stop : list of str
         An answer ends before the first of them.
     """
@@ -21,12 +21,12 @@ class Ending:
         self.end_tokens = frozenset(token for token in ends if token is not None)
         self.tokenizer = language_model.tokenizer
         self.stop = stop
-        # A token may be one byte of a character's four; one more for white space that
-        # a tokenizer leaves out at the beginning.
+        # A token may be a single byte of a character with four bytes. One token more,
+        # because a tokenizer may drop white space at the beginning.
         self.tail = 4 * max(map(len, stop), default=0) + 1
 
     def reached(self, tokens):
-        """Whether the tokens of an answer end it, given that all before did not."""
+        """Whether the last token ends an answer that had not ended before."""
         if tokens[-1] in self.end_tokens:
             return True
         if not self.stop:

@@ -1,8 +1,8 @@
-"""One pass over each prompt, and any number of answers decoded from it.
+"""Run each prompt once, then decode any number of answers from it.
 
-A prompt is run once, without padding beside it that it could see; what the layers
-keep of it, keys and values, is laid out again for every row that continues it. Imports
-torch at its top, so samplers import it inside their methods.
+A prompt is run without visible padding. Keys and values of its tokens are kept, and
+copied for every row that continues it. This module imports torch, so samplers import it
+inside their methods.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Prompt:
     ----------
     token_ids : list of int
     logits : Tensor of shape (n_tokens,), float32
-        Of the first new token.
+        Logits of the first new token.
     cache : list of n_layers pairs of Tensor of shape (n_heads, length, head_size)
         Keys and values.
     """
@@ -40,11 +40,9 @@ def prefill(language_model, token_ids, *, layers, pooling):
     Parameters
     ----------
     language_model : LanguageModel
-        Causal language model.
     token_ids : list of n_prompts lists of int
-        Prompts.
     layers : sequence of int
-        Hidden states to pool on the way.
+        Hidden states to pool.
     pooling : str
         Key of ``POOLINGS``.
 
@@ -54,18 +52,18 @@ def prefill(language_model, token_ids, *, layers, pooling):
     features : ndarray of shape (n_prompts, n_layers * hidden_size), float32
     """
     input_ids, attention_mask = language_model.pad(token_ids)
-    # (n_prompts,): logits are computed where some prompt ends, and nowhere else.
+    # (n_prompts,): logits are computed only where some prompt ends.
     ends, end_of = (attention_mask.sum(dim=1) - 1).unique(return_inverse=True)
     cache = DynamicCache()
     with (
         language_model.lock,
         kept_states(language_model.backbone, layers) as states,
     ):
-        # Padding on the right needs no mask: a causal model never looks there.
+        # Padding on the right needs no mask, because a causal model never sees it.
         logits = language_model.model(
             input_ids=input_ids, past_key_values=cache, logits_to_keep=ends
         ).logits
-    # (n_prompts, n_tokens); some models compute the logits of all tokens nevertheless.
+    # (n_prompts, n_tokens); some models compute the logits of all tokens anyway.
     column = end_of if logits.shape[1] == len(ends) else ends[end_of]
     logits = logits[torch.arange(len(logits), device=logits.device), column].float()
     prompts = [
@@ -77,28 +75,28 @@ def prefill(language_model, token_ids, *, layers, pooling):
 
 
 def cache_of(cache, row, length):
-    """Keys and values of one row of a batch padded on the right, padding left out."""
+    """Keys and values of one row, without its padding on the right."""
     return [
         (layer.keys[row, :, :length], layer.values[row, :, :length])
         for layer in cache.layers
     ]
 
 
-_COLDEST = 1e-30  # below it logits over temperature overflow; above 0 it is argmax
+_COLDEST = 1e-30  # argmax below it, because logits / temperature would overflow
 
 
 class TokenChoice:
-    """Ordinary sampling: what a step does with the logits.
+    """Ordinary sampling: chooses the next tokens from logits.
 
-    The token is where the cumulative distribution passes the row's uniform number, so
-    it does not depend on which rows are beside it.
+    The next token is where the cumulative distribution passes the row's uniform number.
+    So it does not depend on the other rows of the batch.
 
     Parameters
     ----------
     temperature : float
         Logits are divided by it; 0 takes the most likely token.
     top_p : float
-        The least likely tokens that together have no more than 1 − `top_p` are out.
+        The least likely tokens with a total of at most 1 − `top_p` are excluded.
     """
 
     def __init__(self, temperature, top_p):
@@ -141,22 +139,19 @@ def decode(language_model, prompts, uniforms, limits, *, choice, ended):
     Parameters
     ----------
     language_model : LanguageModel
-        Causal language model.
     prompts : list of n_rows Prompt
-        What each row continues; rows may share one.
+        Prompt of each row; rows may share one.
     uniforms : ndarray of shape (n_rows, max_new_tokens)
         Random numbers of each row.
     limits : sequence of n_rows int
-        Most new tokens of each row, at least 1.
+        Largest number of new tokens of each row, at least 1.
     choice : TokenChoice
-        Picks the tokens.
     ended : callable
-        Says of a row's new tokens whether they are complete.
+        Whether an answer, a list of new tokens, is complete.
 
     Returns
     -------
     answers : list of n_rows lists of int
-        New tokens of each row.
     """
     device = language_model.device
     # (max_new_tokens, n_rows); MPS has no float64.

@@ -1,4 +1,4 @@
-"""Prompts that went through a model once, ready to be answered."""
+"""Prompts that were run through a model once, ready for decoding."""
 
 import warnings
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from sklearn_adaalloc.sampling._requests import (
 
 @dataclass(frozen=True)
 class PrefillOptions:
-    """How prompts are run and answered; a sampler's parameters, as they were then.
+    """Parameters of a sampler at the time when the prompts were run.
 
     Attributes
     ----------
     model : str
         Name of the language model, for messages.
     layers : tuple of int
-        Hidden states that make the features, counted from 0.
+        Hidden states used as features, counted from 0.
     pooling : str
         How the states of a prompt become one vector.
     max_length : int or None
@@ -46,7 +46,7 @@ class PrefillOptions:
     ending : Ending
         Where an answer ends.
     new_choice : callable
-        Makes what picks the tokens of one batch.
+        Makes the TokenChoice of one batch.
     """
 
     model: str
@@ -64,11 +64,11 @@ class PrefillOptions:
 
 
 class PrefilledPrompts:
-    """What :meth:`TransformersSampler.prefill` hands out.
+    """What :meth:`TransformersSampler.prefill` returns.
 
-    Equal prompts are one here. The model's keys and values of a prompt are kept from
-    its pass to :meth:`decode`, for up to `cache_tokens` tokens of prompts; a prompt
-    beyond that is run again when it is to be answered.
+    Equal prompts are run once. Keys and values of a prompt are kept until
+    :meth:`decode`, up to `cache_tokens` tokens of prompts in total. A prompt beyond
+    that is run again before it is answered.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class PrefilledPrompts:
         )
         warn_truncated(truncated[self._distinct], options.max_length)
         self._lengths = np.array([len(ids) for ids in self._token_ids])
-        self._kept = {}  # distinct prompt -> its pass
+        self._kept = {}  # index of a distinct prompt -> Prompt
         self._features = [None] * len(distinct)
         self._unreported = np.zeros(len(distinct), dtype=np.int64)  # tokens run
 
@@ -104,30 +104,31 @@ class PrefilledPrompts:
         return np.stack([self._features[row] for row in self._distinct])
 
     def decode(self, budgets, *, first_sample=None, return_usage=False):
-        """Answer the prompts; may be called again for further samples.
+        """Answer the prompts. May be called again for further samples.
 
         Parameters
         ----------
         budgets : int or array-like of shape (n_prompts,)
             Number of samples of each prompt.
         first_sample : array-like of shape (n_prompts,), default=None
-            Index of the first sample of each prompt, such as the number of samples it
-            got before; None for 0.
+            Index of the first sample of each prompt, usually the number of samples that
+            it already has. None for 0.
         return_usage : bool, default=False
-            Whether to return the tokens paid for, too.
+            Whether to also return the tokens paid for.
 
         Returns
         -------
         answers : list of n_prompts lists of str
             ``budgets[i]`` answers to prompt i.
         usage : TokenUsage
-            If `return_usage`. Prompts count when they are first reported; an answer is
-            cut off where `max_new_tokens` or the model's positions end it.
+            Only with `return_usage`. A prompt counts when it is first reported. An
+            answer is cut off if `max_new_tokens` or the model's positions end it.
 
         Raises
         ------
         ValueError
-            If there is not one budget, a whole number of at least 0, per prompt.
+            If there is not one budget per prompt, or one is not an integer of at least
+            0.
         """
         n_prompts = len(self._distinct)
         budgets = check_sample_budgets(budgets, n_prompts)
@@ -136,7 +137,7 @@ class PrefilledPrompts:
         return self.as_answers(tokens, budgets, return_usage)
 
     def run_all(self):
-        """Run every prompt, for its features; keep what `cache_tokens` allows."""
+        """Run every prompt for its features; keep as many as `cache_tokens` allows."""
         n_kept = 0
         for prompts in self._chunks(np.arange(len(self._token_ids))):
             for row, prompt in self._run(prompts).items():
@@ -147,7 +148,7 @@ class PrefilledPrompts:
     def decode_tokens(self, budgets, first_sample, *, features=False):
         """New tokens of every answer, prompt after prompt.
 
-        With `features`, prompts without budget are run too.
+        With `features`, prompts without a budget are run too.
         """
         budgets, first_sample = np.asarray(budgets), np.asarray(first_sample)
         within = np.arange(budgets.sum()) - np.repeat(
@@ -183,7 +184,7 @@ class PrefilledPrompts:
         return [tokens[pair] for pair in pair_of]
 
     def as_answers(self, tokens, budgets, return_usage):
-        """Texts, prompt by prompt, and what they cost."""
+        """Texts of each prompt, with their TokenUsage if `return_usage`."""
         ending = self.options.ending
         ends = np.cumsum(budgets)
         spans = [slice(end - n, end) for end, n in zip(ends, budgets, strict=True)]
@@ -192,7 +193,7 @@ class PrefilledPrompts:
         if not return_usage:
             return answers
         counts = np.array([len(answer) for answer in tokens], dtype=np.float64)
-        # What did not end by itself was ended by its limit.
+        # An answer that did not end by itself was ended by its limit.
         cut_off = np.array([not ending.reached(answer) for answer in tokens], bool)
         n_prompt = np.zeros(len(budgets), dtype=np.float64)
         first = np.unique(self._distinct, return_index=True)[1]
@@ -206,7 +207,7 @@ class PrefilledPrompts:
         return answers, usage
 
     def _chunks(self, prompts):
-        """Split prompts, those of one length together, by what may be kept at once."""
+        """Split prompts, sorted by length, into chunks of at most `cache_tokens`."""
         chunk, n_tokens = [], 0
         for row in prompts[np.argsort(-self._lengths[prompts], kind="stable")]:
             if chunk and n_tokens + self._lengths[row] > self.options.cache_tokens:
@@ -218,7 +219,7 @@ class PrefilledPrompts:
             yield np.array(chunk)
 
     def _run(self, prompts):
-        """Run prompts; returns their passes by distinct prompt, keeps features."""
+        """Run prompts and store their features; index of distinct prompt -> Prompt."""
         from sklearn_adaalloc.language_models._batches import (
             CPU_BATCH_TOKENS,
             token_batches,
@@ -249,7 +250,7 @@ class PrefilledPrompts:
         return passes
 
     def _decoded(self, pairs, passes):
-        """Yield rows of `pairs` and their new tokens, a batch at a time."""
+        """Yield rows of `pairs` and their new tokens, batch by batch."""
         from sklearn_adaalloc.language_models._batches import token_batches
         from sklearn_adaalloc.sampling._local.generation import decode
 
@@ -287,7 +288,8 @@ class PrefilledPrompts:
     def _decodable_together(self, pairs):
         """Rows of `pairs` that may share batches: all, or those of each length.
 
-        A model that is not told positions takes those of the longest row for all.
+        Some models take no positions as input. They use those of the longest row for
+        all rows.
         """
         if takes_input(self.language_model.model, "position_ids"):
             return [np.arange(len(pairs))]
@@ -295,15 +297,15 @@ class PrefilledPrompts:
         return [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
 
     def _limits(self):
-        """Most new tokens of each distinct prompt: the model has so many positions."""
+        """Largest number of new tokens of each distinct prompt, by positions left."""
         positions = min(self.language_model.positions, 2**31)
-        # The last new token does not go through the model.
+        # The last new token is not run through the model.
         return np.minimum(
             self.options.max_new_tokens, positions - self._lengths + 1
         ).astype(np.int64)
 
     def _warn_out_of_positions(self, pairs, tokens):
-        """Warn, once, of answers that the model's positions cut off."""
+        """Warn once about answers that were cut off by the model's positions."""
         ending = self.options.ending
         limits = self._limits()[pairs[:, 0]]
         n_cut = sum(

@@ -1,24 +1,20 @@
-"""Rows that a network continues together: what it keeps of them, laid out side by side.
+"""Rows of a batch that a network continues together, and their keys and values.
 
-Imports torch at its top, so samplers import it inside their methods.
+This module imports torch, so samplers import it inside their methods.
 """
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-_ROOM = 64  # tokens; buffers grow by so many at a time
+_ROOM = 64  # tokens; buffers grow in steps of this size
 
 
 class RowLayer(DynamicLayer):
     """Keys and values of one layer, aligned on the right, with room for more tokens.
 
-    The layers of transformers copy all keys and values at every token, which takes
-    longer than reading them.
-
-    Parameters
-    ----------
-    keys, values : lists of n_rows Tensors of shape (n_heads, length, head_size)
-        Rows may share them.
+    The layers of transformers copy all keys and values at every token. Copying takes
+    longer than reading. `keys` and `values` are lists of n_rows Tensors of shape
+    (n_heads, length, head_size), which rows may share.
     """
 
     def __init__(self, keys, values):
@@ -29,7 +25,7 @@ class RowLayer(DynamicLayer):
         self._show(max(part.shape[1] for part in keys))
 
     def update(self, key_states, value_states, *args, **kwargs):
-        """Append tokens, (n_rows, n_heads, n_new, head_size); returns all there are."""
+        """Append (n_rows, n_heads, n_new, head_size); returns all keys and values."""
         start = self.get_seq_length()
         end = start + key_states.shape[2]
         for i, states in enumerate((key_states, value_states)):
@@ -61,10 +57,10 @@ class RowLayer(DynamicLayer):
 
 
 def aligned(parts):
-    """Lay out (n_heads, length, head_size) of each row, aligned on the right."""
+    """Copy the (n_heads, length, head_size) of each row, aligned on the right."""
     longest = max(part.shape[1] for part in parts)
     n_heads, _, size = parts[0].shape
-    # Padding is masked, but has to be finite.
+    # Padding is masked, but it must be finite.
     buffer = parts[0].new_zeros(len(parts), n_heads, longest + _ROOM, size)
     for row, part in zip(buffer, parts, strict=True):
         row[:, longest - part.shape[1] : longest] = part
@@ -72,7 +68,7 @@ def aligned(parts):
 
 
 def with_room(states, length):
-    """Copy (n_rows, n_heads, n_tokens, head_size) to where more tokens fit."""
+    """Copy (n_rows, n_heads, n_tokens, head_size) into a buffer for more tokens."""
     buffer = states.new_empty(*states.shape[:2], length + _ROOM, states.shape[3])
     buffer[:, :, : states.shape[2]] = states
     return buffer
@@ -103,17 +99,7 @@ class Rows:
         self.mask = (columns >= max(lengths) - self.lengths[:, None]).long()
 
     def run(self, tokens):
-        """Append a token to each row.
-
-        Parameters
-        ----------
-        tokens : Tensor of shape (n_rows,)
-
-        Returns
-        -------
-        output : ModelOutput
-            The network's, for one token per row.
-        """
+        """Run one more token of each row, (n_rows,); returns the network's output."""
         positions = self._next_positions()
         self._append_token()
         return self.network(
@@ -126,15 +112,8 @@ class Rows:
     def run_apart(self, candidates):
         """Run several next tokens of each row, none of which sees another.
 
-        Parameters
-        ----------
-        candidates : Tensor of shape (n_rows, n_candidates)
-
-        Returns
-        -------
-        output : ModelOutput
-            The network's, for `n_candidates` tokens per row. :meth:`keep_one` has to
-            follow.
+        `candidates` is a Tensor of shape (n_rows, n_candidates). Returns the network's
+        output for these tokens. Call :meth:`keep_one` afterwards.
         """
         n_rows, n_candidates = candidates.shape
         past = self.mask[:, None, :].expand(-1, n_candidates, -1)

@@ -1,4 +1,4 @@
-"""Sampling from a language model of transformers, each prompt run once."""
+"""Sampling from a language model of transformers. Each prompt is run once."""
 
 from numbers import Real
 
@@ -31,15 +31,15 @@ ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
     """Sample answers from a causal language model, any number to each prompt.
 
-    Each prompt goes through the model once, however many answers it gets, and that same
-    pass hands out the features that a policy reads: with :meth:`prefill` and its
-    ``decode``, a policy decides in between at no extra pass. Answers that have ended
-    leave their batch.
+    Each prompt is run through the model once, however many answers it gets. The same
+    pass computes the features that a policy reads. So with :meth:`prefill` and its
+    ``decode``, a policy can decide between the two without another pass. Answers that
+    have ended leave their batch.
 
-    Sample j to a prompt is a function of the prompt, j and the settings alone: neither
-    the batch nor what was asked before changes it, but for rounding (in bfloat16 that
-    may tip a token now and then). Its distribution is that of ``generate`` with
-    ``do_sample=True`` and the same settings, `top_k` off.
+    Sample j of a prompt depends only on the prompt, on j and on the settings. It does
+    not depend on the batch or on earlier calls, except for rounding (in bfloat16,
+    rounding may change a token now and then). Its distribution is that of ``generate``
+    with ``do_sample=True``, the same settings, and `top_k` off.
 
     Parameters
     ----------
@@ -47,39 +47,40 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         Name on the Hugging Face hub or folder of a causal language model; "embedded" is
         the weak language model of the package.
     temperature : float, default=0.7
-        Logits are divided by it before the softmax; 0 takes the most likely token each
-        time, so that all samples of a prompt are equal.
+        Logits are divided by it before the softmax. With 0, the most likely token is
+        taken each time, so all samples of a prompt are equal.
     top_p : float, default=1.0
         Sample from the most likely tokens that together reach this probability.
     max_new_tokens : int, default=256
-        Most tokens of an answer. It may be fewer where the model's positions end, with
-        a warning if an answer is cut off there.
+        Largest number of tokens of an answer. If the model's positions end earlier,
+        answers are cut off there, with a warning.
     stop : str or list of str, default=None
-        An answer ends before the first of these, or at the model's end token.
+        An answer ends before the first of these strings, or at the model's end token.
     layer : "auto", int or list of int, default="auto"
-        Hidden state of the features, as in
+        Hidden state used for features, as in
         :class:`~sklearn_adaalloc.HiddenStateFeaturizer`.
     pooling : {"last", "mean", "first"}, default="last"
-        How it is pooled over tokens.
+        How the hidden state is pooled over tokens.
     max_length : int, default=None
-        Most tokens of a prompt; longer ones lose their first tokens, with a warning.
-        None for as many as the model takes.
+        Largest number of tokens of a prompt. Longer prompts lose their first tokens,
+        with a warning. None for as many as the model accepts.
     chat_template : bool, default=False
-        Whether texts are put to the model as a user's message. Lists of messages always
-        go through the tokenizer's template.
+        Whether a text becomes a user's message. Lists of messages always use the
+        tokenizer's template.
     batch_tokens : int, default=16384
-        Most tokens in a batch: rows times length, the prompt and `max_new_tokens`. More
-        rows than that are decoded one batch after the other; a batch that CUDA has too
-        little memory for is halved. A token takes 2 x layers x key-value heads x head
-        size numbers: 12 kB in Qwen2.5-0.5B, 128 kB in Llama-3-8B, both in bfloat16.
+        Largest number of tokens in a batch: rows times length, including the prompt and
+        `max_new_tokens`. Further rows are decoded in further batches. If CUDA has too
+        little memory for a batch, the batch is halved. A token needs 2 x layers x
+        key-value heads x head size numbers: 12 kB in Qwen2.5-0.5B, 128 kB in
+        Llama-3-8B, both in bfloat16.
     cache_tokens : int, default=32768
-        Most prompt tokens whose keys and values are kept between :meth:`prefill` and
-        its ``decode``, and as many again for prompts that are being answered. Prompts
-        beyond it are run again.
+        Largest number of prompt tokens whose keys and values are kept between
+        :meth:`prefill` and its ``decode``. The same number is used again for prompts
+        that are being answered. Prompts beyond it are run again.
     device : str, default="auto"
-        Torch device; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device; "auto" selects CUDA, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision; "auto" is bfloat16 on GPUs that have it and float32 elsewhere.
+        Precision; "auto" is bfloat16 on GPUs that support it and float32 otherwise.
     revision : str, default=None
         Branch, tag or commit of a model on the hub.
     random_state : int, default=0
@@ -89,18 +90,18 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
 
     See Also
     --------
-    ValueAugmentedSampler : Asks a value model at every token.
+    ValueAugmentedSampler : Uses a value model at every token.
 
     Notes
     -----
-    Of the model's generation config only the end tokens are read. Tokens have the
-    positions that the model gives them by itself; those of `generate` begin at 0, also
-    where the model's do not, as in decoders of the RoBERTa family.
+    Only the end tokens of the model's generation config are used. Tokens have the
+    positions that the model assigns by default. `generate` always starts at position 0.
+    The two differ for some models, such as decoders of the RoBERTa family.
 
-    Usage counts what went through the model: a prompt's tokens at each of its passes,
-    which are one but for `cache_tokens`, and of an answer every new token, its end
-    token included. Answers that reach neither an end token nor a stop string within
-    `max_new_tokens`, or the model's positions, were cut off.
+    Usage counts the tokens that were run through the model. A prompt counts at each of
+    its passes; there is more than one only because of `cache_tokens`. An answer counts
+    every new token, including its end token. If an answer reaches neither an end token
+    nor a stop string within `max_new_tokens` or the model's positions, it was cut off.
 
     Examples
     --------
@@ -181,28 +182,28 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         budgets : int or array-like of shape (n_prompts,)
             Number of samples of each prompt.
         first_sample : array-like of shape (n_prompts,), default=None
-            Index of the first sample of each prompt, such as the number of samples it
-            got before; None for 0.
+            Index of the first sample of each prompt, usually the number of samples that
+            it already has. None for 0.
         return_features : bool, default=False
-            Whether to return the prompts' hidden states, too.
+            Whether to also return the prompts' hidden states.
         return_usage : bool, default=False
-            Whether to return the tokens paid for, too.
+            Whether to also return the tokens paid for.
 
         Returns
         -------
         answers : list of n_prompts lists of str
             ``budgets[i]`` answers to prompt i.
         features : ndarray of shape (n_prompts, n_layers * hidden_size), float32
-            If `return_features`: what a `HiddenStateFeaturizer` with the same settings
-            computes.
+            Only with `return_features`. Equal to the output of a
+            `HiddenStateFeaturizer` with the same settings.
         usage : TokenUsage
-            If `return_usage`.
+            Only with `return_usage`.
 
         Raises
         ------
         ValueError
-            If a prompt, a budget or a parameter is not accepted, or the model cannot be
-            loaded or is no causal language model.
+            If a prompt, a budget or a parameter is not accepted, or if the model cannot
+            be loaded or is not a causal language model.
         """
         prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
         prefilled = self._start(prompts)
@@ -218,7 +219,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         return answers, prefilled.features, usage
 
     def prefill(self, prompts):
-        """Run prompts through the model, to be answered later.
+        """Run prompts through the model, to answer them later.
 
         Parameters
         ----------
@@ -228,15 +229,15 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         Returns
         -------
         prefilled : PrefilledPrompts
-            With `features`, (n_prompts, n_layers * hidden_size), and
-            ``decode(budgets, first_sample=None, return_usage=False)``, which may be
-            called several times. Together they give what :meth:`sample` gives.
+            Has `features`, (n_prompts, n_layers * hidden_size), and ``decode(budgets,
+            first_sample=None, return_usage=False)``, which may be called several times.
+            Together they give the results of :meth:`sample`.
 
         Raises
         ------
         ValueError
-            If a prompt or a parameter is not accepted, or the model cannot be loaded or
-            is no causal language model.
+            If a prompt or a parameter is not accepted, or if the model cannot be loaded
+            or is not a causal language model.
         """
         prompts, _, _ = check_request(prompts, 0)
         prefilled = self._start(prompts)
@@ -245,7 +246,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
 
     @property
     def settings(self):
-        """All that an answer depends on beside prompt and sample, as a dict."""
+        """Everything that an answer depends on besides prompt and index, as a dict."""
         self._check_parameters()
         return {
             "sampler": type(self).__name__,
@@ -271,19 +272,19 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         Returns
         -------
         bool
-            True for a :class:`~sklearn_adaalloc.HiddenStateFeaturizer` of the same
+            True for a :class:`~sklearn_adaalloc.HiddenStateFeaturizer` with the same
             model, layers, pooling, length limit, template and precision.
         """
         settings = getattr(featurizer, "settings", None)  # none before fit
         return settings is not None and settings == self._featurizer().settings
 
     def _start(self, prompts):
-        """Checked, loaded, tokenized; nothing run yet."""
+        """Check parameters, load the model and tokenize prompts; run nothing."""
         self._check_parameters()
         config = load_config(self.model, revision=self.revision)
         if not has_language_model_head(config):
             raise ValueError(
-                f"model={str(self.model)!r} is no causal language model: its "
+                f"model={str(self.model)!r} is not a causal language model: its "
                 f"architecture is {config.architectures}. Expected one with an LM head,"
                 " such as LlamaForCausalLM."
             )
@@ -309,7 +310,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         stop_strings(self.stop)
 
     def _featurizer(self):
-        """The featurizer of the same settings, fitted: it checks those it shares."""
+        """A fitted featurizer with the same settings; checks shared parameters."""
         shared = HiddenStateFeaturizer._get_param_names()
         parameters = {name: getattr(self, name) for name in shared if name != "cache"}
         return HiddenStateFeaturizer(**parameters).fit([""])
@@ -322,7 +323,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         kinds = getattr(network.config.get_text_config(), "layer_types", None) or ()
         if network._is_stateful or not set(kinds) <= ATTENTION:
             raise ValueError(
-                f"model={str(self.model)!r} keeps a recurrent state beside keys and "
+                f"model={str(self.model)!r} keeps a recurrent state besides keys and "
                 "values of its tokens, which samples of a prompt cannot share here. "
                 "Expected a model of attention layers; serve this one and use "
                 "OpenAISampler."
@@ -336,7 +337,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         return language_model
 
     def _new_choice(self):
-        """What a step does with the logits."""
+        """The rule that chooses the next tokens from the logits."""
         from sklearn_adaalloc.sampling._local.generation import TokenChoice
 
         return TokenChoice(float(self.temperature), float(self.top_p))

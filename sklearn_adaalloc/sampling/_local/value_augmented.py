@@ -1,4 +1,4 @@
-"""Value-augmented sampling: a value model has a say at every token."""
+"""Value-augmented sampling: a value model influences the choice of every token."""
 
 from numbers import Real
 from pathlib import Path
@@ -16,58 +16,60 @@ from sklearn_adaalloc.sampling._local.sampler import TransformersSampler
 
 
 class ValueAugmentedSampler(TransformersSampler):
-    """Sample from a causal language model as a value model would have it.
+    """Sample from a causal language model, guided by a value model.
 
-    At every step the `top_k` likeliest tokens of the language model are scored by
-    log p + β · value, where the value of a token is what the value model expects of the
-    answer that begins with it; the next token is sampled from the softmax of these
-    scores over `temperature`. That maximises the expected value less 1/β times the
-    divergence from the language model, which is itself unchanged: this is the strong
-    decoder beside ordinary sampling as the weak one, see
+    At every step, the `top_k` likeliest tokens of the language model get a score, log p
+    + β · value. The value of a token is the reward that the value model predicts for
+    the answer so far with this token. The next token is sampled from the softmax of the
+    scores over `temperature`. This maximises the expected value minus 1/β times the
+    divergence from the language model. The language model itself does not change. With
+    ordinary sampling as the weak decoder, this is the strong decoder of a
     :class:`~sklearn_adaalloc.decoding.Router`.
 
-    The prompt goes through either model once, and the value model keeps its own keys
-    and values: a step costs one token of the language model and `top_k` tokens of the
-    value model.
+    Each of the two models runs the prompt once, and the value model keeps its own keys
+    and values. So a step costs one token of the language model and `top_k` tokens of
+    the value model.
 
     Parameters
     ----------
     model : str or path, default="embedded"
         Name on the Hugging Face hub or folder of a causal language model.
     value_model : str, path or callable, default=None
-        To be given: name or folder of a sequence classifier with one output, on a
-        decoder with the language model's tokens: its output at a token is the value of
-        the sequence up to there. A reward model that was trained on whole answers only
-        is a poor one: train it further on beginnings of sampled answers, to predict the
-        reward of the whole, as in `benchmarks/quality/value_augmented.py`. Or a
-        function ``values(token_ids) -> ndarray of shape (n,)`` of n lists of token ids,
-        prompts included; see `settings` for how it is told from another.
+        Required. Either the name or folder of a sequence classifier with one output, or
+        a function. The classifier is a decoder with the same tokens as the language
+        model. Its output at a token is the value of the sequence up to there. If a
+        reward model was trained only on complete answers, it is a poor value model.
+        Train it further on beginnings of sampled answers to predict the reward of the
+        complete answer, as in `benchmarks/quality/value_augmented.py`. A function is
+        ``values(token_ids) -> ndarray of shape (n,)``, where token_ids are n lists of
+        token ids, including the prompt. `settings` says how a function is identified.
     top_k : int, default=10
         Candidates per step.
     beta : float, default=1.0
-        Weight of the value; 0 samples from the language model's `top_k` likeliest.
+        Weight of the value. 0 samples from the `top_k` likeliest tokens without values.
     temperature : float, default=0.7
-        Scores are divided by it before the softmax; 0 takes the best candidate.
+        Scores are divided by it before the softmax. 0 takes the best candidate.
     top_p : float, default=1.0
         Sample from the best candidates that together reach this probability.
     max_new_tokens : int, default=256
-        Most tokens of an answer.
+        Largest number of tokens of an answer.
     stop : str or list of str, default=None
-        An answer ends before the first of these, or at the model's end token.
+        An answer ends before the first of these strings, or at the model's end token.
     layer : "auto", int or list of int, default="auto"
-        Hidden state of the features, as for :class:`TransformersSampler`.
+        Hidden state used for features, as for :class:`TransformersSampler`.
     pooling : {"last", "mean", "first"}, default="last"
-        How it is pooled over tokens.
+        How the hidden state is pooled over tokens.
     max_length : int, default=None
-        Most tokens of a prompt; longer ones lose their first tokens, with a warning.
+        Largest number of tokens of a prompt. Longer prompts lose their first tokens,
+        with a warning.
     chat_template : bool, default=False
-        Whether texts are put to the model as a user's message.
+        Whether a text becomes a user's message.
     batch_tokens : int, default=16384
-        Most tokens in a batch, as for :class:`TransformersSampler`.
+        Largest number of tokens in a batch, as for :class:`TransformersSampler`.
     cache_tokens : int, default=32768
-        Most prompt tokens whose keys and values are kept.
+        Largest number of prompt tokens whose keys and values are kept.
     device : str, default="auto"
-        Torch device of both models; "auto" takes CUDA, else MPS, else the CPU.
+        Torch device of both models; "auto" selects CUDA, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision of both models.
     revision : str, default=None
@@ -83,8 +85,9 @@ class ValueAugmentedSampler(TransformersSampler):
 
     Notes
     -----
-    Usage counts the language model's tokens alone, as for :class:`TransformersSampler`;
-    `cost` says what each new token costs with the value model's share.
+    Usage counts only the tokens of the language model, as for
+    :class:`TransformersSampler`. `cost` is the cost of a new token with the value
+    model's tokens.
 
     References
     ----------
@@ -103,7 +106,7 @@ class ValueAugmentedSampler(TransformersSampler):
     >>> round(sampler.cost)  # ten tokens of the reward model, which is the larger one
     16
 
-    A function that would have short answers:
+    A function that prefers short answers:
 
     >>> sampler.set_params(value_model=lambda token_ids: [-len(i) for i in token_ids])
     ValueAugmentedSampler(...)
@@ -163,11 +166,11 @@ class ValueAugmentedSampler(TransformersSampler):
 
     @property
     def cost(self):
-        """Compute per new token, ordinary sampling of the same language model being 1.
+        """Compute per new token, relative to ordinary sampling of the language model.
 
-        1 + `top_k` · (parameters of the value model) / (parameters of the language
-        model), each of which takes two operations per token; 1 + `top_k` for a
-        function, of which no size is known.
+        It is 1 + `top_k` · (parameters of the value model) / (parameters of the
+        language model). Assumption: a token takes two operations per parameter. For a
+        function, the size is unknown and the cost is 1 + `top_k`.
         """
         self._check_parameters()
         if callable(self.value_model):
@@ -180,10 +183,10 @@ class ValueAugmentedSampler(TransformersSampler):
 
     @property
     def settings(self):
-        """All that an answer depends on beside prompt and sample, as a dict.
+        """Everything that an answer depends on besides prompt and index, as a dict.
 
-        A function of values is told by its attribute `settings`, a dict, if it has one,
-        and else by its source and what it depends on.
+        If the value model is a function with an attribute `settings`, a dict, this
+        identifies it. Otherwise its source and everything it depends on do.
         """
         return super().settings | {
             "value_model": self._value_identity(),
@@ -192,7 +195,7 @@ class ValueAugmentedSampler(TransformersSampler):
         }
 
     def _value_identity(self):
-        """What tells the value model from any other."""
+        """Identity of the value model."""
         if not callable(self.value_model):
             return fingerprint(self.value_model)
         settings = getattr(self.value_model, "settings", None)
@@ -202,9 +205,9 @@ class ValueAugmentedSampler(TransformersSampler):
             return function_identity(self.value_model)
         except ValueError as error:
             raise ValueError(
-                f"value_model={short_repr(self.value_model)} cannot be told from "
-                f"another function by what it is ({error}), and answers depend on it. "
-                "Give it an attribute settings, a dict of what its values depend on."
+                f"value_model={short_repr(self.value_model)} cannot be identified by "
+                f"its source text ({error}), and answers depend on it. Give it an "
+                "attribute settings, a dict of everything that its values depend on."
             ) from None
 
     def _check_parameters(self):
@@ -219,7 +222,7 @@ class ValueAugmentedSampler(TransformersSampler):
             )
 
     def _load_values(self):
-        """The value model, which has to read the language model's tokens."""
+        """The value model. It must have the same tokens as the language model."""
         values = load_language_model(
             self.value_model, device=self.device, dtype=self.dtype, classifier=True
         )

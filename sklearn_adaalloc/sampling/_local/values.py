@@ -1,6 +1,6 @@
 """Values of candidate tokens, and sampling by them.
 
-Imports torch at its top, so samplers import it inside their methods.
+This module imports torch, so samplers import it inside their methods.
 """
 
 import numpy as np
@@ -13,14 +13,14 @@ from sklearn_adaalloc.sampling._local.rows import Rows
 
 
 class ValueAugmentedChoice(TokenChoice):
-    """Sample among the likeliest tokens by log p + β · value.
+    """Sample from the likeliest tokens by log p + β · value.
 
     Parameters
     ----------
     temperature, top_p : float
         As for :class:`TokenChoice`, applied to log p + β · value.
     values : NetworkValues or CalledValues
-        Says what each candidate is worth.
+        Computes the value of each candidate.
     top_k : int
         Number of candidates.
     beta : float
@@ -40,7 +40,7 @@ class ValueAugmentedChoice(TokenChoice):
     def choose(self, logits, uniforms):
         """Next token of each row, see :meth:`TokenChoice.choose`."""
         top_k = min(self.top_k, logits.shape[-1])
-        # (n_rows, top_k); in the order of the vocabulary, which rounding cannot change.
+        # (n_rows, top_k); in vocabulary order, which does not depend on rounding.
         candidates = logits.topk(top_k).indices.sort(dim=-1).values
         log_p = logits.float().log_softmax(dim=-1).gather(1, candidates)
         scores = log_p + self.beta * self.values.of(candidates)
@@ -56,8 +56,8 @@ class ValueAugmentedChoice(TokenChoice):
 class NetworkValues:
     """Values by a sequence classifier, which keeps its own keys and values.
 
-    The candidates of a row go through it together: each sees the row and itself, none
-    sees another. What it computed for the token that is picked stays.
+    All candidates of a row are run together. Each one sees the row and itself, but no
+    other candidate. The keys and values of the chosen token are kept.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class NetworkValues:
         self.classifier = classifier
 
     def start(self, token_ids):
-        """Run the prompts, each distinct one once; `token_ids`: n_rows lists of int."""
+        """Run each distinct prompt once; `token_ids` is n_rows lists of int."""
         distinct = {id(ids): ids for ids in token_ids}
         input_ids, _ = self.classifier.pad(list(distinct.values()))
         cache = DynamicCache()
@@ -101,12 +101,12 @@ class NetworkValues:
 
 
 class CalledValues:
-    """Values by a function of whole sequences of tokens.
+    """Values by a function of complete token sequences.
 
     Parameters
     ----------
     function : callable
-        Takes n lists of token ids, prompt included, and returns n numbers.
+        Takes n lists of token ids, including the prompt, and returns n numbers.
     """
 
     def __init__(self, function):

@@ -1,4 +1,4 @@
-"""Many requests to one server at once: retries, and what is missing asked for again."""
+"""Concurrent requests to one server, with retries and requests for missing answers."""
 
 import asyncio
 import queue
@@ -16,17 +16,17 @@ from sklearn_adaalloc.sampling._openai.replies import (
 )
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
-_LONGEST_ASKED = 300.0  # seconds that a server may ask to wait before we give up
+_LONGEST_ASKED = 300.0  # seconds; we give up if the server asks for a longer wait
 _N_PROBES, _PROBE_LIMIT, _PROBE_RETRIES = 3, 1, 2
 
 
 class Request(NamedTuple):
-    """Samples `first` to ``first + n - 1`` of one prompt, of so many tokens at most."""
+    """Samples `first` to ``first + n - 1`` of a prompt, of at most `limit` tokens."""
 
     row: int
     first: int
     n: int
-    limit: int | None = None  # the sampler's own
+    limit: int | None = None  # None for the sampler's own limit
 
 
 class Problem(NamedTuple):
@@ -35,13 +35,14 @@ class Problem(NamedTuple):
     Attributes
     ----------
     kind : {"passing", "half", "refused", "barred", "fatal"}
-        The first two are tried again. If that is of no avail, "passing" is the server's
-        fault, "half" that of the request; "refused" ends the request at once, "fatal"
-        all of them, and so does "barred" if the server has answered nothing yet.
+        "passing" and "half" are tried again. If all retries fail, "passing" means that
+        the server is at fault, and "half" that the request is. "refused" ends the
+        request. "fatal" ends all requests, and so does "barred" as long as the server
+        has answered nothing.
     message : str
-        What to tell the user.
+        Text for the user.
     headers : mapping or None
-        Of the reply.
+        Headers of the reply.
     n_attempts : int
         How often the request was sent.
     """
@@ -53,16 +54,17 @@ class Problem(NamedTuple):
 
 
 class Memory:
-    """What the replies of a server have shown; kept from call to call.
+    """What is known about a server from its replies; kept between calls.
 
     Attributes
     ----------
     has_answered : bool
         Whether any request was answered.
     several : {None, "counted", "uncounted", "singly"}
-        How several answers are asked for: in one request, whose usage counts all
-        ("counted") or tells nothing ("uncounted"), or each in a request of its own.
-        None as long as it is not known; usage of several answers tells nothing then.
+        How to request several answers. "counted": in one request, whose usage counts
+        all of them. "uncounted": in one request without usable usage. "singly": each
+        answer in its own request. None if unknown; then the usage of several answers
+        is not used.
     """
 
     def __init__(self):
@@ -71,20 +73,20 @@ class Memory:
 
 
 class Dispatcher:
-    """Send requests, a bounded number at a time, until each sample has its answer.
+    """Send requests, at most some at a time, until each sample has an answer.
 
     Parameters
     ----------
     send : callable
-        Coroutine function of a Request that returns the body of the reply, a str.
+        Coroutine function: Request -> body of the reply, a str.
     diagnose : callable
-        Takes an exception of `send`, returns a Problem.
+        Exception of `send` -> Problem.
     give : callable
         Takes each SampledAnswer.
     max_retries : int
         Attempts after the first, for each request.
     memory : Memory, default=None
-        Of the server; None where nothing is known of it.
+        Memory of the server; None for a new one.
     """
 
     def __init__(self, send, diagnose, give, max_retries, memory=None):
@@ -99,10 +101,8 @@ class Dispatcher:
     async def find_out(self, requests):
         """Find out how the server counts, from two answers of one token.
 
-        Parameters
-        ----------
-        requests : list of Request
-            For several answers; the first that is not refused is taken.
+        `requests` are requests for several answers. The first one that is not refused
+        is used.
         """
         for row, first, *_ in requests[:_N_PROBES]:
             probe = Request(row, first, 1, _PROBE_LIMIT)
@@ -122,14 +122,14 @@ class Dispatcher:
             return
 
     async def run(self, requests, max_concurrency):
-        """Send all requests and what follows from them.
+        """Send all requests, and further ones for missing answers.
 
         Raises
         ------
         ConnectionError
-            If the server does not answer any more.
+            If the server stops answering.
         ValueError
-            If it refuses us altogether.
+            If the server refuses all requests.
         """
         self._line = asyncio.Queue()
         for request in requests:
@@ -165,13 +165,13 @@ class Dispatcher:
             self._line.put_nowait(Request(row, sample, 1))
 
     async def _serve(self, request):
-        """Get at least one answer; what is then missing goes back into the line."""
+        """Get at least one answer; requests for missing ones go back into the queue."""
         n_answered = self._n_answered
         reply, problem = await self._ask(request, self._max_retries)
         if reply is not None:
             return self._hand_out(request, reply)
         if problem.kind == "refused" and request.n > 1:
-            # It may be the prompt that the server refuses, or to answer it n times.
+            # The server may refuse the prompt, or only n answers to it.
             one = request._replace(n=1)
             reply, problem = await self._ask(one, self._max_retries)
             if reply is not None:
@@ -180,7 +180,7 @@ class Dispatcher:
                 self._hand_out(one, reply)
                 return self._split(Request(one.row, one.first + 1, request.n - 1))
         error = _as_exception(problem)
-        # As long as others are answered, it is this request that cannot be.
+        # If other requests are answered, the fault is in this request.
         if (
             problem.kind == "fatal"
             or (problem.kind == "passing" and self._n_answered == n_answered)
@@ -192,7 +192,7 @@ class Dispatcher:
         return None
 
     async def _ask(self, request, max_retries):
-        """Send until there is an answer: a Reply or None, and else the last Problem."""
+        """Send until there is an answer: (Reply, None), or else (None, Problem)."""
         max_retries = min(max_retries, self._max_retries)
         for attempt in range(max_retries + 1):
             try:
@@ -214,7 +214,7 @@ class Dispatcher:
         row, first, n, _ = request
         texts = [choice.text for choice in reply.choices if not choice.withheld]
         trusted = reply.n_choices == 1 or self._memory.several == "counted"
-        # What the reply spent on choices without a text is not known.
+        # Tokens of choices without a text are unknown.
         whole = trusted and len(texts) == reply.n_choices <= reply.answer_tokens
         shares = iter(share_tokens(reply.answer_tokens if whole else np.nan, texts))
         prompt = reply.prompt_tokens if trusted else np.nan
@@ -235,7 +235,7 @@ class Dispatcher:
                     cut_off=choice.cut_off,
                 )
             )
-            prompt = cached = 0.0  # the first has those of the request
+            prompt = cached = 0.0  # the first answer has those of the prompt
         n_answers = len(reply.choices)
         self._n_answered += n_answers
         if n_answers < n:
@@ -256,7 +256,7 @@ async def _cancel(tasks):
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=0.1)
-    await asyncio.gather(*tasks, return_exceptions=True)  # none is left unretrieved
+    await asyncio.gather(*tasks, return_exceptions=True)  # retrieve all exceptions
 
 
 def _as_exception(problem):
@@ -268,16 +268,11 @@ def _as_exception(problem):
 
 
 def iterate(run):
-    """Yield what a coroutine gives, while it runs in a thread of its own.
+    """Yield what a coroutine gives, while it runs in its own thread.
 
-    So it can be used where an event loop is running already, as in a notebook. Closing
-    the generator cancels the coroutine.
-
-    Parameters
-    ----------
-    run : callable
-        Coroutine function; it takes a function, `give`, and calls it with each thing to
-        yield.
+    The thread makes this usable where an event loop is already running, as in a
+    notebook. Closing the generator cancels the coroutine. `run` is a coroutine
+    function. It takes a function `give` and calls it with each thing to yield.
 
     Examples
     --------
@@ -315,6 +310,6 @@ def iterate(run):
                 raise error
             yield thing
     finally:
-        with suppress(RuntimeError):  # the loop is closed: it has ended by itself
+        with suppress(RuntimeError):  # raised if the loop has ended and is closed
             loop.call_soon_threadsafe(task.cancel)
         thread.join()

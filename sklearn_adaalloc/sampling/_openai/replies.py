@@ -1,4 +1,4 @@
-"""What servers reply: answers, their tokens, complaints, and when to try again."""
+"""Read replies of servers: answers, token counts, errors, and when to try again."""
 
 import json
 import math
@@ -11,13 +11,13 @@ import numpy as np
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
 _TOO_MANY = 2**53  # tokens
-_LONGEST_EXCERPT = 200  # characters of a reply that is no JSON
-# Why a choice finished, by the names of several servers, in lower case.
+_LONGEST_EXCERPT = 200  # characters of a reply that is not JSON
+# Reasons why a choice finished, in lower case, as several servers name them.
 _FILTERED = ("content_filter", "safety", "recitation", "prohibited_content")
 _CUT_OFF = ("length", "max_tokens", "model_length")
 _BROKEN_OFF = ("error", "abort", "cancelled", "insufficient_system_resource")
 _TEXTS = ("text", "output_text")
-# Where a complaint stands, and what names its kind.
+# Keys of error messages, and of their kinds.
 _SAID = ("error", "errors", "detail", "message", "msg")
 _CODES = ("code", "status", "status_code", "type")
 
@@ -25,12 +25,8 @@ _CODES = ("code", "status", "status_code", "type")
 class ErrorReply(Exception):
     """A reply without any answer.
 
-    Parameters
-    ----------
-    reason : str
-        What it says instead; empty if nothing.
-    codes : list of str or int
-        Names and numbers that it gives its reason.
+    `reason` is the error message of the reply, or empty. `codes` are the names and
+    numbers of the error, str or int.
     """
 
     def __init__(self, reason, codes=()):
@@ -49,7 +45,7 @@ class Choice(NamedTuple):
     cut_off : bool
         Whether the token limit ended it.
     withheld : str or None
-        Why there is no text and will be none.
+        Why there is no text, and never will be.
     """
 
     text: str | None
@@ -58,20 +54,20 @@ class Choice(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The usable part of a server's reply; a count that it does not give is NaN.
+    """The usable part of a server's reply; missing counts are NaN.
 
     Attributes
     ----------
     choices : list of Choice
-        Complete answers, possibly fewer than were asked for.
+        Complete answers, possibly fewer than requested.
     n_choices : int
-        Choices in the reply, the unusable ones included.
+        Choices in the reply, including unusable ones.
     answer_tokens : float
-        Tokens of answers as the server counts them, which may be of one choice only.
+        Tokens of answers as the server counts them, possibly of one choice only.
     prompt_tokens : float
         Tokens of the prompt.
     cached_tokens : float
-        Those of the prompt that came from the server's cache.
+        Prompt tokens that came from the server's cache.
     """
 
     choices: list
@@ -82,27 +78,12 @@ class Reply(NamedTuple):
 
 
 def read_reply(text, n):
-    """Read a reply of the chat or the text completions endpoint.
+    """Read the body of a reply of the chat or text completions endpoint.
 
-    A choice counts if it says why it finished and has a text, or says why it has none.
-    One whose tokens ran out before any text came, as happens to models that think
-    first, is an empty answer.
-
-    Parameters
-    ----------
-    text : str
-        Body of the reply.
-    n : int
-        Number of answers asked for; what is beyond is dropped.
-
-    Returns
-    -------
-    Reply
-
-    Raises
-    ------
-    ErrorReply
-        If no choice counts.
+    A choice counts if it has a reason for finishing, and either a text or a reason for
+    having none. A model that thinks first may use all tokens before any text comes.
+    This counts as an empty answer. Answers beyond the `n` requested ones are dropped.
+    Raises ErrorReply if no choice counts.
 
     Examples
     --------
@@ -134,7 +115,7 @@ def read_reply(text, n):
 
 
 def _read_choice(choice):
-    """A Choice, or None where it is to be asked for again."""
+    """A Choice, or None if the answer must be requested again."""
     finish = (_get(choice, "finish_reason", str) or "").lower()
     if not finish or finish in _BROKEN_OFF:
         return None
@@ -155,8 +136,8 @@ def _read_choice(choice):
 
 
 def _joined(content):
-    """Text of a message, which some servers send in parts."""
-    if isinstance(content, list):  # what the model thought has another type
+    """Text of a message. Some servers send it in parts."""
+    if isinstance(content, list):  # thoughts have another type
         parts = [_get(part, "text", str) for part in content if _is_text(part)]
         return "".join(part for part in parts if part is not None)
     return content if isinstance(content, str) else None
@@ -167,7 +148,7 @@ def _is_text(part):
 
 
 def _complaints(body):
-    """Yield the sentences in which a body says what is wrong, and (None, code)s."""
+    """Yield error messages of a body as (message, None), and codes as (None, code)."""
     if isinstance(body, str):
         yield body, None
     elif isinstance(body, list):
@@ -180,13 +161,13 @@ def _complaints(body):
 
 
 def _read_usage(body):
-    """Tokens of answers, of the prompt, and of the prompt from the cache."""
+    """Tokens of the answers, of the prompt, and of the prompt from the cache."""
     usage = _get(body, "usage", dict)
     prompt = _count(usage, "prompt_tokens")
     answers = _count(usage, "completion_tokens")
     details = _get(usage, "completion_tokens_details", dict)
     thinking = _count(details, "reasoning_tokens")
-    # Some servers leave the tokens of thinking out of the answer's, and pay for them.
+    # Some servers do not count tokens of thinking as answer tokens, but charge them.
     if _count(usage, "total_tokens") == prompt + answers + thinking:
         answers += thinking
     places = (
@@ -201,7 +182,7 @@ def _read_usage(body):
 
 
 def _count(mapping, key, least=1):
-    """A number of tokens; NaN where it is none. A count of 0 stands for no count."""
+    """A number of tokens, or NaN. A count of 0 means that there is no count."""
     value = mapping.get(key) if isinstance(mapping, dict) else None
     valid = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if valid and least <= value < _TOO_MANY else np.nan
@@ -215,20 +196,10 @@ def _get(mapping, key, kind):
 def covers_all(single, several, limit):
     """Whether the usage of a reply with several choices counts all of them.
 
-    Some servers count one. The numbers tell only where all answers have equally many
-    tokens: so they do if the limit cut them all off, or their texts are equally long.
-
-    Parameters
-    ----------
-    single, several : Reply
-        To a prompt: one with one choice, and one with more.
-    limit : int
-        Most tokens that an answer was allowed.
-
-    Returns
-    -------
-    bool
-        False if not, and where it cannot be told.
+    Some servers count only one choice. The numbers show this only if all answers have
+    equally many tokens. This is assumed if the limit of tokens cut them all off, or if
+    their texts have equal lengths. `single` and `several` are replies to the same
+    prompt, with one choice and with more. False also means that it is unknown.
 
     Examples
     --------
@@ -253,21 +224,10 @@ def covers_all(single, several, limit):
 
 
 def share_tokens(total, answers):
-    """Divide a reply's tokens over its answers, in proportion to their lengths.
+    """Divide the tokens of a reply among its answers, in proportion to their lengths.
 
-    Servers report one sum. Each answer counts one character more than it has, for the
-    token that ends it.
-
-    Parameters
-    ----------
-    total : float
-        Tokens of all answers; NaN if unknown.
-    answers : list of n str
-
-    Returns
-    -------
-    tokens : list of n float
-        They add up to `total`.
+    Servers report one sum. Each answer counts one character more than it has, for its
+    end token. The shares add up to `total`, which is NaN if unknown.
 
     Examples
     --------
@@ -282,18 +242,10 @@ def share_tokens(total, answers):
 
 
 def seconds_to_wait(attempt, headers=None):
-    """Seconds until the next attempt: doubled each time, or what the server asks for.
+    """Seconds until the next attempt: doubled each time, or as the server asks.
 
-    Parameters
-    ----------
-    attempt : int
-        Failed attempts before this one.
-    headers : mapping, default=None
-        Of the reply; its Retry-After is a number of seconds or a date.
-
-    Returns
-    -------
-    seconds : float
+    `attempt` is the number of failed attempts before. A Retry-After in `headers` is a
+    number of seconds or a date.
 
     Examples
     --------

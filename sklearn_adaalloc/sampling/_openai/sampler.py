@@ -1,4 +1,4 @@
-"""Sampling from a server that speaks the OpenAI protocol."""
+"""Sampling from a server with the OpenAI protocol."""
 
 import asyncio
 import hashlib
@@ -42,51 +42,52 @@ _LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
-    """Sample answers from any OpenAI-compatible server: vLLM, SGLang, transformers.
+    """Sample answers from any OpenAI-compatible server, such as vLLM or SGLang.
 
-    Requests run concurrently, up to a bound. Lost connections, timeouts and the states
-    408, 409, 429 and 5xx are tried again, after 0.5, 1, 2, ... seconds or when the
-    server's Retry-After says. The answers of each reply are counted, and what is
-    missing is asked for again: some servers ignore or reject `n`, some send choices
-    without a text.
+    Requests run concurrently, up to `max_concurrency`. Lost connections, timeouts and
+    the states 408, 409, 429 and 5xx are tried again. The wait is 0.5, 1, 2, ...
+    seconds, or longer if the server's Retry-After says so. Some servers ignore or
+    reject `n`, and some send choices without a text. So the answers of each reply are
+    counted, and missing ones are requested again.
 
     Parameters
     ----------
     base_url : str
         Address of the server, such as ``"http://localhost:8000/v1"``.
     model : str
-        Model to ask for, by the server's name for it.
+        Name of the model on the server.
     completion : {"chat", "text"}, default="chat"
-        Endpoint: a text is put to the model as a user's message, or as it is.
+        Endpoint. With "chat", a text becomes a user's message. With "text", the model
+        gets it as it is.
     system : str, default=None
-        System message in front of each chat.
+        System message at the start of each chat.
     temperature : float or None, default=0.7
-        Sampling temperature; for this and the next two, None leaves it to the server.
+        Sampling temperature. None leaves it to the server, also for the next two.
     top_p : float or None, default=1.0
         Sample from the most likely tokens that together reach this probability.
     max_new_tokens : int or None, default=256
-        Most tokens of an answer (``max_tokens``).
+        Largest number of tokens of an answer (``max_tokens``).
     stop : str or list of str, default=None
         An answer ends before the first of these.
     extra_body : dict, default=None
-        Further fields of each request, such as ``{"top_k": 20}`` or
+        Additional fields of each request, such as ``{"top_k": 20}`` or
         ``{"max_completion_tokens": 256}``.
     use_n : bool, default=True
-        Whether to ask for several samples of a prompt in one request, which pays for
-        its prompt tokens once, where the server does that and counts all of them. Such
-        requests carry no seed.
+        Whether to request several samples of a prompt together, so that its prompt
+        tokens are paid for once. This is done only if the server supports it and counts
+        the tokens of all samples. Such requests carry no seed.
     api_key_env : str or None, default="OPENAI_API_KEY"
-        Environment variable that the key is read from, at each call. A server without
-        keys needs none.
+        Environment variable with the key. It is read at each call. Without a key on the
+        server, it may be unset.
     max_concurrency : int, default=16
-        Most requests at a time.
+        Largest number of simultaneous requests.
     timeout : float, default=60.0
-        Seconds that a reply may take.
+        Largest time for a reply, in seconds.
     max_retries : int, default=5
         Attempts after the first.
     random_state : int or None, default=0
-        With an int, each request for a single sample carries a seed made of it, the
-        prompt and the sample's index.
+        With an int, each request for a single sample carries a seed. The seed depends
+        on this number, the prompt and the index of the sample.
     progress : bool, default=False
         Whether to show a progress bar.
 
@@ -96,33 +97,38 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
 
     Notes
     -----
-    Same seed, same answers holds as far as the server heeds seeds. Many do so up to
-    rounding, which varies with their load; `transformers serve` has one generator for
-    all requests, so there it takes ``max_concurrency=1``. With `use_n`, requests for
-    several samples are not seeded: from one seed, some servers make equal choices.
+    Equal seeds give equal answers only if the server supports seeds. Many servers do,
+    except for rounding, which depends on their load. `transformers serve` uses one
+    generator for all requests, so it needs ``max_concurrency=1``. With `use_n`,
+    requests for several samples have no seed, because some servers then return equal
+    choices.
 
     `transformers serve` samples only if the model's ``generation_config.json`` has
     ``"do_sample": true``, whatever the temperature.
 
-    Token counts are the server's, or NaN. Some servers answer `n` times and count one
-    answer. So before a server is first asked for several answers whose tokens are
-    wanted, it gets the shortest prompt twice, for one and for two answers of one token.
-    If the second reply does not count twice the answers and once the prompt, each
-    answer is asked for by itself from then on, which has true counts and pays for the
-    prompt each time. Of answers that came in one reply the sum is the server's, and
-    each gets a share in proportion to its length: sums per prompt are exact, single
-    counts are not, unless ``use_n=False``. A server without usage, one that refuses
-    these two requests, and replies that hold more or less than what was asked for have
-    NaN. What was spent on the two requests, and on those tried again, is not counted.
+    Token counts come from the server, or are NaN. Some servers return `n` answers and
+    count only one. So there is a test before the first request for several answers
+    whose tokens are needed. The server gets the shortest prompt twice, once for one
+    answer and once for two, each of one token. The second reply should count twice the
+    answer tokens and the same prompt tokens. If it does not, each answer is requested
+    alone from then on. These counts are right, and each request pays for the prompt.
 
-    A prompt that the server refuses (too long, filtered) and a text that it withholds
-    cost nothing else in :meth:`sample_each`, on which
-    :func:`~sklearn_adaalloc.collect_rewards` and the decoders are built.
+    If several answers come in one reply, the server gives their sum. Each answer gets a
+    share in proportion to its length. Then sums per prompt are exact, and counts of
+    single answers are estimates. With ``use_n=False`` all are exact. Counts are NaN if
+    the server gives no usage or refuses the two test requests, and for replies with
+    more or fewer answers than requested. The tokens of the test requests and of retries
+    are not counted.
 
-    Settings, under which :func:`~sklearn_adaalloc.collect_rewards` keeps answers, name
-    the model but not the address: a server may move. Give other weights another name.
+    The server may refuse a prompt (too long, filtered) or withhold a text.
+    :meth:`sample_each` then loses no other answer.
+    :func:`~sklearn_adaalloc.collect_rewards` and the decoders use that method.
 
-    The key is neither stored, nor logged, nor part of any message.
+    :func:`~sklearn_adaalloc.collect_rewards` stores answers under `settings`. They
+    contain the name of the model, but not the address, because a server may move. If
+    the weights of a model change, give it another name.
+
+    The key is never stored or logged, and is not part of any message.
 
     Examples
     --------
@@ -182,7 +188,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
 
     @property
     def settings(self):
-        """All that an answer depends on beside prompt and sample, as a dict."""
+        """Everything that an answer depends on besides prompt and index, as a dict."""
         self._check_parameters()
         return {
             "sampler": type(self).__name__,
@@ -207,27 +213,27 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         budgets : int or array-like of shape (n_prompts,)
             Number of samples of each prompt.
         first_sample : int or array-like of shape (n_prompts,), default=None
-            Index of the first sample of each prompt, such as the number of samples it
-            got before; None for 0.
+            Index of the first sample of each prompt, usually the number of samples that
+            it already has. None for 0.
         return_usage : bool, default=False
-            Whether to return the tokens paid for, too.
+            Whether to also return the tokens paid for.
 
         Returns
         -------
         answers : list of n_prompts lists of str
             ``budgets[i]`` answers to prompt i.
         usage : TokenUsage
-            If `return_usage`. Prompt tokens count once per request, those from the
-            server's cache included. NaN where the server does not tell.
+            Only with `return_usage`. Prompt tokens count once per request, including
+            those from the server's cache. NaN if the server does not count them.
 
         Raises
         ------
         ValueError
             If a prompt, a budget or a parameter is not accepted, here or by the server.
         ConnectionError
-            If the server cannot be reached, or its replies are of no use, after all
-            retries. For answers that are kept however the call ends, see
-            :meth:`sample_each` and :func:`~sklearn_adaalloc.collect_rewards`.
+            If the server cannot be reached, or its replies are unusable, after all
+            retries. To keep answers when a call fails, use :meth:`sample_each` or
+            :func:`~sklearn_adaalloc.collect_rewards`.
         """
         prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
         arrivals = self._arrivals(prompts, budgets, first_sample, counted=return_usage)
@@ -270,21 +276,22 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         -------
         arrivals : generator of SampledAnswer
             Tuples (row, sample, answer, prompt_tokens, answer_tokens, error,
-            cached_tokens, cut_off), in any order. The answer is None and the error an
-            exception where a sample failed for good: its prompt was refused, or its
-            text withheld. Closing it cancels what is under way.
+            cached_tokens, cut_off), in any order. If a sample failed for good, because
+            its prompt was refused or its text withheld, the answer is None and the
+            error is an exception. Closing the generator cancels running requests.
 
         Raises
         ------
         ValueError, ConnectionError
-            As for :meth:`sample`, but not for what concerns one prompt only; after the
-            last arrival if the server has refused several prompts and answered none.
+            As for :meth:`sample`, except for errors of a single prompt. If the server
+            refused several prompts and answered none, this is raised after the last
+            arrival.
         """
         prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
         return self._arrivals(prompts, budgets, first_sample, counted=True)
 
     def _arrivals(self, prompts, budgets, first_sample, *, counted):
-        """Yield each SampledAnswer; `counted`: whether its tokens are wanted."""
+        """Yield each SampledAnswer; `counted` says whether tokens are needed."""
         self._check_parameters()
         self._check_prompts(prompts)
         memory = self._memory_of_server()
@@ -305,9 +312,9 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         )
 
     async def _run(self, prompts, requests, probes, key, memory, give):
-        """Send all requests over one client, after those that find out how it counts.
+        """Test how the server counts, then send all requests over one client.
 
-        A server whose usage cannot be trusted with several answers is asked singly.
+        If the usage of several answers is wrong, each answer is requested alone.
         """
         openai = import_optional("openai", extra="openai")
         keys = query_keys(prompts)
@@ -317,7 +324,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             create = (
                 client.completions if "prompt" in fields else client.chat.completions
             )
-            # The client's own timeout starts anew with each byte that arrives.
+            # The client's own timeout restarts with each byte that arrives.
             reply = await asyncio.wait_for(
                 create.with_raw_response.create(**fields), self.timeout
             )
@@ -325,7 +332,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
 
         server = Server(self.base_url, key, self.api_key_env, self.timeout)
         async with openai.AsyncOpenAI(
-            # Never None: the client would look for a key by itself.
+            # With None, the client would search for a key itself.
             api_key=key or "none",
             base_url=self.base_url,
             max_retries=0,
@@ -338,7 +345,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             await dispatcher.run(requests, self.max_concurrency)
 
     def _memory_of_server(self):
-        """What earlier calls have shown of this server."""
+        """What is known about this server from earlier calls."""
         server = (self.base_url, self.model, self.completion)
         if getattr(self, "_remembered", (None,))[0] != server:
             self._remembered = (server, Memory())
@@ -384,7 +391,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             for row, prompt in enumerate(prompts):
                 if not isinstance(prompt, str):
                     raise ValueError(
-                        f"prompt {row} is a chat, and completion='text' takes texts. "
+                        f"prompt {row} is a chat, but completion='text' takes texts. "
                         "Use completion='chat'."
                     )
 

@@ -1,4 +1,4 @@
-"""A server: its address, its key, its complaints. openai is imported when needed."""
+"""A server: its address, its key and its errors. openai is imported when needed."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ from sklearn_adaalloc.sampling._openai.dispatch import Problem
 from sklearn_adaalloc.sampling._openai.replies import ErrorReply
 
 _RETRIED = (408, 409, 429)  # and 5xx
-_ABOUT_US = (401, 402, 404, 405)  # not about one prompt
-# Codes and types of errors, in lower case, by what follows from them.
+_ABOUT_US = (401, 402, 404, 405)  # these concern all requests, not one prompt
+# Codes and types of errors, in lower case, grouped by their consequence.
 _FATAL = {
     "insufficient_quota",
     "billing_hard_limit_reached",
@@ -34,17 +34,9 @@ _MODERATION = re.compile(r"(?i)moderat|flagged|content.{0,3}(filter|polic)|safet
 
 
 class Server(NamedTuple):
-    """What is told of a server, and what must not be.
+    """A server. Its key is never shown, and is empty if there is none.
 
-    Attributes
-    ----------
-    base_url : str
-    key : str
-        Empty if there is none.
-    key_name : str or None
-        Environment variable that it came from.
-    timeout : float
-        Seconds that a reply may take.
+    `key_name` is the environment variable of the key, or None. `timeout` is in seconds.
     """
 
     base_url: str
@@ -56,12 +48,12 @@ class Server(NamedTuple):
         return f"Server(base_url={self.base_url!r})"
 
     def diagnose(self, error):
-        """Say what went wrong, and whether to try again; the key is blotted out.
+        """Describe an error and whether to try again; the key is removed from the text.
 
         Parameters
         ----------
         error : Exception
-            Of the openai client, or a timeout.
+            From the openai client, or a timeout.
 
         Returns
         -------
@@ -101,7 +93,7 @@ class Server(NamedTuple):
 
 
 def _kind(codes, reason, unknown):
-    """Kind of a problem, by its codes (the first HTTP status counts) and its words."""
+    """Kind of a problem, by its codes and its message; the first HTTP status counts."""
     names = {str(code).lower() for code in codes}
     numbers = [int(name) for name in map(str, codes) if name.isdecimal()]
     status = next((number for number in numbers if 400 <= number < 600), None)
@@ -120,19 +112,7 @@ def _kind(codes, reason, unknown):
 def read_key(name):
     """Read the key from an environment variable; empty if there is none.
 
-    Parameters
-    ----------
-    name : str or None
-        Name of the variable.
-
-    Returns
-    -------
-    key : str
-
-    Raises
-    ------
-    ValueError
-        If it has line breaks or other characters that no key has.
+    Raises ValueError if it has line breaks or other characters that no key has.
     """
     key = os.environ.get(name, "").strip() if name else ""
     if not (key.isascii() and key.isprintable()):
@@ -144,14 +124,14 @@ def read_key(name):
 
 
 def check_key_name(name):
-    """Check that this names an environment variable, and is not the key itself."""
+    """Check that this is the name of an environment variable, and not the key."""
     if name is not None and not (
         isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
     ):
         raise ValueError(
             "api_key_env is not the name of an environment variable. (Its value is not "
-            "shown, lest it be the key.) Put the key into a variable, and give that "
-            "variable's name."
+            "shown, because it may be the key.) Put the key into a variable, and give "
+            "the name of that variable."
         )
 
 
