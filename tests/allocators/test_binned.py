@@ -17,9 +17,9 @@ from sklearn_adaalloc import (
     MLPRewardRegressor,
     RewardRegressor,
 )
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves import marginal_rewards
 from sklearn_adaalloc.datasets import make_reward_table
-from sklearn_adaalloc.planning._bins import bin_means
+from sklearn_adaalloc.planning import bin_means
 
 
 class Rates(RegressorMixin, BaseEstimator):

@@ -18,11 +18,10 @@ from sklearn_adaalloc import (
     SequentialAllocator,
 )
 from sklearn_adaalloc.allocators import SequentialSession
-from sklearn_adaalloc.curves._rates import mixture_marginals, rate_marginals
-from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves import concave_repair, mixture_marginals, rate_marginals
+from sklearn_adaalloc.planning import next_chances, plan_round
 from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
-from sklearn_adaalloc.planning._rounds import group_curves, plan_round
-from sklearn_adaalloc.planning._success import next_chances
+from sklearn_adaalloc.planning._rounds import group_curves
 
 
 class Curves(RegressorMixin, BaseEstimator):

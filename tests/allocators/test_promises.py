@@ -22,9 +22,9 @@ from sklearn_adaalloc import (
 )
 from sklearn_adaalloc.allocators import _binned, _priced
 from sklearn_adaalloc.allocators._coins import query_coins
-from sklearn_adaalloc.curves._selection import extended_marginals
+from sklearn_adaalloc.curves import extended_marginals
 from sklearn_adaalloc.datasets import make_reward_table
-from sklearn_adaalloc.planning._solvers import allocate
+from sklearn_adaalloc.planning import allocate
 
 ALONE = [BinnedAllocator, PricedAllocator]
 ALL = [AdaptiveAllocator, *ALONE, SequentialAllocator]

@@ -10,9 +10,8 @@ from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 
-from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
-from sklearn_adaalloc.allocators._sequential import SequentialAllocator
-from sklearn_adaalloc.curves._rates import rate_marginals
+from sklearn_adaalloc.allocators import AdaptiveAllocator, SequentialAllocator
+from sklearn_adaalloc.curves import rate_marginals
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.regressors import MLPRewardRegressor, RewardRegressor
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves import marginal_rewards
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
     BudgetCurveDisplay,

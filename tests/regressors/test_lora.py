@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc import AdaptiveAllocator, LoRARewardRegressor
 from sklearn_adaalloc.features import HiddenStateFeaturizer
-from sklearn_adaalloc.language_models._model import load_language_model
+from sklearn_adaalloc.language_models import load_language_model
 from sklearn_adaalloc.regressors._lora_net import QueryDataset
 
 RNG = np.random.default_rng(0)

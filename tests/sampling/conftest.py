@@ -1,15 +1,14 @@
 """Fixtures that the tests of several samplers share."""
 
 import pytest
-
-from sklearn_adaalloc.sampling._openai import replies as _replies
+from servers import shorten_waits
 
 CAUSAL = ("llama", "gpt2", "qwen2")
 
 
 @pytest.fixture
 def short_waits(monkeypatch):
-    monkeypatch.setattr(_replies, "_FIRST_WAIT", 0.01)
+    shorten_waits(monkeypatch)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 

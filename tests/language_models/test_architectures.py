@@ -19,8 +19,8 @@ from transformers import AutoTokenizer
 
 from sklearn_adaalloc import HiddenStateFeaturizer, LoRARewardRegressor
 from sklearn_adaalloc.datasets import embedded_model_path
+from sklearn_adaalloc.language_models import load_language_model
 from sklearn_adaalloc.language_models._checkpoints import load_config
-from sklearn_adaalloc.language_models._model import load_language_model
 from sklearn_adaalloc.language_models._options import (
     has_language_model_head,
     resolve_layers,

@@ -13,11 +13,10 @@ from hub_cache import add_commit
 from safetensors.numpy import load_file, save_file
 
 from sklearn_adaalloc import HiddenStateFeaturizer
-from sklearn_adaalloc.language_models import _checkpoints
+from sklearn_adaalloc.language_models import _checkpoints, fingerprint
 from sklearn_adaalloc.language_models import _model as _language_model
 from sklearn_adaalloc.language_models._checkpoints import (
     find_checkpoint,
-    fingerprint,
     load_config,
     recognise,
     require_checkpoint,

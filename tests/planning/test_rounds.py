@@ -6,18 +6,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sklearn_adaalloc.curves._rates import mixture_marginals, rate_marginals
-from sklearn_adaalloc.planning._rounds import (
-    group_curves,
+from sklearn_adaalloc.curves import mixture_marginals, rate_marginals
+from sklearn_adaalloc.planning import (
+    failure_curves,
+    next_chances,
     plan_one_by_one,
     plan_round,
     stop_expenses,
 )
-from sklearn_adaalloc.planning._success import (
-    after_failures,
-    failure_curves,
-    next_chances,
-)
+from sklearn_adaalloc.planning._rounds import group_curves
+from sklearn_adaalloc.planning._success import after_failures
 
 
 def random_chances(rng, n_queries, max_budget):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from reference_solvers import mixed_integer_optimum, objective, random_rows
 
-from sklearn_adaalloc.planning._solvers import allocate, allocate_bins
+from sklearn_adaalloc.planning import allocate, allocate_bins
 
 # --- costs -----------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from sklearn_adaalloc.curves._rates import rate_marginals
+from sklearn_adaalloc.curves import rate_marginals
 from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
 
 NAN = np.nan

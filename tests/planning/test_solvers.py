@@ -18,9 +18,8 @@ from reference_solvers import (
     tables,
 )
 
-from sklearn_adaalloc.curves._rates import rate_marginals
-from sklearn_adaalloc.planning import _solvers
-from sklearn_adaalloc.planning._solvers import allocate, allocate_bins, allocation_path
+from sklearn_adaalloc.curves import rate_marginals
+from sklearn_adaalloc.planning import allocate, allocate_bins, allocation_path
 
 
 def peak_memory(function):
@@ -211,7 +210,7 @@ def test_exact_whatever_rows_the_sample_holds(monkeypatch, sign, budget):
     rates = np.sort(rng.beta(0.3, 3.0, 3000))[::sign]
     marginals = rate_marginals(rates, 10)
     expected = heap_greedy(marginals, math.floor(budget * 3000))
-    monkeypatch.setattr(_solvers.np.random, "default_rng", lambda seed: SamplesOneRow())
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: SamplesOneRow())
     np.testing.assert_array_equal(allocate(marginals, budget)[0], expected)
 
 

@@ -7,8 +7,8 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
 from sklearn_adaalloc.datasets import embedded_model_path
+from sklearn_adaalloc.language_models import load_language_model
 from sklearn_adaalloc.language_models._checkpoints import EMBEDDED, load_config
-from sklearn_adaalloc.language_models._model import load_language_model
 
 CHAT = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}]
 
