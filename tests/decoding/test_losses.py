@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+from samplers import SampledAnswer
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 
 from sklearn_adaalloc import RewardRegressor, SequentialAllocator
 from sklearn_adaalloc.decoding import BestOfK, Router
 from sklearn_adaalloc.sampling import TokenUsage
-from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 QUERIES = ["a", "b", "c", "d"]
 DEFAULT = "I don't know."

@@ -73,16 +73,6 @@ def test_budget_curve_of_routing():
     np.testing.assert_allclose(display.lines_["policy"].get_ydata()[[0, -1]], ends)
 
 
-def test_long_curves_are_thinned_but_keep_their_ends():
-    rewards = make_reward_table(400, 6, random_state=0).rewards
-    marginals = np.tile(np.linspace(1, 0.5, 6), (400, 1))
-    display = BudgetCurveDisplay.from_predictions(rewards, marginals)
-    line = display.lines_["policy"].get_xydata()
-    assert len(display.curves["policy"].spend) == 2401
-    assert len(line) == 1000
-    assert line[-1, 0] == 6
-
-
 def test_policies_with_different_max_budgets_have_no_common_oracle():
     policies = {"a": MARGINALS, "b": MARGINALS[:, :3]}
     with pytest.raises(ValueError, match=r"max_budget \[3, 6\]"):

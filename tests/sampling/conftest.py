@@ -20,14 +20,6 @@ def folder(request, tiny_models):
 @pytest.fixture
 def tokens_run(monkeypatch):
     """Number of prompt tokens of each batch that was prefilled."""
-    from sklearn_adaalloc.sampling._local import generation as _generation
+    from counting import count_tokens, record
 
-    counts = []
-    run = _generation.prefill
-
-    def counted(language_model, token_ids, **options):
-        counts.append(sum(map(len, token_ids)))
-        return run(language_model, token_ids, **options)
-
-    monkeypatch.setattr(_generation, "prefill", counted)
-    return counts
+    return record(monkeypatch, "prefill", count_tokens)
