@@ -32,7 +32,7 @@ def test_what_the_fuzzer_would_not_let_pass():
     from sklearn_adaalloc.metrics import expected_reward_score
 
     assert attempt(expected_reward_score, [[2.0]], [-1]) is REFUSED
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         attempt(lambda: 1 / 0)
     with pytest.raises(ValueError, match="invalid literal") as caught:
         attempt(int, "x")

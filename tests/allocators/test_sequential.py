@@ -92,6 +92,16 @@ def test_solved_queries_are_left_alone_and_their_money_is_spent():
     assert session.budgets.tolist() == [1, 1, 1, 5]
 
 
+def test_the_old_name_of_rounds_taken_warns():
+    session = make_allocator(budget=2, n_rounds=3).start([[0.5]] * 4)
+    for n_told in range(3):
+        with pytest.warns(FutureWarning, match=r"n_rounds is now called rounds_taken"):
+            n_rounds = session.n_rounds
+        assert n_rounds == session.rounds_taken == n_told
+        if (asked := session.ask()) is not None:
+            session.tell([np.zeros(n) for n in asked])
+
+
 def test_one_at_a_time_follows_the_highest_chance():
     session = make_allocator(budget=1, n_rounds=None).start([[0.9], [0.5], [0.1]])
     # If all failed, three samples of the first are the best three.

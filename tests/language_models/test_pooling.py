@@ -172,7 +172,7 @@ class TestPooledBatches:
         batches = pooled_batches(
             language_model, [[5], [6, 7]], layers=[1], pooling="last", batch_tokens=64
         )
-        with pytest.raises(torch.cuda.OutOfMemoryError):
+        with pytest.raises(torch.cuda.OutOfMemoryError, match="out of memory"):
             next(batches)
 
 
