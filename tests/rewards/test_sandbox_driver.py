@@ -132,7 +132,7 @@ def test_errors_arrive_by_their_bases(program, kind, error):
 
 
 def test_an_exit_of_the_program_is_one(program):
-    with pytest.raises(SystemExit, match="^$"):
+    with pytest.raises(SystemExit, match=r"^$"):
         program("exits")()
 
 
