@@ -148,6 +148,7 @@ def test_equal_curves_get_uniform_budgets(row, n_queries, budget, level):
         (3, 2 / 3, 2),
         (49, 1 / 49, 0),  # 1 / 49 * 49 is 0.9999999999999999
         (3, 0.99, 2),
+        (10, np.nextafter(0.9, 0), 8),  # times 10 it is 9.0, and 0.9 is above it
         (7, 0.0, 0),
     ],
 )
