@@ -93,7 +93,7 @@ def test_a_regressor_of_each_target(expected, target):
     assert_allclose(marginals, expected[f"{target}_marginals"])
     assert np.isfinite(regressor.score(X, rewards))
     again = clone(regressor).fit(X, rewards)
-    assert_allclose(again.predict(X), expected[target])
+    assert_allclose(again.predict(X), expected[target], atol=1e-9)
 
 
 @pytest.mark.parametrize("read", ["pickle", "folder"])
@@ -101,7 +101,7 @@ def test_a_policy_with_a_net(expected, tmp_path, read):
     X, rewards = table("rate_distribution")
     policy = load_policy(FILES / "mlp") if read == "folder" else unpickled("mlp")
     marginals = policy.predict_marginals(X)
-    assert_allclose(marginals, expected["mlp_marginals"], atol=1e-6)
+    assert_allclose(marginals, expected["mlp_marginals"], atol=1e-5)
     assert_array_equal(policy.predict(X), expected["mlp"])
     assert 0 < policy.score(X, rewards) < 1
     save_policy(policy, tmp_path / "again")

@@ -210,6 +210,13 @@ def test_curves_of_no_exchangeable_samples_are_repaired():
     assert next_chances(np.array([[-0.1, -0.2]])).tolist() == [[0.0, 0.0]]
 
 
+def test_a_first_step_below_zero_does_not_make_the_rest_worthless():
+    # The majorant of the curve 0, -0.1, 0.1, 0.2 rises by 0.2 / 3 at each step.
+    chances = next_chances(np.array([[-0.1, 0.2, 0.1]]))
+    step = 0.2 / 3
+    np.testing.assert_allclose(chances[0], step)
+
+
 def test_empty_reward_is_not_a_chance():
     marginals = np.array([[0.5, 0.25]])
     shifted = marginals - [[0.2, 0.0]]
