@@ -140,7 +140,8 @@ def test_coins_depend_on_values_alone(allocator):
     ]
     for queries in same:
         assert_array_equal(budgets(queries), expected)
-    assert (budgets(X, seed=1) != expected).any()
+    # Other coins: about half of the queries fare as before.
+    assert 0.3 < (budgets(X, seed=1) == expected).mean() < 0.7
 
 
 @pytest.mark.parametrize("allocator", ALONE)
