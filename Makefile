@@ -11,16 +11,16 @@ LOWEST := .venv-lowest
 LOWEST_INSTALLED := $(LOWEST)/installed
 OTHER_PYTHONS := 3.10 3.13
 # What leans on no language model: curves, solvers, metrics, files, checks of input.
-NUMERIC_TESTS := tests/metrics tests/persistence tests/regressors/test_wrapped.py \
-	$(patsubst %,tests/allocators/test_%.py,adaptive binned) \
-	$(patsubst %,tests/test_%.py,beliefs correction curves improvement numbers \
-	optional package parameters queries sequential solvers solvers_costs \
-	targets validation)
+NUMERIC_TESTS := tests/metrics tests/persistence tests/curves tests/planning tests/utils \
+	$(patsubst %,tests/regressors/test_%.py,own_target wrapped) \
+	$(patsubst %,tests/allocators/test_%.py,adaptive binned costs selection) \
+	tests/test_package.py
 # And what leans on a dependency. Left out: programs in the sandbox, stores, servers.
 LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors \
 	$(patsubst %,tests/sampling/test_%.py,prefill rows transformers value_augmented) \
 	$(patsubst %,tests/rewards/test_%.py,math math_pairs reward_model) \
-	$(patsubst %,tests/test_%.py,estimator_checks language_model text_estimators)
+	tests/language_models/test_model.py \
+	$(patsubst %,tests/test_%.py,estimator_checks text_estimators)
 
 .PHONY: demo test test-fast test-lowest test-pythons test-wheel coverage docs lint
 .PHONY: format clean

@@ -9,6 +9,7 @@ import pytest
 from package_contents import (
     CALLABLES,
     DOCS,
+    ESTIMATORS,
     METHODS,
     PUBLIC,
     ROOT,
@@ -128,15 +129,25 @@ def test_no_doctest_is_skipped():
 
 # See Also
 
+SEE_ALSO = {
+    name: section_headers(public.__doc__, "See Also")
+    for name, public in CALLABLES.items()
+    if re.search(r"^\s*See Also$", public.__doc__, re.M)
+}
 
-@pytest.mark.parametrize("name", CALLABLES)
-def test_see_also_names_what_there_is(name):
-    headers = section_headers(CALLABLES[name].__doc__, "See Also")
-    named = [
-        part for header in headers for part in header.partition(" : ")[0].split(", ")
-    ]
+
+@pytest.mark.parametrize("name", SEE_ALSO)
+def test_see_also_names_what_there_is_and_says_why(name):
+    entries = [header.partition(" : ") for header in SEE_ALSO[name]]
     own = name.partition(".")[0]
     known = CALLABLES.keys() | {
         m.partition(".")[2] for m in METHODS if m.startswith(own)
     }
-    assert [n for n in named if n not in known] == []
+    assert entries
+    assert {part for names, _, _ in entries for part in names.split(", ")} <= known
+    assert all(description.strip() for _, _, description in entries)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_estimator_says_what_else_there_is(name):
+    assert name in SEE_ALSO

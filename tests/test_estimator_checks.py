@@ -12,6 +12,7 @@ from sklearn_adaalloc import (
     MLPRewardRegressor,
     PricedAllocator,
     RewardRegressor,
+    SequentialAllocator,
 )
 
 # The checks' y is real-valued: it suits the targets that take such tables. For success
@@ -24,10 +25,14 @@ ESTIMATORS = [
     AdaptiveAllocator(RewardRegressor(Ridge()), budget=0.5),
     BinnedAllocator(RewardRegressor(Ridge())),
     PricedAllocator(RewardRegressor(Ridge())),
+    SequentialAllocator(RewardRegressor(Ridge()), budget=0.5),
     DummyAllocator("uniform"),
 ]
 JOINT = "predict is joint over its batch by definition: queries compete for the budget"
-EXPECTED_FAILURES = {"AdaptiveAllocator": {"check_methods_subset_invariance": JOINT}}
+EXPECTED_FAILURES = {
+    "AdaptiveAllocator": {"check_methods_subset_invariance": JOINT},
+    "SequentialAllocator": {"check_methods_subset_invariance": JOINT},
+}
 
 
 def expected_failed_checks(estimator):

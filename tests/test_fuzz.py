@@ -29,10 +29,10 @@ def test_ends_in_a_result_or_in_a_documented_error(name):
 
 
 def test_what_the_fuzzer_would_not_let_pass():
-    from sklearn_adaalloc._utils.rewards import check_rates
+    from sklearn_adaalloc.metrics import expected_reward_score
 
-    assert attempt(check_rates, [2.0]) is REFUSED
-    with pytest.raises(ZeroDivisionError):
+    assert attempt(expected_reward_score, [[2.0]], [-1]) is REFUSED
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         attempt(lambda: 1 / 0)
     with pytest.raises(ValueError, match="invalid literal") as caught:
         attempt(int, "x")

@@ -17,6 +17,7 @@ MOVED = {
     "_reward_store": "collect._store",
     "_targets": "curves._targets",
     "decoding._routing": "decoding._router",
+    "sampling._dispatch": "sampling._openai.dispatch",
     "sampling._transformers": "sampling._local.sampler",
     "sampling._value_augmented": "sampling._local.value_augmented",
     "sampling._value_guidance": "sampling._local.values",

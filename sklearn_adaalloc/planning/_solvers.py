@@ -184,7 +184,9 @@ def _allocate_costs(marginals, budget, min_budget, costs):
     if mandatory > most or mandatory / n_queries > mean:
         _raise_unpaid(budget, min_budget, mandatory / n_queries)
     costs = costs[:, min_budget:]
-    marginals = marginals[:, min_budget:] / costs
+    marginals = marginals[:, min_budget:]
+    # What brings nothing is not bought, however its cost grows.
+    marginals = np.where(marginals > 0, marginals / costs, marginals)
     queries, steps = allocation_path(marginals)
     paid = mandatory + np.cumsum(costs[queries, steps])
     n_payable = np.count_nonzero((paid <= most) & (paid / n_queries <= mean))

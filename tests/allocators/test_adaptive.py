@@ -297,8 +297,10 @@ def test_ragged_tables_need_no_warning(profile):
     X, rewards = table(profile=profile)
     rewards[::2, ..., 2:] = np.nan
     regressor = MLPRewardRegressor(max_epochs=2, random_state=0)
-    allocator = AdaptiveAllocator(regressor, budget=0.5).fit(X, rewards)
-    assert allocator.predict(X).mean() <= 0.5
+    padded = AdaptiveAllocator(regressor, budget=0.5).fit(X, rewards).predict(X)
+    assert 0 < padded.mean() <= 0.5
+    turned = AdaptiveAllocator(regressor, budget=0.5).fit(X, rewards[..., ::-1])
+    assert_array_equal(turned.predict(X), padded)
 
 
 def test_texts_go_to_a_regressor_that_reads_them():

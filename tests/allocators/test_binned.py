@@ -17,9 +17,9 @@ from sklearn_adaalloc import (
     MLPRewardRegressor,
     RewardRegressor,
 )
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves import marginal_rewards
 from sklearn_adaalloc.datasets import make_reward_table
-from sklearn_adaalloc.planning._bins import bin_means
+from sklearn_adaalloc.planning import bin_means
 
 
 class Rates(RegressorMixin, BaseEstimator):
@@ -321,10 +321,13 @@ def test_sparse_and_pandas_features_equal_dense_ones():
 def test_ragged_tables():
     X, rewards = table()
     rewards[::2, 4:] = np.nan
-    allocator = BinnedAllocator(frozen(Rates()), budget=1, n_bins=3)
-    allocator.fit(np.abs(X[:, :1]), rewards)
-    assert np.isfinite(allocator.bin_marginals_).all()
-    assert allocator.realised_budget_ <= 1
+    ragged = [row[np.isfinite(row)].tolist() for row in rewards]
+    padded, listed = (
+        BinnedAllocator(frozen(Rates()), budget=1, n_bins=3).fit(np.abs(X[:, :1]), y)
+        for y in (rewards, ragged)
+    )
+    assert_array_equal(padded.bin_marginals_, listed.bin_marginals_)
+    assert padded.realised_budget_ == listed.realised_budget_ <= 1
 
 
 # Means of bins

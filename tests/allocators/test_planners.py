@@ -18,11 +18,9 @@ from sklearn_adaalloc import (
     SequentialAllocator,
 )
 from sklearn_adaalloc.allocators import SequentialSession
-from sklearn_adaalloc.curves._rates import mixture_marginals, rate_marginals
-from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves import concave_repair, mixture_marginals, rate_marginals
+from sklearn_adaalloc.planning import plan_round
 from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
-from sklearn_adaalloc.planning._rounds import group_curves, plan_round
-from sklearn_adaalloc.planning._success import next_chances
 
 
 class Curves(RegressorMixin, BaseEstimator):
@@ -253,25 +251,7 @@ def test_in_rounds_of_real_values(n_queries, max_budget, budget, scale, seed, n_
     assert session.budgets[repaired].max(initial=0) == 0
 
 
-# The pieces that divided or multiplied what vanishes
-
-
-def test_kinds_never_mix_the_sure_the_hopeless_and_others():
-    rng = np.random.default_rng(3)
-    rates = rng.choice([0.0, 1e-9, 0.3, 0.999, 1.0], 6000, p=[0.3, 0.1, 0.1, 0.2, 0.3])
-    kind, means = group_curves(next_chances(rate_marginals(rates, 64)))
-    assert len(means) < 6000
-    for value in np.unique(rates):
-        np.testing.assert_allclose(means[kind[rates == value]], value, rtol=1e-6)
-
-
-def test_the_mean_curve_of_a_kind_outlasts_rounding():
-    # Twenty failures in a row of either have a chance below the smallest number there
-    # is. Whoever comes that far is one of the slightly less sure.
-    rates = np.repeat([1 - 1e-9, 1 - 2e-9], 4000)
-    _, means = group_curves(next_chances(rate_marginals(rates, 64)))
-    assert np.isfinite(means).all()
-    assert ((means > 1 - 3e-9) & (means <= 1)).all()
+# What vanishes
 
 
 @pytest.mark.parametrize("chance", [1e-300, 1e-30, 1e-17, 1e-9])

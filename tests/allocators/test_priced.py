@@ -16,7 +16,7 @@ from sklearn_adaalloc import (
 )
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import expected_reward_score
-from sklearn_adaalloc.planning._prices import price_of_budget
+from sklearn_adaalloc.planning import price_of_budget
 
 
 class Curves(RegressorMixin, BaseEstimator):

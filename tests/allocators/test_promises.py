@@ -1,5 +1,8 @@
 """Spend and curves as promised: ties, short rows, shared parameters, refused refits."""
 
+import sys
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,11 +23,9 @@ from sklearn_adaalloc import (
     RewardRegressor,
     SequentialAllocator,
 )
-from sklearn_adaalloc.allocators import _binned, _priced
-from sklearn_adaalloc.allocators._coins import query_coins
-from sklearn_adaalloc.curves._selection import extended_marginals
+from sklearn_adaalloc.curves import extended_marginals
 from sklearn_adaalloc.datasets import make_reward_table
-from sklearn_adaalloc.planning._solvers import allocate
+from sklearn_adaalloc.planning import allocate, allocate_bins, price_of_budget
 
 ALONE = [BinnedAllocator, PricedAllocator]
 ALL = [AdaptiveAllocator, *ALONE, SequentialAllocator]
@@ -117,24 +118,40 @@ def test_texts_and_conversations_have_coins_too(allocator):
         assert_array_equal(policy.predict(queries[3:9]), budgets[3:9])
 
 
-def test_coins_depend_on_values_alone():
-    X = np.random.default_rng(0).integers(-2, 3, (50, 4)).astype(float)
-    coins = query_coins(X, 0)
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    for same in (
+@pytest.mark.parametrize("allocator", ALONE)
+def test_coins_depend_on_values_alone(allocator):
+    X = np.random.default_rng(0).integers(-2, 3, (200, 4)).astype(float)
+    _, rewards = noise(200, 6)
+
+    def budgets(queries, seed=0):
+        policy = allocator(NO_SIGNAL, budget=0.5, random_state=seed)
+        return policy.fit(queries, rewards).predict(queries)
+
+    expected = budgets(X)
+    assert set(expected) == {0, 1}
+    same = [
         X.astype(np.float32),
         X.astype(int),
-        frame,
+        pd.DataFrame(X, columns=list("abcd")),
         X.tolist(),
         np.negative(-X),
-    ):
-        assert_array_equal(query_coins(same, 0), coins)
-    for kind in (sparse.csr_matrix, sparse.coo_array):
-        assert_array_equal(query_coins(kind(X), 0), coins)
-    assert len(set(coins)) == len(np.unique(X, axis=0))
-    assert (query_coins(X, 1) != coins).all()
-    many = query_coins(np.random.default_rng(0).random((20_000, 3)), 5)
-    assert np.histogram(many, 10, (0, 1))[0].std() < 100  # even over [0, 1)
+        sparse.csr_matrix(X),
+        sparse.coo_array(X),
+    ]
+    for queries in same:
+        assert_array_equal(budgets(queries), expected)
+    # Other coins: about half of the queries fare as before.
+    assert 0.3 < (budgets(X, seed=1) == expected).mean() < 0.7
+
+
+@pytest.mark.parametrize("allocator", ALONE)
+def test_coins_are_fair_to_every_part_of_the_queries(allocator):
+    X, rewards = noise()
+    policy = allocator(NO_SIGNAL, budget=0.5, random_state=0).fit(X, rewards)
+    new = np.sort(np.random.default_rng(0).random((20_000, 1)), axis=0)
+    shares = policy.predict(new).reshape(10, 2000).mean(axis=1)
+    # A share of 2000 fair coins has a standard deviation of 0.011.
+    assert np.ptp(shares) < 0.06
 
 
 @pytest.mark.parametrize("allocator", ALONE)
@@ -368,31 +385,39 @@ def test_names_of_an_earlier_fit_are_forgotten():
 # One solution per set of parameters
 
 
+@contextmanager
+def calls_of(function):
+    """Yield a list that has an entry for each call inside."""
+    calls = []
+
+    def watch(frame, event, argument):
+        if event == "call" and frame.f_code is function.__code__:
+            calls.append(1)
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
 @pytest.mark.parametrize(
-    ("allocator", "module", "solver"),
-    [
-        (PricedAllocator, _priced, "price_of_budget"),
-        (BinnedAllocator, _binned, "allocate_bins"),
-    ],
+    ("allocator", "solver"),
+    [(PricedAllocator, price_of_budget), (BinnedAllocator, allocate_bins)],
 )
-def test_a_rule_is_solved_once_for_each_setting(monkeypatch, allocator, module, solver):
-    solve, calls = getattr(module, solver), []
-
-    def counted(*args, **options):
-        calls.append(1)
-        return solve(*args, **options)
-
-    monkeypatch.setattr(module, solver, counted)
+def test_a_rule_is_solved_once_for_each_setting(allocator, solver):
     X, rewards = noise(200, 6)
-    policy = allocator(RIDGE, budget=2, random_state=0).fit(X, rewards)
-    first = [policy.predict(X) for _ in range(3)][-1]
-    assert len(calls) == 1
-    policy.set_params(budget=3).predict(X)
-    policy.budget = 1.5  # however it is changed
-    policy.predict(X)
-    policy.set_params(max_budget=4).predict(X)
-    policy.set_params(min_budget=1).predict(X)
-    assert len(calls) == 5
+    with calls_of(solver) as calls:
+        policy = allocator(RIDGE, budget=2, random_state=0).fit(X, rewards)
+        first = [policy.predict(X) for _ in range(3)][-1]
+        assert len(calls) == 1
+        policy.set_params(budget=3).predict(X)
+        policy.budget = 1.5  # however it is changed
+        policy.predict(X)
+        policy.set_params(max_budget=4).predict(X)
+        policy.set_params(min_budget=1).predict(X)
+        assert len(calls) == 5
     policy.set_params(budget=2, max_budget=None, min_budget=0)
     assert_array_equal(policy.predict(X), first)
 

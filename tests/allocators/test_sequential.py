@@ -10,9 +10,8 @@ from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 
-from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
-from sklearn_adaalloc.allocators._sequential import SequentialAllocator
-from sklearn_adaalloc.curves._rates import rate_marginals
+from sklearn_adaalloc.allocators import AdaptiveAllocator, SequentialAllocator
+from sklearn_adaalloc.curves import rate_marginals
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.regressors import MLPRewardRegressor, RewardRegressor
 
@@ -91,6 +90,16 @@ def test_solved_queries_are_left_alone_and_their_money_is_spent():
     assert session.ask() is None
     assert session.best_rewards.tolist() == [1, 1, 1, 1]
     assert session.budgets.tolist() == [1, 1, 1, 5]
+
+
+def test_the_old_name_of_rounds_taken_warns():
+    session = make_allocator(budget=2, n_rounds=3).start([[0.5]] * 4)
+    for n_told in range(3):
+        with pytest.warns(FutureWarning, match=r"n_rounds is now called rounds_taken"):
+            n_rounds = session.n_rounds
+        assert n_rounds == session.rounds_taken == n_told
+        if (asked := session.ask()) is not None:
+            session.tell([np.zeros(n) for n in asked])
 
 
 def test_one_at_a_time_follows_the_highest_chance():

@@ -2,7 +2,6 @@ import importlib.util
 import json
 import sqlite3
 import threading
-import time
 from contextlib import closing
 
 import numpy as np
@@ -18,7 +17,6 @@ from samplers import (
 )
 
 from sklearn_adaalloc.collect import RewardStore, collect_rewards
-from sklearn_adaalloc.collect._grader import Grader
 from sklearn_adaalloc.datasets import grade_arithmetic, load_arithmetic
 from sklearn_adaalloc.sampling import TokenUsage, TransformersSampler
 
@@ -375,25 +373,21 @@ def test_grading_runs_beside_sampling(store):
     np.testing.assert_array_equal(table, expected(2, 2))
 
 
-def test_the_line_before_a_slow_grader_is_bounded():
-    held, given = threading.Event(), []
+def test_the_line_before_a_slow_grader_is_bounded(store):
+    held, n_asked = threading.Event(), []
+    sampler = EachSampler()
 
     def reward(queries, answers):
         held.wait(30)
         return sample_number(queries, answers)
 
-    def give(grader):
-        for sample in range(100):
-            grader.give([(0, sample, f"a:{sample}")])
-            given.append(sample)
-
-    with Grader(["a"], reward, lambda rewards: None, batch_size=5) as grader:
-        giver = threading.Thread(target=give, args=(grader,))
-        giver.start()
-        time.sleep(0.3)
-        n_given = len(given)
+    def look_and_let_go():
+        n_asked.append(len(sampler.asked))
         held.set()
-        giver.join()
-        grader.wait()
-    assert 10 <= n_given <= 15  # two batches wait, at most one is being graded
-    assert len(given) == 100
+
+    threading.Timer(0.3, look_and_let_go).start()
+    options = {"batch_size": 5, "reward_settings": {}}
+    table = collect("a", sampler, reward, 100, store, **options)
+    # Two batches wait, one is being graded, and at most one is on its way.
+    assert 10 <= n_asked[0] <= 20
+    np.testing.assert_array_equal(table, expected(1, 100))

@@ -11,12 +11,12 @@ import collecting
 import faulty_server as faulty
 import numpy as np
 import pytest
-from samplers import Reward, Sampler, collect, expected
+from samplers import Reward, SampledAnswer, Sampler, collect, expected
+from servers import shorten_waits
 
 from sklearn_adaalloc.collect import RewardStore
 from sklearn_adaalloc.collect import _claims as _collection
 from sklearn_adaalloc.sampling import OpenAISampler
-from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 PROGRAM = Path(collecting.__file__)
 
@@ -26,7 +26,7 @@ PROGRAM = Path(collecting.__file__)
 @pytest.fixture
 def openai_sampler(monkeypatch):
     pytest.importorskip("openai", reason="needs the extra openai")
-    monkeypatch.setattr("sklearn_adaalloc.sampling._replies._FIRST_WAIT", 0.01)
+    shorten_waits(monkeypatch)
     return OpenAISampler(
         "http://127.0.0.1:1/v1", "m", use_n=False, max_concurrency=4, max_retries=2
     )

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -8,6 +9,7 @@ import pytest
 from samplers import (
     EachSampler,
     Reward,
+    SampledAnswer,
     Sampler,
     collect,
     expected,
@@ -15,8 +17,6 @@ from samplers import (
 )
 
 from sklearn_adaalloc.collect import RewardStore
-from sklearn_adaalloc.collect._store import to_json
-from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 # The file
 
@@ -267,7 +267,7 @@ LESS_TELLING = {
 def test_grades_of_an_earlier_version_are_not_used_and_it_says_so_once(
     store, old, reward
 ):
-    first_format(store, '{"sampler": "Sampler"}', to_json(old))
+    first_format(store, '{"sampler": "Sampler"}', json.dumps(old, sort_keys=True))
     sampler = Sampler()
     name = old.get("reward", old.get("function"))
     with pytest.warns(UserWarning, match=f"grades of {name}.*earlier version.*again"):
@@ -288,5 +288,5 @@ def test_answers_of_an_earlier_version(store):
 
 @pytest.mark.parametrize("other", [{"reward": "Other"}, {"offset": 1.0}, {}, []])
 def test_settings_of_another_are_no_reason_to_warn(store, other):
-    first_format(store, '{"sampler": "Sampler"}', to_json(other))
+    first_format(store, '{"sampler": "Sampler"}', json.dumps(other, sort_keys=True))
     collect("a", Sampler(), Reward(), 2, store)

@@ -11,7 +11,6 @@ from sklearn_adaalloc.datasets import (
     grade_arithmetic,
     load_arithmetic,
 )
-from sklearn_adaalloc.datasets._arithmetic import arithmetic_answer
 
 TASKS = ["math", "code", "chat", "routing"]
 
@@ -48,20 +47,22 @@ TASKS = ["math", "code", "chat", "routing"]
     ],
 )
 def test_answer_is_the_one_worked_out_by_hand(query, answer):
-    assert arithmetic_answer(query) == answer
+    (rewards,) = grade_arithmetic([query], [[answer, f"{answer}0", ""]])
+    assert rewards.tolist() == [1, 0, 0]
 
 
 def test_keyed_hash_has_three_digits_and_does_not_change():
-    assert arithmetic_answer("hash 4821=") == "610"
+    (rewards,) = grade_arithmetic(["hash 4821="], [["610", "611", "61"]])
+    assert rewards.tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize(
     "query",
-    ["27+48", "", "=", 27, "5/0=", "2**9=", "f(2)=", "gcd a b=", "rev=", "sqrt -4="],
+    ["27+48", "", "=", "27", "5/0=", "2**9=", "f(2)=", "gcd a b=", "rev=", "sqrt -4="],
 )
 def test_what_is_no_query_is_refused(query):
     with pytest.raises(ValueError, match="is not a query of the embedded tasks"):
-        arithmetic_answer(query)
+        grade_arithmetic([query], [["1"]])
 
 
 def test_grade_gives_one_array_per_query():

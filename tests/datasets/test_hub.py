@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from hub_files import write_rows
 
 from sklearn_adaalloc.datasets import _hub
-from sklearn_adaalloc.datasets._hub import HubSet, find_files, read_rows, write_rows
+from sklearn_adaalloc.datasets._hub import HubSet, find_files, read_rows
 
 SOURCE = HubSet(
     "someone/something", {"train": ("data/train",)}, {"text": str, "count": int}

@@ -7,14 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from hub_files import write_rows
 
-from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.datasets import (
     fetch_hh_harmless,
     fetch_lmsys_chat,
     variance_tranches,
 )
-from sklearn_adaalloc.datasets._hub import write_rows
 
 ALL = {"n_train": None, "n_validation": 0, "n_test": 0}
 
@@ -55,7 +54,6 @@ def test_lmsys_queries_are_chats(lmsys):
     table = fetch_lmsys_chat(n_train=10, n_validation=3, n_test=7, data_home=lmsys)
     queries = table.queries_train + table.queries_validation + table.queries_test
     answers = table.answers_train + table.answers_validation + table.answers_test
-    assert check_queries(queries) == queries
     numbers = [query[0]["content"].split()[1][:-1] for query in queries]
     assert queries == [[{"role": "user", "content": f"Question {n}?"}] for n in numbers]
     assert answers == [f"Answer {n}." for n in numbers]

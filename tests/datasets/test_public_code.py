@@ -3,10 +3,9 @@
 import json
 
 import pytest
+from hub_files import write_rows
 
 from sklearn_adaalloc.datasets import fetch_taco
-from sklearn_adaalloc.datasets._hub import write_rows
-from sklearn_adaalloc.datasets._public_code import unit_tests
 
 ECHO = json.dumps({"inputs": ["1\n", "2\n"], "outputs": ["1\n", "2\n"]})
 DOUBLE = json.dumps({"fn_name": "double", "inputs": [[2]], "outputs": [4]})
@@ -97,6 +96,14 @@ def test_the_query_says_how_the_program_is_run(tmp_path):
     assert table.tests_train[1:] == [json.loads(DOUBLE)] * 2
 
 
+def read_tests(folder, text):
+    """Tests of a problem that has this text for them; None if it is left out."""
+    write(folder, [taco_row("One."), taco_row("Another.", text)])
+    table = fetch_taco(n_train=None, n_validation=0, n_test=0, data_home=folder)
+    assert table.tests_train[0] == json.loads(ECHO)
+    return table.tests_train[1] if len(table.tests_train) == 2 else None
+
+
 @pytest.mark.parametrize(
     ("given", "read"),
     [
@@ -116,12 +123,13 @@ def test_the_query_says_how_the_program_is_run(tmp_path):
         ([["1"], ["2"]], None),
     ],
 )
-def test_unit_tests_that_can_be_run(given, read):
-    assert unit_tests(json.dumps(given)) == read
+def test_unit_tests_that_can_be_run(tmp_path, given, read):
+    assert read_tests(tmp_path, json.dumps(given)) == read
 
 
-def test_a_number_too_long_to_read_is_no_test():
-    assert unit_tests(f'{{"inputs": [[{"9" * 5000}]], "outputs": [1]}}') is None
+def test_a_number_too_long_to_read_is_no_test(tmp_path):
+    text = f'{{"inputs": [[{"9" * 5000}]], "outputs": [1]}}'
+    assert read_tests(tmp_path, text) is None
 
 
 def test_damaged_tests_are_told(tmp_path):

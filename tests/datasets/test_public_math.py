@@ -6,9 +6,9 @@ import json
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from hub_files import write_rows
 
 from sklearn_adaalloc.datasets import fetch_gsm8k, fetch_math, fetch_numina_math
-from sklearn_adaalloc.datasets._hub import write_rows
 
 SUBJECTS = [
     "algebra",

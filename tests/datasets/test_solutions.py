@@ -1,8 +1,27 @@
 """Right answers and multiple choice, on texts as the sets have them."""
 
 import pytest
+from hub_files import write_rows
 
-from sklearn_adaalloc.datasets._solutions import boxed_answer, is_multiple_choice
+from sklearn_adaalloc.datasets import fetch_numina_math
+
+OTHER = {"problem": "What is 6 times 6?", "solution": r"$\boxed{36}$"}
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Function from a problem and its solution to the answer, None if left out."""
+
+    def read(problem, solution):
+        row = {"problem": problem, "solution": solution}
+        write_rows(tmp_path, "AI-MO/NuminaMath-CoT/data/train", [OTHER, row])
+        table = fetch_numina_math(
+            n_train=None, n_validation=0, n_test=0, data_home=tmp_path
+        )
+        assert table.answers_train[0] == "36"
+        return table.references.get(problem)
+
+    return read
 
 
 @pytest.mark.parametrize(
@@ -28,8 +47,8 @@ from sklearn_adaalloc.datasets._solutions import boxed_answer, is_multiple_choic
         (r"\boxedsomething{7}", None),
     ],
 )
-def test_boxed_answer(solution, answer):
-    assert boxed_answer(solution) == answer
+def test_boxed_answer(read, solution, answer):
+    assert read("What is it?", solution) == answer
 
 
 @pytest.mark.parametrize(
@@ -48,16 +67,16 @@ def test_boxed_answer(solution, answer):
         r"$\bullet$ A. $50$ $\bullet$ B. $38$ $\bullet$ C. $34$ $\bullet$ D. $26$",
     ],
 )
-def test_listed_choices_are_seen(problem):
-    assert is_multiple_choice(problem, "17")
+def test_listed_choices_are_seen(read, problem):
+    assert read(problem, r"\boxed{17}") is None
 
 
 @pytest.mark.parametrize(
     "answer",
     ["A", "(B)", r"\text{(C)}", r"\textbf{(D) }12", r"\mathrm{E}", "B.", "$A$"],
 )
-def test_an_answer_that_is_a_choice_is_seen(answer):
-    assert is_multiple_choice("See the picture.", answer)
+def test_an_answer_that_is_a_choice_is_seen(read, answer):
+    assert read("See the picture.", rf"\boxed{{{answer}}}") is None
 
 
 @pytest.mark.parametrize(
@@ -72,12 +91,12 @@ def test_an_answer_that_is_a_choice_is_seen(answer):
         "Let A = {1}, B = {2}, C = {3} and D = {4}.",
     ],
 )
-def test_other_problems_are_kept(problem):
-    assert not is_multiple_choice(problem, "17")
+def test_other_problems_are_kept(read, problem):
+    assert read(problem, r"\boxed{17}") == "17"
 
 
 @pytest.mark.parametrize(
     "answer", [r"A \cup B", "(A, B)", "E^2", "D=3", "a", "Alice", "Bx", "2", "F"]
 )
-def test_an_answer_that_is_no_choice_is_kept(answer):
-    assert not is_multiple_choice("What is it?", answer)
+def test_an_answer_that_is_no_choice_is_kept(read, answer):
+    assert read("What is it?", rf"\boxed{{{answer}}}") == answer

@@ -4,9 +4,12 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import cross_val_predict
 
-from sklearn_adaalloc.curves._decoders import preferences
-from sklearn_adaalloc.curves._rates import rate_marginals, success_rates
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves import (
+    marginal_rewards,
+    preferences,
+    rate_marginals,
+    success_rates,
+)
 from sklearn_adaalloc.datasets import make_reward_table
 
 PROFILES = ["math", "code", "chat", "routing"]

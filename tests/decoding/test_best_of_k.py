@@ -101,6 +101,9 @@ class TestRounds:
         assert decoded.budgets.sum() == 12
         assert decoded.answers[0] == "a:0"
         assert decoded.rounds_taken == len(sampler.asked) > 1
+        with pytest.warns(FutureWarning, match=r"n_rounds is now called rounds_taken"):
+            n_rounds = decoded.n_rounds
+        assert n_rounds == decoded.rounds_taken
 
     def test_no_sample_is_drawn_twice(self, sampler):
         never = lambda queries, answers: [[0.0] * len(row) for row in answers]  # noqa: E731

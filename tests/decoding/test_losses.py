@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+from samplers import SampledAnswer
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 
 from sklearn_adaalloc import RewardRegressor, SequentialAllocator
 from sklearn_adaalloc.decoding import BestOfK, Router
 from sklearn_adaalloc.sampling import TokenUsage
-from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 QUERIES = ["a", "b", "c", "d"]
 DEFAULT = "I don't know."
@@ -188,7 +188,7 @@ class TestErrors:
         def reward(queries, answers):
             raise error("the judge quits")
 
-        with pytest.raises(error) as caught:
+        with pytest.raises(error, match="the judge quits") as caught:
             BestOfK(given([2, 1, 0, 2]), Refusing(), reward).decode(QUERIES)
         assert caught.value.partial.answers == ["a:0", "b:0", DEFAULT, "d:0"]
         assert np.isnan(caught.value.partial.rewards).all()
@@ -202,7 +202,7 @@ class TestErrors:
 
     def test_the_router_keeps_what_the_weak_decoder_answered(self, given):
         strong = Refusing(lost_after=1)
-        with pytest.raises(ConnectionError) as caught:
+        with pytest.raises(ConnectionError, match="the server has gone") as caught:
             Router(given([0, 1, 1, 0]), Refusing(), strong).decode(QUERIES)
         partial = caught.value.partial
         assert partial.answers == ["a:0", DEFAULT, "c:0", "d:0"]

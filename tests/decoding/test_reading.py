@@ -130,9 +130,9 @@ UNFITTED = {
 @pytest.mark.parametrize("policy", UNFITTED.values(), ids=UNFITTED)
 @pytest.mark.filterwarnings("ignore:This Pipeline instance is not fitted yet")
 def test_policies_that_are_not_fitted(policy, sampler):
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
         BestOfK(policy, sampler, wrong).decode(QUERIES)
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
         Router(policy, sampler, sampler).decode(QUERIES)
 
 

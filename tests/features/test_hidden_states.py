@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from counting import count_tokens, forget_models, record, record_loads
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -14,8 +15,6 @@ from transformers import AutoModel, AutoTokenizer
 from sklearn_adaalloc import AdaptiveAllocator, MLPRewardRegressor, RewardRegressor
 from sklearn_adaalloc.datasets import load_arithmetic
 from sklearn_adaalloc.features import HiddenStateFeaturizer
-from sklearn_adaalloc.language_models import _model as _language_model
-from sklearn_adaalloc.language_models import _pooling
 
 ALPHABET = list("abcdefghijklmnopqrstuvwxyz0123456789 +-*/%=()")
 
@@ -52,30 +51,13 @@ def one_by_one(folder, texts, layer, pooling):
 @pytest.fixture
 def loads(monkeypatch):
     """Names of the models loaded, none of them in memory beforehand."""
-    names = []
-    read = _language_model._read_language_model
-
-    def counted(name, *args):
-        names.append(name)
-        return read(name, *args)
-
-    _language_model._shared_language_model.cache_clear()
-    monkeypatch.setattr(_language_model, "_read_language_model", counted)
-    return names
+    return record_loads(monkeypatch)
 
 
 @pytest.fixture
 def tokens_run(monkeypatch):
     """Number of tokens of each batch that went through a model."""
-    counts = []
-    run = _pooling._pooled_batch
-
-    def counted(language_model, batch, *args):
-        counts.append(sum(map(len, batch)))
-        return run(language_model, batch, *args)
-
-    monkeypatch.setattr(_pooling, "_pooled_batch", counted)
-    return counts
+    return record(monkeypatch, "read", count_tokens)
 
 
 class TestRows:
@@ -256,7 +238,7 @@ class TestSharing:
         features = featurizer.fit_transform(["ab"])
         make_tiny_model("llama", tmp_path, seed=1)
         np.testing.assert_array_equal(featurizer.transform(["ab"]), features)
-        _language_model._shared_language_model.cache_clear()  # as under many models
+        forget_models()  # as under many models
         with pytest.raises(ValueError, match="is not the model used in fit"):
             featurizer.transform(["ab"])
         make_tiny_model("llama", tmp_path, seed=0)
@@ -304,7 +286,7 @@ class TestCache:
         )
         features = featurizer.fit_transform(["ab", "cd"])
         loads.clear()
-        _language_model._shared_language_model.cache_clear()
+        forget_models()
         np.testing.assert_array_equal(featurizer.transform(["ab", "cd"]), features)
         assert loads == []
 
@@ -376,18 +358,15 @@ class TestCache:
     def test_rows_are_kept_when_a_later_batch_fails(
         self, tiny_models, tmp_path, monkeypatch, tokens_run
     ):
-        run = _pooling._pooled_batch
-
-        def interrupted(language_model, batch, *args):
-            if len(batch[0]) == 1:
+        def interrupt(rows):
+            if len(rows[0]) == 1:
                 raise KeyboardInterrupt
-            return run(language_model, batch, *args)
 
         featurizer = HiddenStateFeaturizer(
             tiny_models["gpt2"], cache=tmp_path, batch_tokens=4, device="cpu"
         ).fit(["a"])
         with monkeypatch.context() as patch:
-            patch.setattr(_pooling, "_pooled_batch", interrupted)
+            record(patch, "read", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 featurizer.transform(["a", "bcde", "fgh"])
         tokens_run.clear()

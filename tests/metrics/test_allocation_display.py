@@ -5,7 +5,7 @@ from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
     AllocationDisplay,
 )
-from sklearn_adaalloc.planning._solvers import allocate
+from sklearn_adaalloc.planning import allocate
 
 REWARDS = make_reward_table(30, 6, random_state=0).rewards
 MARGINALS = np.sort(np.random.default_rng(0).random((30, 6)))[:, ::-1]

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import UndefinedMetricWarning
 
-from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves import concave_repair, marginal_rewards
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
     budget_curve,
@@ -14,7 +13,7 @@ from sklearn_adaalloc.metrics import (
     gap_recovered_score,
     oracle_budgets,
 )
-from sklearn_adaalloc.planning._solvers import allocate
+from sklearn_adaalloc.planning import allocate
 
 
 def random_table(kind, n_queries=25, n_samples=7, seed=0):
@@ -257,7 +256,7 @@ def test_more_steps_than_samples_warns_and_blames_the_caller():
         ([[1, 0]], [[np.nan]], "not finite in row 0, step 1"),
         ([[1, 0]], [0.1], r"marginals has shape \(1,\)"),
         ([[np.nan, np.nan]], [[0.1]], "no sample in row 0"),
-        ([[[1], [0]]], [[0.2, 0.1]], "max_budget=2 is not accepted for a routing"),
+        ([[[1], [0]]], [[0.2, 0.1]], "max_budget=2 is not accepted for routing"),
     ],
 )
 def test_bad_policy(function, rewards, marginals, match):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves import marginal_rewards
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
     BudgetCurveDisplay,
@@ -71,16 +71,6 @@ def test_budget_curve_of_routing():
     assert "strong decoder" in display.ax_.get_xlabel()
     ends = ROUTING.mean(axis=(0, 2))  # all weak, all strong
     np.testing.assert_allclose(display.lines_["policy"].get_ydata()[[0, -1]], ends)
-
-
-def test_long_curves_are_thinned_but_keep_their_ends():
-    rewards = make_reward_table(400, 6, random_state=0).rewards
-    marginals = np.tile(np.linspace(1, 0.5, 6), (400, 1))
-    display = BudgetCurveDisplay.from_predictions(rewards, marginals)
-    line = display.lines_["policy"].get_xydata()
-    assert len(display.curves["policy"].spend) == 2401
-    assert len(line) == 1000
-    assert line[-1, 0] == 6
 
 
 def test_policies_with_different_max_budgets_have_no_common_oracle():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from sklearn_adaalloc.curves._decoders import preferences
+from sklearn_adaalloc.curves import preferences
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
     RewardCalibrationDisplay,

@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_adaalloc._utils.rewards import warn_beyond_samples
 from sklearn_adaalloc.metrics import expected_reward_score, net_reward_score
 
 
@@ -123,7 +122,8 @@ def test_warning_names_the_row_and_blames_the_caller():
 
 
 def test_routing_never_runs_out_of_samples():
-    warn_beyond_samples(np.zeros((3, 2, 1)), 5, name="max_budget")
+    one_answer_each = np.zeros((3, 2, 1))
+    assert expected_reward_score(one_answer_each, [0, 1, 1]) == 0
 
 
 def test_net_reward_subtracts_the_price_of_what_was_spent():
@@ -153,6 +153,7 @@ def test_names_of_the_parameters_are_the_glossarys():
         "rewards",
         "budgets",
         "empty_reward",
+        "selection",
     ]
 
 

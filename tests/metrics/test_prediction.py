@@ -6,7 +6,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.utils import Bunch
 
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves import marginal_rewards
 from sklearn_adaalloc.metrics import calibration_table, prediction_report
 
 HARD_TO_EASY = [[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 1, 1], [1, 1, 1, 1]]

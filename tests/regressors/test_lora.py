@@ -13,8 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc import AdaptiveAllocator, LoRARewardRegressor
 from sklearn_adaalloc.features import HiddenStateFeaturizer
-from sklearn_adaalloc.language_models._model import load_language_model
-from sklearn_adaalloc.regressors._lora_net import QueryDataset
+from sklearn_adaalloc.language_models import load_language_model
 
 RNG = np.random.default_rng(0)
 # A text's last letter says how hard it is: of ten samples, all right or none.
@@ -244,25 +243,6 @@ class TestComposition:
         budgets = allocator.fit(TEXTS, BINARY).predict(TEXTS)
         assert budgets.sum() <= 160
         assert budgets[SOLVED == 1].min() >= 1
-
-
-class TestBuckets:
-    def test_each_row_once_in_batches_of_similar_length(self, tiny_models):
-        language_model = load_language_model(tiny_models["llama"], device="cpu")
-        lengths = np.random.default_rng(0).integers(1, 200, 300)
-        dataset = QueryDataset(
-            language_model,
-            [[5] * n for n in lengths],
-            np.zeros((300, 1)),
-            training=True,
-        )
-        torch.manual_seed(0)
-        batches = dataset.batches(16, shuffle=True)
-        assert sorted(row for batch in batches for row in batch) == list(range(300))
-        assert max(map(len, batches)) == 16
-        padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-        assert padded < 1.5 * lengths.sum()
-        assert batches != dataset.batches(16, shuffle=True)
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,13 @@ def test_one_sample_as_a_vector_or_a_column(profile):
 def test_ragged_tables(profile):
     X, rewards = table(profile=profile)
     rewards[::2, ..., 2:] = np.nan
-    model = MLPRewardRegressor(**SHORT).fit(X, rewards)
-    assert np.isfinite(model.predict_marginals(X)).all()
+    padded = MLPRewardRegressor(**SHORT).fit(X, rewards).predict_marginals(X)
+    missing_first = MLPRewardRegressor(**SHORT).fit(X, rewards[..., ::-1])
+    assert_array_equal(missing_first.predict_marginals(X), padded)
+    if profile != "routing":  # whose lists must be of equal length
+        ragged = [row[np.isfinite(row)].tolist() for row in rewards]
+        model = MLPRewardRegressor(**SHORT).fit(X, ragged)
+        assert_array_equal(model.predict_marginals(X), padded)
 
 
 def test_order_of_samples_does_not_matter():
@@ -268,8 +273,10 @@ def test_constant_rewards_are_predicted(rewards, target):
 @pytest.mark.parametrize("n_queries", [2, 3, 5, 6])
 def test_very_few_queries(n_queries):
     X, rewards = table(n_queries)
-    model = MLPRewardRegressor(**SHORT).fit(X, rewards)
-    assert np.isfinite(model.predict_marginals(X)).all()
+    marginals = MLPRewardRegressor(**SHORT).fit(X, rewards).predict_marginals(X)
+    assert marginals.shape == rewards.shape
+    assert (marginals >= 0).all()
+    assert (marginals.sum(axis=1) <= 1).all()
 
 
 @pytest.mark.parametrize("n_members", [1, 2, 9])
@@ -438,6 +445,10 @@ def test_features_too_small_to_divide_by_count_as_constant():
     X, rewards = table()
     X[:, 0] *= 1e-300
     model = MLPRewardRegressor(**SHORT).fit(X, rewards)
+    constant = X.copy()
+    constant[:, 0] = 0
+    expected = MLPRewardRegressor(**SHORT).fit(constant, rewards).predict(constant)
+    assert_allclose(model.predict(X), expected, rtol=1e-6)
     X[0, 0] = 1e30
     assert np.isfinite(model.predict(X)).all()
 

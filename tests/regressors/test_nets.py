@@ -4,6 +4,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
+from sklearn_adaalloc.language_models import load_language_model
+from sklearn_adaalloc.regressors._lora_net import QueryDataset
 from sklearn_adaalloc.regressors._nets import (
     LOSSES,
     CrossFittedNet,
@@ -341,3 +343,25 @@ def test_training_on_a_cuda_device():
     features, values = linear_task()
     _, history = fit(features, values, device="cuda")
     assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
+
+
+# Batches of texts
+
+
+class TestBuckets:
+    def test_each_row_once_in_batches_of_similar_length(self, tiny_models):
+        language_model = load_language_model(tiny_models["llama"], device="cpu")
+        lengths = np.random.default_rng(0).integers(1, 200, 300)
+        dataset = QueryDataset(
+            language_model,
+            [[5] * n for n in lengths],
+            np.zeros((300, 1)),
+            training=True,
+        )
+        torch.manual_seed(0)
+        batches = dataset.batches(16, shuffle=True)
+        assert sorted(row for batch in batches for row in batch) == list(range(300))
+        assert max(map(len, batches)) == 16
+        padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+        assert padded < 1.5 * lengths.sum()
+        assert batches != dataset.batches(16, shuffle=True)

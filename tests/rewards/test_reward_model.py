@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hub_cache import look_ups
 from sklearn.base import clone
 from tokenizers.processors import TemplateProcessing
 from transformers import (
@@ -17,7 +18,7 @@ from transformers import (
 )
 
 from sklearn_adaalloc.datasets import embedded_model_path
-from sklearn_adaalloc.language_models import _model as _language_model
+from sklearn_adaalloc.language_models import load_language_model
 from sklearn_adaalloc.rewards import RewardModel
 
 QUERIES = ["27+48=", "gcd 84 30=", "sort 5302="]
@@ -117,7 +118,7 @@ def test_scores_do_not_depend_on_the_batch(classifier, batch_tokens):
 def test_the_configuration_is_left_as_it_was(make_classifier):
     folder = make_classifier("gpt2", pad_token_id=None)
     RewardModel(folder, device="cpu")(QUERIES, ANSWERS)
-    shared = _language_model.load_language_model(folder, device="cpu", classifier=True)
+    shared = load_language_model(folder, device="cpu", classifier=True)
     assert shared.model.config.pad_token_id is None
 
 
@@ -157,18 +158,16 @@ def test_long_pairs_lose_their_first_tokens_with_one_warning(make_classifier):
 # Work
 
 
-def test_each_distinct_pair_is_scored_once(make_classifier, monkeypatch):
-    from sklearn_adaalloc.rewards import _scoring
-
-    sizes = []
-    score = _scoring._score
-    monkeypatch.setattr(
-        _scoring,
-        "_score",
-        lambda lm, batch: sizes.append(len(batch)) or score(lm, batch),
+def test_each_distinct_pair_is_scored_once(make_classifier):
+    folder, sizes = make_classifier("llama"), []
+    shared = load_language_model(folder, device="cpu", classifier=True)
+    hook = shared.model.register_forward_pre_hook(
+        lambda model, args, options: sizes.append(len(options["input_ids"])),
+        with_kwargs=True,
     )
-    reward = RewardModel(make_classifier("llama"), device="cpu")
+    reward = RewardModel(folder, device="cpu")
     scores = reward(["a", "b", "a"], [["1", "1", "2"], ["1"], ["2", "1"]])
+    hook.remove()
     assert sum(sizes) == 3
     assert scores[0][0] == scores[0][1] == scores[2][1]
     assert scores[0][2] == scores[2][0]
@@ -185,12 +184,12 @@ def test_the_model_is_loaded_once_and_is_no_part_of_a_pickle(make_classifier):
     folder = make_classifier("llama")
     reward = RewardModel(folder, device="cpu")
     expected = reward(["a"], [["1"]])[0]
-    before = _language_model._shared_language_model.cache_info().misses
     pickled = pickle.dumps(reward)
     assert len(pickled) < 1000
-    assert pickle.loads(pickled)(["a"], [["1"]])[0] == expected
-    assert clone(reward)(["a"], [["1"]])[0] == expected
-    assert _language_model._shared_language_model.cache_info().misses == before
+    with look_ups() as found:
+        assert pickle.loads(pickled)(["a"], [["1"]])[0] == expected
+        assert clone(reward)(["a"], [["1"]])[0] == expected
+    assert found == []
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -16,7 +16,6 @@ import pytest
 
 import sklearn_adaalloc
 from sklearn_adaalloc.rewards import CodeVerifier
-from sklearn_adaalloc.rewards._programs.system_calls import system_call_filter
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed"
@@ -313,9 +312,3 @@ verifier(["q"], [["while True: pass"]])
         grader.kill()
     assert started
     assert all_end(started)
-
-
-def test_the_filter_is_a_list_of_instructions_of_eight_bytes():
-    program = system_call_filter()
-    assert len(program) % 8 == 0
-    assert len(program) // 8 < 4096  # the most that Linux takes

@@ -219,7 +219,7 @@ def answer(g=None, x=None): return 0
     "a patched conversation": """
 import sys
 for name, module in list(sys.modules.items()):
-    if name.endswith(("_peer", "_wire", "_contest", "_tests_side")):
+    if name.endswith((".peer", ".wire", ".contest", ".tests_side")):
         for key in list(vars(module)):
             if not key.startswith("__"): setattr(module, key, lambda *a, **k: 86243)
 def answer(g=None, x=None): return 0

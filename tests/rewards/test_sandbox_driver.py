@@ -18,6 +18,7 @@ from sklearn_adaalloc.rewards._programs import tests_side as _tests_side
 from sklearn_adaalloc.rewards._programs.contest import same_text, same_value
 from sklearn_adaalloc.rewards._programs.peer import Broken, Peer
 from sklearn_adaalloc.rewards._programs.stand_ins import Remote
+from sklearn_adaalloc.rewards._programs.system_calls import system_call_filter
 
 PROGRAM = """
 class Count(int): pass
@@ -131,7 +132,7 @@ def test_errors_arrive_by_their_bases(program, kind, error):
 
 
 def test_an_exit_of_the_program_is_one(program):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^$"):
         program("exits")()
 
 
@@ -354,3 +355,12 @@ def test_a_program_need_not_read_its_input():
 def test_a_program_that_is_late_or_prints_too_much_is_given_up(script):
     with pytest.raises(TimeoutError):
         communicate(script, b"", timeout=3)
+
+
+# What the kernel is told
+
+
+def test_the_filter_is_a_list_of_instructions_of_eight_bytes():
+    program = system_call_filter()
+    assert len(program) % 8 == 0
+    assert len(program) // 8 < 4096  # the most that Linux takes

@@ -1,15 +1,14 @@
 """Fixtures that the tests of several samplers share."""
 
 import pytest
-
-from sklearn_adaalloc.sampling._openai import replies as _replies
+from servers import shorten_waits
 
 CAUSAL = ("llama", "gpt2", "qwen2")
 
 
 @pytest.fixture
 def short_waits(monkeypatch):
-    monkeypatch.setattr(_replies, "_FIRST_WAIT", 0.01)
+    shorten_waits(monkeypatch)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
@@ -21,14 +20,6 @@ def folder(request, tiny_models):
 @pytest.fixture
 def tokens_run(monkeypatch):
     """Number of prompt tokens of each batch that was prefilled."""
-    from sklearn_adaalloc.sampling._local import generation as _generation
+    from counting import count_tokens, record
 
-    counts = []
-    run = _generation.prefill
-
-    def counted(language_model, token_ids, **options):
-        counts.append(sum(map(len, token_ids)))
-        return run(language_model, token_ids, **options)
-
-    monkeypatch.setattr(_generation, "prefill", counted)
-    return counts
+    return record(monkeypatch, "prefill", count_tokens)

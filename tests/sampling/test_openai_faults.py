@@ -1,4 +1,3 @@
-import asyncio
 import socket
 import time
 from itertools import pairwise
@@ -6,11 +5,9 @@ from itertools import pairwise
 import faulty_server as faulty
 import numpy as np
 import pytest
-from servers import HALF, first, sampler_of
+from servers import HALF, first, sampler_of, shorten_waits
 
 from sklearn_adaalloc.sampling import OpenAISampler
-from sklearn_adaalloc.sampling._openai import dispatch as _dispatch
-from sklearn_adaalloc.sampling._openai import replies as _replies
 
 pytest.importorskip("openai", reason="needs the extra openai")
 
@@ -63,7 +60,7 @@ def test_a_storm_of_faults():
 
 
 def test_waits_double_until_an_answer_comes(monkeypatch):
-    monkeypatch.setattr(_replies, "_FIRST_WAIT", 0.1)
+    shorten_waits(monkeypatch, 0.1)
     with faulty.serving(first(*[faulty.status(500)] * 3)) as server:
         sampler_of(server).sample(["a"], 1)
     waits = [later - earlier for earlier, later in pairwise(server.times)]
@@ -75,30 +72,6 @@ def test_retry_after_is_heeded(code):
     with faulty.serving(first(faulty.status(code, Retry_After="1"))) as server:
         sampler_of(server).sample(["a"], 1)
     assert server.times[1] - server.times[0] >= 1
-
-
-@pytest.mark.parametrize(
-    ("attempt", "headers", "expected"),
-    [
-        (0, None, 0.01),
-        (3, {}, 0.08),
-        (30, {}, 30),
-        (0, {"retry-after": "2.5"}, 2.5),
-        (0, {"retry-after": "0"}, 0.01),
-        (0, {"retry-after": "soon"}, 0.01),
-        (0, {"retry-after": "nan"}, 0.01),
-        (0, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.01),
-    ],
-)
-def test_seconds_to_wait(attempt, headers, expected):
-    assert _replies.seconds_to_wait(attempt, headers) == expected
-
-
-def test_retry_after_as_a_date(monkeypatch):
-    now = 1445412480.0 - 20
-    monkeypatch.setattr(_replies.time, "time", lambda: now)
-    headers = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    assert _replies.seconds_to_wait(0, headers) == 20
 
 
 # Errors
@@ -251,33 +224,3 @@ def test_an_error_ends_the_iteration_after_what_came_before():
         assert [next(arrivals).sample for _ in range(3)] == [0, 1, 2]
         with pytest.raises(ConnectionError, match="cannot be reached"):
             next(arrivals)
-
-
-def test_a_cancellation_that_is_lost_does_not_keep_it_going():
-    # As wait_for loses it up to Python 3.11, if the result comes at that moment.
-    async def send(request):
-        if request.row == 0:
-            await asyncio.sleep(0.05)
-            raise KeyError
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            return ""
-
-    dispatcher = _dispatch.Dispatcher(
-        send, lambda error: _dispatch.Problem("fatal", "gone"), print, max_retries=0
-    )
-    requests = [_dispatch.Request(row, 0, 1) for row in range(4)]
-    with pytest.raises(ValueError, match="gone"):
-        asyncio.run(asyncio.wait_for(dispatcher.run(requests, 4), 10))
-
-
-def test_an_exception_in_the_thread_comes_out():
-    async def run(give):
-        give(1)
-        raise KeyError("lost")
-
-    things = _dispatch.iterate(run)
-    assert next(things) == 1
-    with pytest.raises(KeyError, match="lost"):
-        next(things)

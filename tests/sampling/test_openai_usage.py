@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 from servers import first, sampler_of
 
-from sklearn_adaalloc.sampling._openai import replies as _replies
-
 pytest.importorskip("openai", reason="needs the extra openai")
 
 pytestmark = pytest.mark.usefixtures("short_waits")
@@ -170,41 +168,6 @@ def test_surplus_answers_make_the_tokens_unknown():
     assert np.isnan(usage.answers[0][0])
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, (5, 9, np.nan)),
-        ({"completion_tokens": True}, (np.nan, 9, np.nan)),
-        ({"completion_tokens": "5"}, (np.nan, 9, np.nan)),
-        ({"completion_tokens": -1}, (np.nan, 9, np.nan)),
-        ({"completion_tokens": 0}, (np.nan, 9, np.nan)),
-        ({"completion_tokens": float("inf")}, (np.nan, 9, np.nan)),
-        ({"completion_tokens": 10**400}, (np.nan, 9, np.nan)),
-        ({"prompt_tokens": None}, (5, np.nan, np.nan)),
-        ({"prompt_tokens_details": {"cached_tokens": 8}}, (5, 9, 8)),
-        ({"prompt_tokens_details": {"cached_tokens": 0}}, (5, 9, 0)),
-        ({"prompt_tokens_details": {"cached_tokens": 10}}, (5, 9, np.nan)),
-        ({"prompt_tokens_details": None, "cached_tokens": 4}, (5, 9, 4)),
-        ({"prompt_cache_hit_tokens": 6}, (5, 9, 6)),
-        # Thinking within the count, and beside it.
-        ({"completion_tokens_details": {"reasoning_tokens": 3}}, (5, 9, np.nan)),
-        (
-            {"completion_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 17},
-            (8, 9, np.nan),
-        ),
-    ],
-)
-def test_what_a_usage_says(changes, expected):
-    usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14, **changes}
-    np.testing.assert_array_equal(_replies._read_usage({"usage": usage}), expected)
-
-
-def test_the_cache_of_llama_cpp():
-    usage = {"prompt_tokens": 9, "completion_tokens": 5}
-    body = {"usage": usage, "timings": {"cache_n": 8, "prompt_n": 1}}
-    assert _replies._read_usage(body) == (5, 9, 8)
-
-
 def test_cached_tokens_add_up():
     usage = {"prompt_tokens": 9, "completion_tokens": 5}
     usage["prompt_tokens_details"] = {"cached_tokens": 8}
@@ -219,21 +182,6 @@ def test_cached_tokens_add_up():
         _, counts = sampler.sample(["a", "b", "c"], [3, 1, 0], return_usage=True)
     np.testing.assert_array_equal(counts.prompt, [27, np.nan, 0])
     np.testing.assert_array_equal(counts.cached, [24, np.nan, 0])
-
-
-@pytest.mark.parametrize(
-    ("total", "answers", "expected"),
-    [
-        (10, ["75", "", "65"], [4, 2, 4]),  # proportions 3 : 1 : 3
-        (7, ["ab"], [7]),
-        (0, ["a", "b"], [0, 0]),
-        (1, ["a", "b", "c"], [0, 1, 0]),
-        (5, [], []),
-        (np.nan, ["a", "b"], [np.nan, np.nan]),
-    ],
-)
-def test_shares_of_tokens(total, answers, expected):
-    np.testing.assert_array_equal(_replies.share_tokens(total, answers), expected)
 
 
 # Answers that were cut off

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from counting import record
 from texts import random_texts
 
 from sklearn_adaalloc import HiddenStateFeaturizer
@@ -14,17 +15,7 @@ from sklearn_adaalloc.sampling import TransformersSampler
 @pytest.fixture
 def rows_run(monkeypatch):
     """Number of rows of each batch that was decoded."""
-    from sklearn_adaalloc.sampling._local import generation as _generation
-
-    counts = []
-    run = _generation.decode
-
-    def counted(language_model, prompts, *args, **options):
-        counts.append(len(prompts))
-        return run(language_model, prompts, *args, **options)
-
-    monkeypatch.setattr(_generation, "decode", counted)
-    return counts
+    return record(monkeypatch, "decode", len)
 
 
 class TestFeatures:
@@ -178,22 +169,17 @@ class TestMemory:
         assert sum(rows_run) == 69
 
     def test_a_batch_without_memory_is_halved(self, tiny_models, monkeypatch):
-        from sklearn_adaalloc.sampling._local import generation as _generation
+        def with_little_memory(rows):
+            sizes.append(len(rows))
+            if len(rows) > 6:
+                raise torch.cuda.OutOfMemoryError
 
+        sizes = []
         sampler = TransformersSampler(
             tiny_models["gpt2"], max_new_tokens=4, device="cpu"
         )
         expected = sampler.sample(["ab", "c"], 20)
-        run = _generation.decode
-        sizes = []
-
-        def limited(language_model, prompts, *args, **options):
-            sizes.append(len(prompts))
-            if len(prompts) > 6:
-                raise torch.cuda.OutOfMemoryError
-            return run(language_model, prompts, *args, **options)
-
-        monkeypatch.setattr(_generation, "decode", limited)
+        record(monkeypatch, "decode", with_little_memory)
         assert sampler.sample(["ab", "c"], 20) == expected
         assert sizes[:4] == [40, 20, 10, 5]
 

@@ -5,13 +5,10 @@ import warnings
 
 import numpy as np
 import pytest
+from samplers import SampledAnswer
 
 from sklearn_adaalloc.sampling import TokenUsage
-from sklearn_adaalloc.sampling._protocol import (
-    SampledAnswer,
-    as_sampler,
-    warn_cut_off,
-)
+from sklearn_adaalloc.sampling._protocol import as_sampler, warn_cut_off
 
 PROMPTS, BUDGETS, FIRST = ["a", "b", "c"], [2, 0, 1], [0, 3, 5]
 

@@ -3,6 +3,7 @@
 import faulty_server as faulty
 
 from sklearn_adaalloc.sampling import OpenAISampler
+from sklearn_adaalloc.sampling._openai import replies
 
 HALF = {
     "no finish_reason": faulty.spoil(finish_reason=...),
@@ -26,3 +27,8 @@ def sampler_of(server, **parameters):
 def first(*faults):
     """Fail on the first requests, in this way, and no more."""
     return lambda number, body: faults[number] if number < len(faults) else None
+
+
+def shorten_waits(monkeypatch, first=0.01):
+    """Let a sampler wait for less than a second before it tries again."""
+    monkeypatch.setattr(replies, "_FIRST_WAIT", first)

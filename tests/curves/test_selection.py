@@ -1,3 +1,5 @@
+"""Reward curves: the expected reward of the chosen one of b samples."""
+
 from itertools import combinations, product
 from math import comb
 
@@ -7,18 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.spatial import ConvexHull
-from scipy.special import expit
 
-from sklearn_adaalloc.curves._best_of import best_of_weights
-from sklearn_adaalloc.curves._decoders import preferences
-from sklearn_adaalloc.curves._rates import (
-    mixture_marginals,
-    rate_marginals,
-    success_rates,
-)
-from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._selection import (
+from sklearn_adaalloc.curves import (
+    best_of_weights,
     expected_rewards,
     marginal_rewards,
     reward_curves,
@@ -180,118 +173,6 @@ def test_curves_rise_and_are_concave(rewards, replacement):
     steps = np.diff(reward_curves(rewards, 6, replacement=replacement)[:, 1:], axis=1)
     assert (steps >= -1e-9).all()
     assert (np.diff(steps, axis=1) <= 1e-9).all()
-
-
-# Rates, mixtures, preferences
-
-
-def test_success_rates_leave_missing_samples_out():
-    assert_allclose(
-        success_rates(np.array([[1.0, NAN, 0, 0], [1, 1, 1, 1]])), [1 / 3, 1]
-    )
-
-
-def test_rate_marginals_by_hand():
-    assert_allclose(
-        rate_marginals(np.array([0.0, 0.5, 0.9, 1.0]), 3),
-        [[0, 0, 0], [0.5, 0.25, 0.125], [0.9, 0.09, 0.009], [1, 0, 0]],
-    )
-
-
-def test_rate_marginals_sum_to_the_chance_of_any_success():
-    rates = np.linspace(0, 1, 11)
-    total = rate_marginals(rates, 20).sum(axis=1)
-    assert_allclose(total, 1 - (1 - rates) ** 20)
-
-
-def test_mixture_marginals_by_hand():
-    # Half hopeless, half at 1/2: (1/2)(1/2)^b.
-    weights, rates = np.array([[0.5, 0.5, 0.0]]), np.array([0.0, 0.5, 1.0])
-    assert_allclose(mixture_marginals(weights, rates, 3), [[0.25, 0.125, 0.0625]])
-
-
-@given(arrays(float, (3, 7), elements=st.floats(0, 1)))
-def test_mixture_marginals_never_increase(weights):
-    marginals = mixture_marginals(weights, np.linspace(0, 1, 7), 12)
-    assert (marginals >= 0).all()
-    assert (np.diff(marginals, axis=1) <= 1e-12).all()
-
-
-def test_preferences_by_hand():
-    rewards = np.array([[[0.0, 0.0], [1.0, 1.0]], [[2.0, 2.0], [2.0, 2.0]]])
-    assert_allclose(preferences(rewards), [expit(1.0), 0.5])
-
-
-def test_preferences_are_the_mean_over_all_pairs_that_exist():
-    rng = np.random.default_rng(0)
-    rewards = rng.normal(size=(6, 2, 4))
-    rewards[0, 0, 1:] = rewards[1, 1, :3] = rewards[2, :, 0] = NAN
-    enumerated = [
-        np.nanmean([expit(strong - weak) for weak, strong in product(*query)])
-        for query in rewards
-    ]
-    assert_allclose(preferences(rewards), enumerated)
-
-
-def test_swapping_the_decoders_swaps_the_preference():
-    rewards = np.random.default_rng(0).normal(size=(6, 2, 3))
-    assert_allclose(preferences(rewards) + preferences(rewards[:, ::-1]), 1.0)
-
-
-# Concave repair
-
-
-def majorant_slopes(marginals):
-    """Slopes of the least concave majorant, from the convex hull of the curve."""
-    curve = np.concatenate([[0.0], np.cumsum(marginals)])
-    steps = np.arange(len(curve))
-    floor = np.column_stack([steps[[0, -1]], [curve.min() - 1] * 2])  # keeps it flat
-    points = np.concatenate([np.column_stack([steps, curve]), floor])
-    corners = ConvexHull(points).vertices
-    upper = np.sort(corners[corners < len(curve)])
-    return np.diff(np.interp(steps, upper, curve[upper]))
-
-
-@given(
-    arrays(float, (3, 6), elements=st.floats(-5, 5).map(lambda v: round(v, 2))),
-)
-def test_repair_gives_the_slopes_of_the_least_concave_majorant(marginals):
-    repaired = concave_repair(marginals)
-    assert (np.diff(repaired, axis=1) <= 0).all()
-    assert_allclose(repaired.sum(axis=1), marginals.sum(axis=1), atol=1e-9)
-    assert_allclose(repaired, [majorant_slopes(row) for row in marginals], atol=1e-9)
-    assert concave_repair(repaired) is repaired
-
-
-def test_repair_by_hand():
-    marginals = np.array([[1.0, 3.0, 0.0, 4.0], [3.0, 2.0, 1.0, 0.0]])
-    repaired = concave_repair(marginals)
-    assert_array_equal(repaired, [[2, 2, 2, 2], [3, 2, 1, 0]])
-    assert_array_equal(marginals[0], [1, 3, 0, 4])  # the input stays as it was
-
-
-@pytest.mark.parametrize(
-    ("min_budget", "expected"),
-    [(0, [1, 1, 1]), (1, [-2, 2.5, 2.5]), (2, [-2, 1, 4]), (3, [-2, 1, 4])],
-)
-def test_repair_leaves_mandatory_steps_alone(min_budget, expected):
-    marginals = np.array([[-2.0, 1.0, 4.0]])
-    assert_array_equal(concave_repair(marginals, min_budget=min_budget), [expected])
-
-
-@pytest.mark.parametrize(
-    "marginals",
-    [[[3.0, 2.0, 2.0, -1.0]], [[1.0], [2.0]], [[0.0, 0.0], [5.0, 5.0]]],
-    ids=["falling", "one step", "flat"],
-)
-def test_repair_returns_its_input_when_there_is_nothing_to_do(marginals):
-    marginals = np.array(marginals)
-    assert concave_repair(marginals) is marginals
-
-
-def test_repair_keeps_float32():
-    repaired = concave_repair(np.array([[1.0, 2.0]], dtype=np.float32))
-    assert_array_equal(repaired, np.array([[1.5, 1.5]], dtype=np.float32), strict=True)
 
 
 def test_a_huge_budget_takes_no_table_as_wide():

@@ -6,17 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sklearn_adaalloc.curves._rates import mixture_marginals, rate_marginals
-from sklearn_adaalloc.planning._rounds import (
-    group_curves,
+from sklearn_adaalloc.curves import mixture_marginals, rate_marginals
+from sklearn_adaalloc.planning import (
+    failure_curves,
+    next_chances,
     plan_one_by_one,
     plan_round,
     stop_expenses,
-)
-from sklearn_adaalloc.planning._success import (
-    after_failures,
-    failure_curves,
-    next_chances,
 )
 
 
@@ -25,6 +21,14 @@ def random_chances(rng, n_queries, max_budget):
     rates = np.linspace(0, 1, 9)
     weights = rng.dirichlet(np.full(9, rng.choice([0.3, 1.0, 3.0])), size=n_queries)
     return next_chances(mixture_marginals(weights, rates, max_budget))
+
+
+def after_failures(chances, failures):
+    """Chances of the samples that follow so many failures; zero beyond the limit."""
+    left = np.zeros_like(chances)
+    for row, n_failures in enumerate(failures):
+        left[row, : chances.shape[1] - n_failures] = chances[row, n_failures:]
+    return left
 
 
 def expected_solved(chances, money, n_rounds, policy=None):
@@ -60,7 +64,7 @@ def expected_solved(chances, money, n_rounds, policy=None):
         if policy is not None:
             unsolved = [i for i, failures in enumerate(state) if failures is not None]
             failures = np.array([state[i] for i in unsolved])
-            left = after_failures(chances[unsolved], failures, max_budget - failures)
+            left = after_failures(chances[unsolved], failures)
             action = np.zeros(len(state), dtype=int)
             action[unsolved] = policy(left, money, n_rounds)
             assert action.sum() <= money
@@ -156,7 +160,7 @@ def test_expected_expense_meets_the_money():
     first = np.where(first.any(axis=1), first.argmax(axis=1), 16)
     for n_rounds in (3, 2, 1):
         rows = np.flatnonzero(~solved & (failures < 16))
-        left = after_failures(chances[kind[rows]], failures[rows], 16 - failures[rows])
+        left = after_failures(chances[kind[rows]], failures[rows])
         budgets = plan_round(left, money - spent, n_rounds)
         spent += budgets.sum()
         failures[rows] += budgets
@@ -206,21 +210,19 @@ def test_curves_of_no_exchangeable_samples_are_repaired():
     assert next_chances(np.array([[-0.1, -0.2]])).tolist() == [[0.0, 0.0]]
 
 
+def test_a_first_step_below_zero_does_not_make_the_rest_worthless():
+    # The majorant of the curve 0, -0.1, 0.1, 0.2 rises by 0.2 / 3 at each step.
+    chances = next_chances(np.array([[-0.1, 0.2, 0.1]]))
+    step = 0.2 / 3
+    np.testing.assert_allclose(chances[0], step)
+
+
 def test_empty_reward_is_not_a_chance():
     marginals = np.array([[0.5, 0.25]])
     shifted = marginals - [[0.2, 0.0]]
     np.testing.assert_allclose(
         next_chances(shifted, empty_reward=0.2), next_chances(marginals)
     )
-
-
-def test_what_is_left_after_failures_is_the_conditional_curve():
-    chances = random_chances(np.random.default_rng(6), 3, 6)
-    left = after_failures(chances, np.array([0, 2, 5]), np.array([6, 3, 1]))
-    whole, part = failure_curves(chances), failure_curves(left)
-    np.testing.assert_allclose(part[1, :4], whole[1, 2:6] / whole[1, 2])
-    assert left[1, 3:].tolist() == [0.0, 0.0, 0.0]  # beyond its limit
-    assert left[2, 0] == chances[2, 5]
 
 
 def test_stop_expenses_equal_enumeration():
@@ -240,34 +242,6 @@ def test_more_rounds_never_cost_more_and_end_at_one_by_one():
     assert (np.diff(expenses, axis=0) <= 1e-12).all()
     one_by_one = np.cumsum(failing[:-1], axis=0)
     np.testing.assert_allclose(expenses[-1][1:], one_by_one)
-
-
-def test_few_queries_are_planned_alone_and_many_together():
-    chances = random_chances(np.random.default_rng(9), 1000, 200)
-    kind, own = group_curves(chances[:100])
-    assert own is not None
-    assert kind.tolist() == list(range(100))
-    kind, means = group_curves(chances)
-    sizes = np.bincount(kind)
-    assert len(means) == len(sizes) < 500
-    assert sizes.max() <= 3  # 1000 queries, at least 415 kinds
-    # The mean curve of a kind is that of its queries.
-    members = failure_curves(chances[kind == 3]).mean(axis=0)
-    np.testing.assert_allclose(failure_curves(means)[3], members)
-
-
-def test_shared_plans_are_nearly_those_of_each_query():
-    # Each query is hopeless with its own chance and has its own rate otherwise.
-    rng = np.random.default_rng(10)
-    rates, hopeless = rng.beta(0.5, 1.0, 9000), rng.random(9000)
-    marginals = (1 - hopeless[:, None]) * rate_marginals(rates, 63)
-    chances = next_chances(marginals)
-    kind, means = group_curves(chances)
-    assert len(means) < 4500
-    shared = plan_round(means, 36_000, 2, kind=kind)
-    own = plan_round(chances, 36_000, 2)
-    assert shared.sum() == pytest.approx(own.sum(), rel=0.01)
-    assert np.abs(shared - own).mean() < 0.05 * own.mean()
 
 
 def test_one_by_one_takes_the_steps_that_all_failing_would():

@@ -7,8 +7,7 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
 from sklearn_adaalloc.datasets import embedded_model_path
-from sklearn_adaalloc.language_models._checkpoints import EMBEDDED, load_config
-from sklearn_adaalloc.language_models._model import load_language_model
+from sklearn_adaalloc.language_models import fingerprint, load_language_model
 
 CHAT = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}]
 
@@ -19,7 +18,7 @@ def ids(tokenizer, tokens):
 
 class TestLoading:
     def test_embedded_is_the_weak_model_of_the_datasets(self):
-        assert Path(embedded_model_path("weak")) == EMBEDDED
+        assert fingerprint("embedded") == fingerprint(embedded_model_path("weak"))
 
     def test_the_same_model_is_loaded_once(self, tiny_models):
         first = load_language_model(tiny_models["llama"], device="cpu")
@@ -78,7 +77,7 @@ class TestModelsThatCannotBeLoaded:
     def test_name_that_was_never_downloaded_names_the_offline_switch(self):
         message = "model='nobody/nothing' could not be loaded.*HF_HUB_OFFLINE=1"
         with pytest.raises(ValueError, match=message):
-            load_config("nobody/nothing")
+            load_language_model("nobody/nothing", device="cpu")
 
     def test_folder_without_weights(self, make_tiny_model, tmp_path):
         folder = make_tiny_model("llama", tmp_path)

@@ -18,9 +18,8 @@ from reference_solvers import (
     tables,
 )
 
-from sklearn_adaalloc.curves._rates import rate_marginals
-from sklearn_adaalloc.planning import _solvers
-from sklearn_adaalloc.planning._solvers import allocate, allocate_bins, allocation_path
+from sklearn_adaalloc.curves import rate_marginals
+from sklearn_adaalloc.planning import allocate, allocate_bins, allocation_path
 
 
 def peak_memory(function):
@@ -149,6 +148,7 @@ def test_equal_curves_get_uniform_budgets(row, n_queries, budget, level):
         (3, 2 / 3, 2),
         (49, 1 / 49, 0),  # 1 / 49 * 49 is 0.9999999999999999
         (3, 0.99, 2),
+        (10, np.nextafter(0.9, 0), 8),  # times 10 it is 9.0, and 0.9 is above it
         (7, 0.0, 0),
     ],
 )
@@ -211,7 +211,7 @@ def test_exact_whatever_rows_the_sample_holds(monkeypatch, sign, budget):
     rates = np.sort(rng.beta(0.3, 3.0, 3000))[::sign]
     marginals = rate_marginals(rates, 10)
     expected = heap_greedy(marginals, math.floor(budget * 3000))
-    monkeypatch.setattr(_solvers.np.random, "default_rng", lambda seed: SamplesOneRow())
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: SamplesOneRow())
     np.testing.assert_array_equal(allocate(marginals, budget)[0], expected)
 
 

@@ -175,6 +175,27 @@ def test_weights_of_least_squares_are_brought_to_the_simplex():
 # Marginal rewards
 
 
+def test_short_rows_of_verdicts_go_on_by_their_own_posterior():
+    rewards = np.array(
+        [[1, 0, 1, 1], [0, 0, NAN, NAN], [1, 1, NAN, NAN], [1, 0, NAN, NAN]]
+    )
+    marginals = MarginalRewards().values(rewards)
+    target = RateDistribution()
+    expected = target.marginals(target.values(rewards), 4)
+    assert_allclose(marginals[1:, 2:], expected[1:, 2:])
+    assert_allclose(
+        marginals[:, :2], np.diff([[0, 0.75, 1], [0, 0, 0], [0, 1, 1], [0, 0.5, 1]])
+    )
+    assert np.unique(marginals[1:, 2].round(6)).size == 3
+
+
+def test_a_row_of_one_value_goes_on_with_the_mean_deviation_of_the_others():
+    rewards = np.array([[0.0, 2, NAN, NAN], [0, 1, 2, NAN], [5, NAN, NAN, NAN]])
+    last = MarginalRewards().values(rewards)[:, 3]
+    assert 0 < last[1] < last[0]
+    assert last[2] == pytest.approx((last[0] + last[1]) / 2)
+
+
 def test_marginals_of_short_rows_go_on():
     # Row 0 has two samples for three steps. A normal best of 1, 2, 3 has the mean 0,
     # 1, 3/2 in units of spread / sqrt(pi), so that half of its second step follows.

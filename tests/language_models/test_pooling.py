@@ -3,10 +3,10 @@ import pytest
 import torch
 from transformers import AlbertConfig, AutoModel, T5Config
 
-from sklearn_adaalloc.language_models import _pooling
+from sklearn_adaalloc.language_models import _pooling, load_language_model
 from sklearn_adaalloc.language_models._batches import CPU_BATCH_TOKENS
 from sklearn_adaalloc.language_models._forward import layer_stack, read_hidden_states
-from sklearn_adaalloc.language_models._model import LanguageModel, load_language_model
+from sklearn_adaalloc.language_models._model import LanguageModel
 from sklearn_adaalloc.language_models._pooling import POOLINGS, pooled_batches
 
 TEXTS = ["27+48=", "gcd 84 30=", "a", "max 3 41 7=", "(3*17)%5=", "b"]
@@ -172,7 +172,7 @@ class TestPooledBatches:
         batches = pooled_batches(
             language_model, [[5], [6, 7]], layers=[1], pooling="last", batch_tokens=64
         )
-        with pytest.raises(torch.cuda.OutOfMemoryError):
+        with pytest.raises(torch.cuda.OutOfMemoryError, match="out of memory"):
             next(batches)
 
 

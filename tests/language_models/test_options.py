@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from sklearn_adaalloc.language_models._checkpoints import load_config
+from sklearn_adaalloc import HiddenStateFeaturizer
 from sklearn_adaalloc.language_models._options import (
     resolve_device,
     resolve_dtype,
@@ -40,18 +40,21 @@ class TestDeviceAndPrecision:
             resolve_device(device)
 
 
+def layers_of(layer, model="embedded"):
+    return HiddenStateFeaturizer(model, layer=layer, device="cpu").fit(["1="]).layers_
+
+
 class TestResolveLayers:
     @pytest.mark.parametrize(
         ("layer", "layers"),
         [(-1, (4,)), (0, (0,)), (-5, (0,)), ([4, -2], (4, 3)), (np.array([1]), (1,))],
     )
     def test_layers_count_from_the_embeddings(self, layer, layers):
-        assert resolve_layers(layer, load_config("embedded")) == layers
+        assert layers_of(layer) == layers
 
     def test_auto_is_before_the_last_layer_of_a_causal_model_only(self, tiny_models):
         found = {
-            kind: resolve_layers("auto", load_config(folder))
-            for kind, folder in tiny_models.items()
+            kind: layers_of("auto", folder) for kind, folder in tiny_models.items()
         }
         assert found == {"llama": (2,), "gpt2": (2,), "qwen2": (2,), "bert": (3,)}
 
@@ -62,7 +65,7 @@ class TestResolveLayers:
     @pytest.mark.parametrize("layer", [5, -6, [], [1, 5], 1.0, True, "last", None])
     def test_layers_that_are_not_there(self, layer):
         with pytest.raises(ValueError, match=r"layer=.*whole number from -5 to 4"):
-            resolve_layers(layer, load_config("embedded"))
+            layers_of(layer)
 
 
 def test_truncated_queries_are_counted_in_one_warning():

@@ -1,6 +1,8 @@
 """Families of models: LM heads, layers that texts see, numbers of tokens."""
 
+import json
 import pickle
+import shutil
 import warnings
 
 import numpy as np
@@ -19,12 +21,7 @@ from transformers import AutoTokenizer
 
 from sklearn_adaalloc import HiddenStateFeaturizer, LoRARewardRegressor
 from sklearn_adaalloc.datasets import embedded_model_path
-from sklearn_adaalloc.language_models._checkpoints import load_config
-from sklearn_adaalloc.language_models._model import load_language_model
-from sklearn_adaalloc.language_models._options import (
-    has_language_model_head,
-    resolve_layers,
-)
+from sklearn_adaalloc.language_models import load_language_model
 from sklearn_adaalloc.sampling import TransformersSampler
 
 TEXTS = ["12=3", "4", "rev abc="]
@@ -66,23 +63,24 @@ class TestHeads:
     @pytest.mark.parametrize("name", DECODERS)
     def test_those_that_write_are_loaded_with_it(self, folder_of, name):
         folder = folder_of(name)
-        assert has_language_model_head(load_config(folder))
-        assert resolve_layers("auto", load_config(folder)) == (2,)
+        assert featurizer(folder, layer="auto").layers_ == (2,)
         language_model = load_language_model(folder, device="cpu")
         assert language_model.model.get_output_embeddings() is not None
 
     @pytest.mark.parametrize("name", ENCODERS)
     def test_the_others_are_for_features(self, folder_of, name):
         folder = folder_of(name)
-        assert not has_language_model_head(load_config(folder))
-        assert resolve_layers("auto", load_config(folder)) == (3,)
+        assert featurizer(folder, layer="auto").layers_ == (3,)
         with pytest.raises(ValueError, match=r"is not a causal language model: its ar"):
             TransformersSampler(folder, device="cpu").sample(["1="], 1)
 
-    def test_a_checkpoint_that_does_not_name_its_class(self):
-        config = load_config("embedded").__class__(num_hidden_layers=2)
-        assert config.architectures is None
-        assert not has_language_model_head(config)
+    def test_a_checkpoint_that_does_not_name_its_class(self, folder_of, tmp_path):
+        folder = shutil.copytree(folder_of(next(iter(DECODERS))), tmp_path / "copy")
+        settings = json.loads((folder / "config.json").read_text())
+        del settings["architectures"]
+        (folder / "config.json").write_text(json.dumps(settings))
+        with pytest.raises(ValueError, match=r"is not a causal language model: its ar"):
+            TransformersSampler(str(folder), device="cpu").sample(["1="], 1)
 
 
 class TestFeatures:

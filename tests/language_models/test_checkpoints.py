@@ -13,11 +13,14 @@ from hub_cache import add_commit
 from safetensors.numpy import load_file, save_file
 
 from sklearn_adaalloc import HiddenStateFeaturizer
-from sklearn_adaalloc.language_models import _checkpoints
-from sklearn_adaalloc.language_models import _model as _language_model
+from sklearn_adaalloc.language_models import (
+    _checkpoints,
+    _model,
+    fingerprint,
+    load_language_model,
+)
 from sklearn_adaalloc.language_models._checkpoints import (
     find_checkpoint,
-    fingerprint,
     load_config,
     recognise,
     require_checkpoint,
@@ -238,7 +241,8 @@ class TestEndTokens:
             str(copy), device="cpu", max_new_tokens=20, temperature=0
         )
         ((answer,),) = sampler.sample(["ab"], 1)
-        tokens = sampler._load().tokenizer(answer)["input_ids"]
+        tokenizer = load_language_model(copy, device="cpu").tokenizer
+        tokens = tokenizer(answer)["input_ids"]
         edit_json(copy / "generation_config.json", eos_token_id=tokens)
         assert sampler.sample(["ab"], 1) != [[answer]]
 
@@ -263,7 +267,7 @@ def hub(tmp_path, monkeypatch):
     root = tmp_path / "hub"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(root))
     monkeypatch.setattr(_checkpoints, "_download", _checkpoints._download.__wrapped__)
-    _language_model._fitted_checkpoint.cache_clear()
+    _model._fitted_checkpoint.cache_clear()
     return partial(add_commit, root, "me/m")
 
 

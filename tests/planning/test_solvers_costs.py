@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from reference_solvers import mixed_integer_optimum, objective, random_rows
 
-from sklearn_adaalloc.planning._solvers import allocate, allocate_bins
+from sklearn_adaalloc.planning import allocate, allocate_bins
 
 # --- costs -----------------------------------------------------------------------
 
@@ -40,6 +40,14 @@ def test_costs_by_hand():
 def test_sums_of_decimal_costs_lose_no_step():
     budgets, _ = allocate(np.ones((1, 5)), 0.3, costs=0.1)  # 0.1 + 0.1 + 0.1 > 0.3
     assert budgets.tolist() == [3]
+
+
+def test_what_brings_nothing_is_not_bought_however_its_cost_grows():
+    marginals = np.array([[0.5, -0.1, -0.1], [0.2, 0.0, -0.3]])
+    costs = np.array([[1.0, 2.0, 4.0], [1.0, 1.0, 9.0]])  # -0.1 / 2 < -0.1 / 4
+    budgets, price = allocate(marginals, 10.0, costs=costs)
+    assert budgets.tolist() == [1, 1]
+    assert price == 0.0
 
 
 @pytest.mark.parametrize("seed", range(40))

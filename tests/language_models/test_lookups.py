@@ -157,5 +157,5 @@ def test_a_fresh_process_loads_once(models):
         "found.__exit__(None, None, None);"
         "print(budgets == again, len(calls))"
     )
-    support = str(Path(__file__).parent / "support")
+    support = str(Path(__file__).parents[1] / "support")
     assert run(script, ".", support).split() == ["True", "0"]
