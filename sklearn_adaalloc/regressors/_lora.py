@@ -49,10 +49,11 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
         transformers can load. "embedded" is the weak language model of this package.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
-            "preference"}, default="auto"
+            "preference"} or class, default="auto"
         What to predict. "auto" depends on the table: 0/1 rewards ->
         "rate_distribution", real-valued rewards -> "marginal_rewards", a routing table
-        -> "preference".
+        -> "preference". A class is a target of your
+        own, derived from :class:`~sklearn_adaalloc.curves.Target`.
     r : int, default=8
         Rank of the adapters.
     alpha : float, default=16

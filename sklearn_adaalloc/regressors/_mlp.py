@@ -30,10 +30,11 @@ class MLPRewardRegressor(BaseRewardRegressor):
     Parameters
     ----------
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
-            "preference"}, default="auto"
+            "preference"} or class, default="auto"
         What to predict. "auto" depends on the table: 0/1 rewards ->
         "rate_distribution", real-valued rewards -> "marginal_rewards", a routing table
-        -> "preference".
+        -> "preference". A class is a target of your
+        own, derived from :class:`~sklearn_adaalloc.curves.Target`.
     hidden_units : int, default=64
         Number of units in the hidden layer of each net.
     dropout : float, default=0.5

@@ -27,9 +27,10 @@ class RewardRegressor(BaseRewardRegressor):
         Regressor such as `Ridge()` or `HistGradientBoostingRegressor()`. A regressor
         without multi-output support is fitted once per output of the target.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
-            "preference"}, default="auto"
+            "preference"} or class, default="auto"
         What to predict. "auto" depends on the table: two axes -> "marginal_rewards", a
-        routing table -> "preference".
+        routing table -> "preference". A class is a target of your
+        own, derived from :class:`~sklearn_adaalloc.curves.Target`.
     max_budget : int, default=None
         Number of steps that target="marginal_rewards" predicts. None means the number
         of samples in the table.
