@@ -47,6 +47,9 @@ class Selection(ABC):
     def __eq__(self, other):
         return type(other) is type(self) and vars(other) == vars(self)
 
+    def __hash__(self):
+        return hash(type(self))
+
     @abstractmethod
     def curves(self, rewards, max_budget, *, replacement="auto"):
         """Expected reward of the answer chosen among b samples, for b = 1..max_budget.

@@ -101,7 +101,8 @@ def test_random_keeps_budget_and_bounds(
     ).fit(*table)
     budgets = allocator.predict(np.zeros((n_queries, 1)))
     assert budgets.shape == (n_queries,)
-    assert budgets.mean() <= budget < (budgets.sum() + 1) / n_queries
+    # 2.3 * 50 is below 115 in floating point, and one more would make 2.3.
+    assert budgets.mean() <= budget <= (budgets.sum() + 1) / n_queries
     assert min_budget <= budgets.min()
     assert budgets.max() <= max_budget
 
