@@ -10,6 +10,7 @@ from sklearn_adaalloc.allocators import (
     SequentialAllocator,
 )
 from sklearn_adaalloc.collect import collect_rewards
+from sklearn_adaalloc.curves import RewardTable
 from sklearn_adaalloc.features import HiddenStateFeaturizer
 from sklearn_adaalloc.persistence import load_policy, save_policy
 from sklearn_adaalloc.regressors import (
@@ -29,6 +30,7 @@ __all__ = [
     "MLPRewardRegressor",
     "PricedAllocator",
     "RewardRegressor",
+    "RewardTable",
     "SequentialAllocator",
     "__version__",
     "collect_rewards",

@@ -14,7 +14,7 @@ from sklearn_adaalloc._utils.parameters import (
 )
 
 
-def check_rewards(rewards, *, n_queries=None, binary=False):
+def check_rewards(rewards, *, n_queries=None, binary=False, n_decoders=2):
     """Check a reward table.
 
     Parameters
@@ -28,6 +28,9 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
         Number of queries the table must have.
     binary : bool, default=False
         Whether only 0 and 1 are accepted.
+    n_decoders : int, default=2
+        Number of decoders that a table with an axis of decoders must have; None for
+        any.
 
     Returns
     -------
@@ -51,7 +54,8 @@ def check_rewards(rewards, *, n_queries=None, binary=False):
     table = reward_array(rewards)
     if table.ndim == 1:
         table = table[:, None]
-    if table.ndim not in (2, 3) or (table.ndim == 3 and table.shape[1] != 2):
+    decoders_fit = table.ndim == 2 or n_decoders in (None, *table.shape[1:2])
+    if table.ndim not in (2, 3) or not decoders_fit:
         raise ValueError(
             f"rewards has shape {table.shape}. Expected (n_queries, n_samples), or "
             "(n_queries, 2, n_samples) for routing with the weak decoder first."

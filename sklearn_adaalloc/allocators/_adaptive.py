@@ -1,5 +1,7 @@
 """Joint allocation over a batch: the paper's online method."""
 
+from sklearn.utils._param_validation import StrOptions
+
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.planning._solvers import allocate
 
@@ -31,6 +33,15 @@ class AdaptiveAllocator(RegressorAllocator):
         How an answer is chosen among the samples of a query. "reward" takes the one
         with the highest reward. Your own rule is an instance of a subclass of
         :class:`~sklearn_adaalloc.curves.Selection`.
+    unit : {"samples", "cost"}, default="samples"
+        What `budget` counts. "cost" counts the unit of the costs of the
+        :class:`~sklearn_adaalloc.RewardTable` given to `fit`, such as tokens: `budget`
+        is then a mean cost per query, and a sample is bought if its marginal reward per
+        predicted cost is high enough.
+    cost_regressor : estimator, default=None
+        With unit="cost", what predicts the mean cost of a query's samples. It is fitted
+        with the table of costs as `y`. None means
+        :class:`~sklearn_adaalloc.regressors.CostRegressor`.
     random_state : int, RandomState instance or None, default=None
         Seed of the default regressor.
 
@@ -38,6 +49,8 @@ class AdaptiveAllocator(RegressorAllocator):
     ----------
     regressor_ : estimator
         The fitted regressor.
+    cost_regressor_ : estimator
+        The fitted regressor of costs, with unit="cost".
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -66,6 +79,8 @@ class AdaptiveAllocator(RegressorAllocator):
     True
     """
 
+    _parameter_constraints = {"unit": [StrOptions({"samples", "cost"})]}
+
     def __init__(
         self,
         regressor=None,
@@ -75,6 +90,8 @@ class AdaptiveAllocator(RegressorAllocator):
         max_budget=None,
         empty_reward=0.0,
         selection="reward",
+        unit="samples",
+        cost_regressor=None,
         random_state=None,
     ):
         self.regressor = regressor
@@ -83,6 +100,8 @@ class AdaptiveAllocator(RegressorAllocator):
         self.max_budget = max_budget
         self.empty_reward = empty_reward
         self.selection = selection
+        self.unit = unit
+        self.cost_regressor = cost_regressor
         self.random_state = random_state
 
     def _allocate(self, marginals, costs=None):

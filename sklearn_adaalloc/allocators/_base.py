@@ -11,6 +11,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from sklearn_adaalloc._utils.budgets import check_budget
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.estimators import all_or_nothing
+from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.parameters import check_parameters
 from sklearn_adaalloc._utils.rewards import (
     EXTENDED,
     check_empty_reward,
@@ -20,6 +22,7 @@ from sklearn_adaalloc._utils.rewards import (
 )
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
 from sklearn_adaalloc.curves._selection import resolve_selection
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics import expected_reward_score
 
 
@@ -28,7 +31,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
 
     A subclass has the parameters `budget`, `min_budget`, `max_budget` and
     `empty_reward`. It also has `selection` if the user can choose the rule. It
-    implements ``_fit(X, rewards)``, which receives a checked table, ``predict(X)`` and
+    implements ``_fit(X, table)``, which receives a `RewardTable`, ``predict(X)`` and
     ``predict_marginals(X)``.
 
     Attributes
@@ -38,6 +41,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         With "cost" they therefore do not limit `budget`.
     """
 
+    _parameter_constraints = {}
     selection = "reward"  # default of subclasses without a choice and of old pickles
     unit = "samples"
 
@@ -73,7 +77,9 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but "
                 "the target y is None. Give the reward table."
             )
-        rewards = check_rewards(y, n_queries=_num_samples(X))
+        check_parameters(self)
+        table = as_table(y, n_queries=_num_samples(X))
+        rewards = table.rewards
         check_empty_reward(self.empty_reward)
         resolve_selection(self.selection)
         self.n_steps_ = count_table_steps(rewards)
@@ -83,7 +89,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
             warn_beyond_samples(rewards, max_budget, name="max_budget", beyond=EXTENDED)
         self._n_axes = rewards.ndim
         self.n_queries_ = len(rewards)
-        self._fit(X, rewards)
+        self._fit(X, table)
         return self
 
     def score(self, X, y):
@@ -134,8 +140,8 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         )
 
     @abstractmethod
-    def _fit(self, X, rewards):
-        """Learn from a checked table."""
+    def _fit(self, X, table):
+        """Learn from a checked RewardTable."""
 
     @abstractmethod
     def predict(self, X):
@@ -157,7 +163,9 @@ class RegressorAllocator(BaseAllocator):
 
     A subclass also has the parameters `regressor` and `random_state`. It implements
     ``_allocate(marginals, costs)``, which turns predicted marginal rewards into
-    budgets. If samples differ in cost, it also implements ``_predict_costs(X)``.
+    budgets. If the user can choose it, a subclass also has the parameters `unit` and
+    `cost_regressor`. If costs come from elsewhere, it overrides
+    ``_fit_costs(X, table)`` and ``_predict_costs(X)``.
 
     Examples
     --------
@@ -234,7 +242,47 @@ class RegressorAllocator(BaseAllocator):
 
         One number per query (n_queries,) or one per sample (n_queries, max_budget).
         """
-        return
+        if self.unit == "samples":
+            return None
+        if not hasattr(self, "cost_regressor_"):
+            raise ValueError(
+                f"unit={self.unit!r} was set after fit, which learnt no costs. "
+                "Expected unit='samples'. Fit again to count costs."
+            )
+        costs = check_numbers(
+            self.cost_regressor_.predict(X), "costs", "one cost per query"
+        )
+        if costs.shape != (_num_samples(X),) or not (costs > 0).all():
+            raise ValueError(
+                f"cost_regressor={self.cost_regressor!r} predicts costs of shape "
+                f"{costs.shape} from {costs.min():g} on. Expected one positive number "
+                "per query."
+            )
+        return costs
+
+    def _fit_costs(self, X, table):
+        """Learn what samples cost, if the budget counts that."""
+        vars(self).pop("cost_regressor_", None)  # remove that of an earlier fit
+        if self.unit == "samples":
+            return
+        if has_decoders(table):
+            raise ValueError(
+                "unit='cost' is not accepted for routing. Expected unit='samples': the "
+                "budget is the share of queries for the strong decoder."
+            )
+        if table.costs is None:
+            raise ValueError(
+                "unit='cost' needs the costs of samples, and rewards has none. "
+                "Expected RewardTable(rewards, costs=...)."
+            )
+        self.cost_regressor_ = self._new_cost_regressor().fit(X, table.costs)
+
+    def _new_cost_regressor(self):
+        if self.cost_regressor is None:
+            from sklearn_adaalloc.regressors import CostRegressor
+
+            return CostRegressor()
+        return clone(self.cost_regressor)
 
     @abstractmethod
     def _allocate(self, marginals, costs=None):
@@ -249,14 +297,15 @@ class RegressorAllocator(BaseAllocator):
         options = {"min_budget": max(min_budget, least)} if known else {}
         return predict(X, max_budget, **options)
 
-    def _fit(self, X, rewards):
+    def _fit(self, X, table):
         regressor = self._new_regressor()
-        if not has_decoders(rewards):  # routing uses none of these parameters
+        if not has_decoders(table):  # routing uses none of these parameters
             self._share_parameters(regressor)
-        self.regressor_ = regressor.fit(X, rewards)
+        self.regressor_ = regressor.fit(X, table)
         most = self.max_budget
         if most is not None and getattr(self.regressor_, "n_steps_", most) < most:
             self._predict_marginals(X)  # raises if the regressor has too few steps
+        self._fit_costs(X, table)
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)  # remove the value of an earlier fit
             if hasattr(self.regressor_, name):

@@ -9,7 +9,7 @@ from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import extended_marginals
-from sklearn_adaalloc.planning._bins import _bin_edges, bin_means
+from sklearn_adaalloc.planning._bins import bin_edges, bin_means
 from sklearn_adaalloc.planning._solvers import allocate_bins, count_steps
 
 
@@ -53,6 +53,15 @@ class BinnedAllocator(CalibratedAllocator):
         How an answer is chosen among the samples of a query. "reward" takes the one
         with the highest reward. Your own rule is an instance of a subclass of
         :class:`~sklearn_adaalloc.curves.Selection`.
+    unit : {"samples", "cost"}, default="samples"
+        What `budget` counts. "cost" counts the unit of the costs of the
+        :class:`~sklearn_adaalloc.RewardTable` given to `fit`, such as tokens: `budget`
+        is then a mean cost per query, and a sample is bought if its marginal reward per
+        predicted cost is high enough.
+    cost_regressor : estimator, default=None
+        With unit="cost", what predicts the mean cost of a query's samples. It is fitted
+        with the table of costs as `y`. None means
+        :class:`~sklearn_adaalloc.regressors.CostRegressor`.
     random_state : int, RandomState instance or None, default=None
         Seeds the split of the queries, the default regressor and the coins (see
         Notes). With None, the coins are the same in every fit.
@@ -61,6 +70,8 @@ class BinnedAllocator(CalibratedAllocator):
     ----------
     regressor_ : estimator
         The fitted regressor.
+    cost_regressor_ : estimator
+        The fitted regressor of costs, with unit="cost".
     bin_edges_ : ndarray of shape (n_bins - 1,)
         Inner edges of the bins. A value on an edge belongs to the bin above the edge.
     bin_sizes_ : ndarray of shape (n_bins,)
@@ -118,6 +129,7 @@ class BinnedAllocator(CalibratedAllocator):
     True
     """
 
+    _bin_costs = None  # of policies that were pickled by earlier versions
     _parameter_constraints = CalibratedAllocator._parameter_constraints | {
         "n_bins": POSITIVE_COUNT,
         "strategy": [StrOptions({"quantile", "uniform"})],
@@ -135,6 +147,8 @@ class BinnedAllocator(CalibratedAllocator):
         max_budget=None,
         empty_reward=0.0,
         selection="reward",
+        unit="samples",
+        cost_regressor=None,
         random_state=None,
     ):
         self.regressor = regressor
@@ -146,6 +160,8 @@ class BinnedAllocator(CalibratedAllocator):
         self.max_budget = max_budget
         self.empty_reward = empty_reward
         self.selection = selection
+        self.unit = unit
+        self.cost_regressor = cost_regressor
         self.random_state = random_state
 
     @property
@@ -154,14 +170,18 @@ class BinnedAllocator(CalibratedAllocator):
         check_is_fitted(self)
         return self._rule()["budgets"].copy()
 
-    def _calibrate(self, predicted, rewards):
+    def _calibrate(self, predicted, table):
         """Divide the calibration queries into bins and keep each bin's mean curve."""
         self.calibration_scores_ = predicted[:, :1]
-        self.bin_edges_ = _bin_edges(predicted[:, 0], self.n_bins, self.strategy)
+        self.bin_edges_ = bin_edges(predicted[:, 0], self.n_bins, self.strategy)
         bins = np.digitize(predicted[:, 0], self.bin_edges_)
         self.bin_sizes_ = np.bincount(bins)
+        self._bin_costs = None
+        costs = self._calibration_costs.observed
+        if costs is not None:
+            self._bin_costs = np.bincount(bins, costs) / self.bin_sizes_
         observed = extended_marginals(
-            rewards,
+            table,
             predicted.shape[1],
             empty_reward=self.empty_reward,
             selection=self.selection,
@@ -176,14 +196,21 @@ class BinnedAllocator(CalibratedAllocator):
         marginals = concave_repair(
             self.bin_marginals_[:, :max_budget], min_budget=min_budget
         )
-        sizes = self.bin_sizes_
-        budgets = allocate_bins(marginals, sizes, budget, min_budget=min_budget)
+        sizes, costs = self.bin_sizes_, self._bin_costs
+        budgets = allocate_bins(
+            marginals, sizes, budget, min_budget=min_budget, costs=costs
+        )
         # The rest of the budget is too small for a step of a whole bin. It goes to some
         # queries of one bin.
-        n_left = count_steps(budget, sizes.sum(), 0) - sizes @ budgets
         following = np.column_stack([marginals, np.zeros(len(sizes))])
         following = following[np.arange(len(sizes)), budgets]
-        split = int(following.argmax())
+        if costs is None:
+            split = int(following.argmax())
+            n_left = count_steps(budget, sizes.sum(), 0) - sizes @ budgets
+        else:
+            split = int((following / costs).argmax())
+            money = budget * sizes.sum() - (sizes * costs) @ budgets
+            n_left = int(max(money, 0.0) // costs[split])
         tied = self._in_bin(self.calibration_scores_, split)
         n_left = n_left if following[split] > 0 else 0
         share, by_place = share_out(tied, self._own_coins(), n_left)
@@ -194,12 +221,13 @@ class BinnedAllocator(CalibratedAllocator):
             "by_place": by_place,
         }
 
-    def _follow(self, scores, coins):
+    def _follow(self, scores, coins, costs=None):
         rule = self._rule()
-        budgets = rule["budgets"][np.digitize(scores[:, 0], self.bin_edges_)]
+        bins = np.digitize(scores[:, 0], self.bin_edges_)
         tied = self._in_bin(scores, rule["split"])
-        return budgets + tied_budgets(tied, coins, rule["share"], rule["by_place"])
+        extra = tied_budgets(tied, coins, rule["share"], rule["by_place"])
+        return rule["budgets"][bins] + extra
 
     def _in_bin(self, scores, bin_):
-        """Return 1 for each query in the bin and 0 for the others (n_queries,)."""
+        """1 for each query in the bin, else 0."""
         return (np.digitize(scores[:, 0], self.bin_edges_) == bin_).astype(np.int64)

@@ -1,24 +1,32 @@
 """Base class of allocators that decide for each query alone, by a calibrated rule."""
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._utils.numbers import check_numbers
 from sklearn_adaalloc._utils.parameters import (
     PROPER_SHARE,
     check_in_interval,
-    check_parameters,
 )
 from sklearn_adaalloc._utils.rewards import check_marginals
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._coins import query_coins, separate_coins
 from sklearn_adaalloc.allocators._drift import compare_with_calibration
+
+
+class CalibrationCosts(NamedTuple):
+    """Mean cost of a sample of each calibration query; None if the unit is samples."""
+
+    predicted: np.ndarray | None = None
+    observed: np.ndarray | None = None
 
 
 class CalibratedAllocator(RegressorAllocator):
@@ -28,13 +36,17 @@ class CalibratedAllocator(RegressorAllocator):
     implements three methods. ``_calibrate(predicted, rewards)`` stores
     `calibration_scores_` and all that a rule is computed from. ``_solve(budget,
     min_budget, max_budget)`` returns the rule: a dict with the `share` of tied steps
-    that are given out. ``_follow(scores, coins)`` applies the rule. Scores are the
-    first columns of the predicted marginals, as many as the rule uses.
+    that are given out. ``_follow(scores, coins, costs)`` applies the rule. Scores are
+    the first columns of the predicted marginals, as many as the rule uses.
     """
 
-    _parameter_constraints = {"holdout": PROPER_SHARE}
+    _parameter_constraints = {
+        "holdout": PROPER_SHARE,
+        "unit": [StrOptions({"samples", "cost"})],
+    }
     # Defaults for policies that were pickled by earlier versions.
     _solved, _coin_seed, _calibration_coins = None, 0, None
+    _calibration_costs = CalibrationCosts()
 
     def drift_report(self, X=None, *, scores=None, alpha=0.01):
         """Compare new queries with those that the rule was calibrated on.
@@ -81,7 +93,7 @@ class CalibratedAllocator(RegressorAllocator):
             )
         if scores is None:
             scores = self._check_scores(self.predict_marginals(X))
-            budgets = self._follow(scores, self._coins(X))
+            budgets = self._follow(scores, self._coins(X), self._predict_costs(X))
         else:
             scores = self._check_scores(scores)
             budgets = self._allocate(scores)
@@ -98,10 +110,14 @@ class CalibratedAllocator(RegressorAllocator):
     def realised_budget_(self):
         """Mean budget of the calibration queries."""
         check_is_fitted(self)
-        return float(self._calibration_budgets().mean())
+        budgets = self._calibration_budgets()
+        if self.unit == "cost":
+            budgets = budgets * self._calibration_costs.observed
+        return float(budgets.mean())
 
     def _calibration_budgets(self):
-        return self._follow(self.calibration_scores_, self._own_coins())
+        costs = self._calibration_costs.predicted
+        return self._follow(self.calibration_scores_, self._own_coins(), costs)
 
     def _own_coins(self):
         """Return the coins of the calibration queries (n_calibration,)."""
@@ -110,29 +126,32 @@ class CalibratedAllocator(RegressorAllocator):
         return separate_coins(np.zeros(len(self.calibration_scores_)))
 
     def _decide(self, X):
-        return self._follow(self.predict_marginals(X), self._coins(X))
+        marginals = self.predict_marginals(X)
+        return self._follow(marginals, self._coins(X), self._predict_costs(X))
 
     def _allocate(self, scores, costs=None):
         # Without the queries, coins cannot depend on content: they depend on position.
-        return self._follow(scores, separate_coins(np.zeros(len(scores))))
+        return self._follow(scores, separate_coins(np.zeros(len(scores))), costs)
 
     def _coins(self, X):
         """Return the coins of queries (n_queries,), or zeros if there are no ties."""
         tied = self._rule()["share"] > 0
         return query_coins(X, self._coin_seed) if tied else np.zeros(_num_samples(X))
 
-    def _fit(self, X, rewards):
-        check_parameters(self)
+    def _fit(self, X, table):
         X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
-        training, calibration = self._split(len(rewards))
-        super()._fit(_safe_indexing(X, training), rewards[training])
+        training, calibration = self._split(len(table))
+        super()._fit(_safe_indexing(X, training), table[training])
         queries = _safe_indexing(X, calibration)
         # Without a seed, coins are the same in every fit: no random number is drawn.
         seeded = self.random_state is not None
         draw = check_random_state(self.random_state).randint
         self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
         self._calibration_coins = query_coins(queries, self._coin_seed)
-        self._calibrate(self._predict_marginals(queries), rewards[calibration])
+        self._calibration_costs = CalibrationCosts(
+            self._predict_costs(queries), _mean_costs(table[calibration], self.unit)
+        )
+        self._calibrate(self._predict_marginals(queries), table[calibration])
         self._solved = None
         self._rule()
 
@@ -144,15 +163,15 @@ class CalibratedAllocator(RegressorAllocator):
         return self._solved[1]
 
     @abstractmethod
-    def _calibrate(self, predicted, rewards):
-        """Store all that rules need from marginals (n_queries, max_budget), rewards."""
+    def _calibrate(self, predicted, table):
+        """Store all that rules need from marginals (n_queries, max_budget), table."""
 
     @abstractmethod
     def _solve(self, budget, min_budget, max_budget):
         """Return a rule (dict) that spends the budget on the calibration queries."""
 
     @abstractmethod
-    def _follow(self, scores, coins):
+    def _follow(self, scores, coins, costs=None):
         """Return the budgets (n_queries,) that the current rule gives."""
 
     def _split(self, n_queries):
@@ -185,3 +204,7 @@ class CalibratedAllocator(RegressorAllocator):
                 f"{type(self).__name__} was calibrated for. Fit again with that "
                 "max_budget."
             )
+
+
+def _mean_costs(table, unit):
+    return None if unit == "samples" else np.nanmean(table.costs, axis=1)

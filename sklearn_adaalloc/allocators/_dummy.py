@@ -6,7 +6,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._utils.parameters import check_parameters
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
 from sklearn_adaalloc.curves._repair import concave_repair
@@ -148,11 +147,10 @@ class DummyAllocator(BaseAllocator):
         check_is_fitted(self)
         return np.tile(self.mean_marginals_, (_num_samples(X), 1))
 
-    def _fit(self, X, rewards):
-        check_parameters(self)
+    def _fit(self, X, table):
         _, _, max_budget = self._check_budget()
         marginals = extended_marginals(
-            rewards,
+            table,
             max_budget,
             empty_reward=self.empty_reward,
             selection=self.selection,
@@ -168,7 +166,7 @@ class DummyAllocator(BaseAllocator):
             )
             allocator = default if self.allocator is None else self.allocator
             allocator = clone(allocator).set_params(budget=self.budget)
-            self.allocator_ = allocator.fit(X, rewards)
+            self.allocator_ = allocator.fit(X, table)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -5,7 +5,12 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
 from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.planning._prices import _count_steps, price_of_budget, tie_below
+from sklearn_adaalloc.planning._prices import (
+    money_left,
+    price_of_budget,
+    steps_at_price,
+    tie_below,
+)
 from sklearn_adaalloc.planning._solvers import count_steps
 
 
@@ -45,6 +50,15 @@ class PricedAllocator(CalibratedAllocator):
         How an answer is chosen among the samples of a query. "reward" takes the one
         with the highest reward. Your own rule is an instance of a subclass of
         :class:`~sklearn_adaalloc.curves.Selection`.
+    unit : {"samples", "cost"}, default="samples"
+        What `budget` counts. "cost" counts the unit of the costs of the
+        :class:`~sklearn_adaalloc.RewardTable` given to `fit`, such as tokens: `budget`
+        is then a mean cost per query, and a sample is bought if its marginal reward per
+        predicted cost is high enough.
+    cost_regressor : estimator, default=None
+        With unit="cost", what predicts the mean cost of a query's samples. It is fitted
+        with the table of costs as `y`. None means
+        :class:`~sklearn_adaalloc.regressors.CostRegressor`.
     random_state : int, RandomState instance or None, default=None
         Seeds the split of the queries, the default regressor and the coins (see
         Notes). With None, the coins are the same in every fit.
@@ -53,6 +67,8 @@ class PricedAllocator(CalibratedAllocator):
     ----------
     regressor_ : estimator
         The fitted regressor.
+    cost_regressor_ : estimator
+        The fitted regressor of costs, with unit="cost".
     calibration_scores_ : ndarray of shape (n_calibration, max_budget)
         Predicted marginal rewards of the calibration queries.
     price_ : float
@@ -104,6 +120,8 @@ class PricedAllocator(CalibratedAllocator):
         max_budget=None,
         empty_reward=0.0,
         selection="reward",
+        unit="samples",
+        cost_regressor=None,
         random_state=None,
     ):
         self.regressor = regressor
@@ -113,6 +131,8 @@ class PricedAllocator(CalibratedAllocator):
         self.max_budget = max_budget
         self.empty_reward = empty_reward
         self.selection = selection
+        self.unit = unit
+        self.cost_regressor = cost_regressor
         self.random_state = random_state
 
     @property
@@ -121,30 +141,47 @@ class PricedAllocator(CalibratedAllocator):
         check_is_fitted(self)
         return self._rule()["price"]
 
-    def _calibrate(self, predicted, rewards):
+    def _calibrate(self, predicted, table):
         self.calibration_scores_ = predicted
 
     def _solve(self, budget, min_budget, max_budget):
         self._check_steps(max_budget, self.calibration_scores_.shape[1])
-        # If min_budget is smaller now than in `fit`, more steps must be repaired.
-        marginals = concave_repair(
-            self.calibration_scores_[:, :max_budget], min_budget=min_budget
+        predicted, observed = self._calibration_costs
+        marginals = self._offered(self.calibration_scores_, predicted)
+        price = price_of_budget(
+            marginals, budget, min_budget=min_budget, costs=observed
         )
-        price = price_of_budget(marginals, budget, min_budget=min_budget)
         floor = tie_below(marginals[:, min_budget:], price)
-        bought, tied = _count_steps(marginals[:, min_budget:], price, floor)
-        n_left = count_steps(budget, len(marginals), min_budget) - bought.sum()
-        n_left = n_left if n_left < tied.sum() else 0  # else all steps are bought
+        bought, tied = steps_at_price(marginals[:, min_budget:], price, floor)
+        if observed is None:
+            n_left = count_steps(budget, len(marginals), min_budget) - bought.sum()
+        else:
+            money = money_left(budget, observed, min_budget) - bought @ observed
+            n_left = _count_payable(money, tied, observed)
+        # If all tied steps are affordable, they are bought without a share.
+        n_left = n_left if n_left < tied.sum() else 0
         share, by_place = share_out(tied, self._own_coins(), n_left)
         return {"price": price, "floor": floor, "share": share, "by_place": by_place}
 
-    def _follow(self, scores, coins):
+    def _follow(self, scores, coins, costs=None):
         rule = self._rule()
-        _, min_budget, max_budget = self._check_budget()
-        # Calibration scores may have been computed with a larger min_budget.
-        scores = concave_repair(scores[:, :max_budget], min_budget=min_budget)
-        bought, tied = _count_steps(
-            scores[:, min_budget:], rule["price"], rule["floor"]
-        )
+        _, min_budget, _ = self._check_budget()
+        offered = self._offered(scores, costs)[:, min_budget:]
+        bought, tied = steps_at_price(offered, rule["price"], rule["floor"])
         extra = tied_budgets(tied, coins, rule["share"], rule["by_place"])
         return min_budget + bought + extra
+
+    def _offered(self, scores, costs):
+        """Marginal rewards, per cost if the budget counts cost, repaired anew.
+
+        `min_budget` may be lower now than in `fit`: then more steps need repair.
+        """
+        _, min_budget, max_budget = self._check_budget()
+        offered = concave_repair(scores[:, :max_budget], min_budget=min_budget)
+        return offered if costs is None else offered / costs[:, None]
+
+
+def _count_payable(money, tied, costs):
+    """Number of tied steps that some money pays for, at their mean cost."""
+    n_tied = tied.sum()
+    return int(money * n_tied // (tied @ costs)) if n_tied and money > 0 else 0

@@ -196,12 +196,12 @@ class SequentialAllocator(RegressorAllocator):
         budgets, _ = allocate(marginals, budget, min_budget=min_budget, costs=costs)
         return budgets
 
-    def _fit(self, X, rewards):
+    def _fit(self, X, table):
+        rewards = table.rewards
         self._check_table(rewards)
-        check_parameters(self)
         self.binary_ = is_binary(rewards)
         self.highest_reward_ = float(np.nanmax(rewards))
-        super()._fit(X, rewards)
+        super()._fit(X, table)
 
     def _check_table(self, rewards):
         if has_decoders(rewards):

@@ -4,7 +4,7 @@ import queue
 import threading
 from reprlib import repr as short_repr
 
-from sklearn_adaalloc.rewards._protocol import RewardError, check_graded
+from sklearn_adaalloc._utils.grading import RewardError, check_graded
 
 _END = object()
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import check_path
+from sklearn_adaalloc.curves import RewardTable
 
 # "adal": SQLite files have a field for the application that owns them.
 _APPLICATION = 0x6164616C
@@ -124,6 +125,63 @@ class RewardStore:
         for content, sample, _, reward, *_ in rows:
             rewards[position[content], sample] = np.nan if reward is None else reward
         return [json.loads(content) for content in contents], rewards
+
+    def to_table(
+        self, *, settings=None, reward_settings=None, score_settings=None, label=None
+    ):
+        """Hand out a :class:`~sklearn_adaalloc.RewardTable`, with all that is known.
+
+        Parameters
+        ----------
+        settings, reward_settings : dict, default=None
+            As for :meth:`to_arrays`.
+        score_settings : dict, default=None
+            Settings of a second reward function, whose grades become the scores. Give
+            `reward_settings`, too: there are then two to choose from.
+        label : callable, default=None
+            Turns the text of an answer into the label to vote on, such as the final
+            answer in it; None or "" for no label. None takes the text itself.
+
+        Returns
+        -------
+        queries : list of n_queries str or lists of dict
+            Those with a reward, in the order in which they were first asked for.
+        table : RewardTable
+            Samples without a reward are missing. Costs are the tokens of each answer,
+            at least 1, where the tokens of all are known. An answer that the token
+            limit cut off has no label.
+
+        Raises
+        ------
+        ValueError
+            If there are no such settings, several to choose from, no reward at all, or
+            a sample with a reward but without a score.
+        """
+        pandas = import_optional("pandas", extra="datasets")
+        rows = self._rows(settings, reward_settings)
+        frame = pandas.DataFrame(rows, columns=_COLUMNS)
+        options = {"cost": "answer_tokens", "answer": "label"}
+        if score_settings is not None:
+            # The rows are the same answers in the same order.
+            frame["score"] = [row[3] for row in self._rows(settings, score_settings)]
+            options["score"] = "score"
+        frame = frame[frame["reward"].notna()].copy()
+        if frame.empty:
+            raise ValueError(
+                f"{str(self.path)!r} holds no reward by these settings. Expected at "
+                "least one: fill it with collect_rewards."
+            )
+        frame["label"] = [
+            None if cut_off == 1 else text if label is None else label(text)
+            for text, cut_off in zip(frame["answer"], frame["cut_off"], strict=True)
+        ]
+        if frame["answer_tokens"].isna().any():
+            del options["cost"]
+        else:
+            frame["answer_tokens"] = frame["answer_tokens"].clip(lower=1)
+        contents = dict.fromkeys(frame["query"])
+        queries = [json.loads(content) for content in contents]
+        return queries, RewardTable.from_frame(frame, **options)
 
     def to_frame(self, *, settings=None, reward_settings=None):
         """Return answers, rewards and tokens as a pandas data frame.

@@ -13,15 +13,19 @@ from sklearn_adaalloc.curves._rates import (
 )
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import (
+    MostVotes,
     Selection,
     expected_rewards,
     extended_marginals,
     marginal_rewards,
     reward_curves,
 )
+from sklearn_adaalloc.curves._table import RewardTable
 from sklearn_adaalloc.curves._targets import Target
 
 __all__ = [
+    "MostVotes",
+    "RewardTable",
     "Selection",
     "Target",
     "best_of_weights",

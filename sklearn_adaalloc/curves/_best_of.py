@@ -88,11 +88,7 @@ def best_of_curves(rewards, max_budget, *, replacement="auto"):
     >>> best_of_curves(np.array([[0.0, 1.0, 0.0, 1.0]]), 2).round(3)
     array([[0.5  , 0.833]])
     """
-    curves = np.empty((len(rewards), max_budget))
-    for n_samples, rows, ascending in _rows_by_sample_count(rewards):
-        weights = best_of_weights(n_samples, max_budget, replacement=replacement)
-        curves[rows] = ascending @ weights
-    return curves
+    return last_of_curves(np.sort(rewards, axis=1), max_budget, replacement)
 
 
 def best_of_budgets(rewards, budgets, *, replacement="auto"):
@@ -118,18 +114,34 @@ def best_of_budgets(rewards, budgets, *, replacement="auto"):
     >>> best_of_budgets(np.array([[0.0, 1.0], [0.0, 1.0]]), np.array([1, 2]))
     array([0.5, 1. ])
     """
-    expected = np.empty(len(rewards))
-    for n_samples, rows, ascending in _rows_by_sample_count(rewards):
+    return last_of_budgets(np.sort(rewards, axis=1), budgets, replacement)
+
+
+def last_of_curves(ordered, max_budget, replacement):
+    """Expected last in the order of b samples, (n_queries, max_budget).
+
+    The samples of each row stand in the order in which they are preferred, the worst
+    first; NaN for missing ones comes after all.
+    """
+    curves = np.empty((len(ordered), max_budget))
+    for n_samples, rows in _rows_by_sample_count(ordered):
+        weights = best_of_weights(n_samples, max_budget, replacement=replacement)
+        curves[rows] = ordered[rows, :n_samples] @ weights
+    return curves
+
+
+def last_of_budgets(ordered, budgets, replacement):
+    """Expected last in the order of each query's own number of samples (n_queries,)."""
+    expected = np.empty(len(ordered))
+    for n_samples, rows in _rows_by_sample_count(ordered):
         drawn, position = np.unique(budgets[rows], return_inverse=True)
         own = _weights(n_samples, drawn, replacement).T[position]  # (rows, n_samples)
-        expected[rows] = np.einsum("ij,ij->i", ascending, own)
+        expected[rows] = np.einsum("ij,ij->i", ordered[rows, :n_samples], own)
     return expected
 
 
-def _rows_by_sample_count(rewards):
-    """Yield (m, rows with m samples, their samples in ascending order)."""
-    ascending = np.sort(rewards, axis=1)  # NaN sorts last
-    counts = np.isfinite(rewards).sum(axis=1)
+def _rows_by_sample_count(ordered):
+    """Yield (m, rows with m samples)."""
+    counts = np.isfinite(ordered).sum(axis=1)
     for n_samples in np.unique(counts):
-        rows = np.flatnonzero(counts == n_samples)
-        yield int(n_samples), rows, ascending[rows, :n_samples]
+        yield int(n_samples), np.flatnonzero(counts == n_samples)

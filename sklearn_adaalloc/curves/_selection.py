@@ -14,9 +14,17 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from sklearn_adaalloc._utils.rewards import has_decoders
-from sklearn_adaalloc.curves._best_of import best_of_budgets, best_of_curves
+from sklearn_adaalloc.curves._best_of import (
+    best_of_budgets,
+    best_of_curves,
+    last_of_budgets,
+    last_of_curves,
+)
 from sklearn_adaalloc.curves._decoders import decoder_rewards
 from sklearn_adaalloc.curves._extension import extend_short_rows
+from sklearn_adaalloc.curves._scores import order_by_score
+from sklearn_adaalloc.curves._table import RewardTable
+from sklearn_adaalloc.curves._votes import vote_curves
 
 
 class Selection(ABC):
@@ -30,6 +38,9 @@ class Selection(ABC):
         Whether the curve of 0/1 rewards follows from a success rate, as 1 − (1 − λ)^b.
         This holds if one right answer among the samples is enough. If True, targets
         learn success rates from 0/1 rewards. If False, they learn marginal rewards.
+    reads : tuple of {"scores", "codes", "costs"}
+        Fields of a :class:`~sklearn_adaalloc.RewardTable` that the rule needs. Methods
+        get them as keyword arguments, arrays of the shape of `rewards`.
 
     Examples
     --------
@@ -43,6 +54,7 @@ class Selection(ABC):
     """
 
     follows_rates = False
+    reads = ()
 
     def __eq__(self, other):
         return type(other) is type(self) and vars(other) == vars(self)
@@ -51,7 +63,7 @@ class Selection(ABC):
         return hash(type(self))
 
     @abstractmethod
-    def curves(self, rewards, max_budget, *, replacement="auto"):
+    def curves(self, rewards, max_budget, *, replacement="auto", **fields):
         """Expected reward of the answer chosen among b samples, for b = 1..max_budget.
 
         Parameters
@@ -64,13 +76,15 @@ class Selection(ABC):
             Whether the b samples are drawn from the row with replacement. "auto" draws
             without replacement if the row has at least b samples, and with replacement
             otherwise.
+        **fields : ndarray of shape (n_queries, n_samples)
+            What `reads` names.
 
         Returns
         -------
         curves : ndarray of shape (n_queries, max_budget)
         """
 
-    def at_budgets(self, rewards, budgets, *, replacement="auto"):
+    def at_budgets(self, rewards, budgets, *, replacement="auto", **fields):
         """Expected reward of the answer chosen at the budget of each query.
 
         Parameters
@@ -81,12 +95,16 @@ class Selection(ABC):
             Number of samples of each query, at least 1.
         replacement : {"auto"} or bool, default="auto"
             As in :meth:`curves`.
+        **fields : ndarray of shape (n_queries, n_samples)
+            What `reads` names.
 
         Returns
         -------
         expected : ndarray of shape (n_queries,)
         """
-        curves = self.curves(rewards, int(budgets.max()), replacement=replacement)
+        curves = self.curves(
+            rewards, int(budgets.max()), replacement=replacement, **fields
+        )
         return curves[np.arange(len(rewards)), budgets - 1]
 
     def extend(self, marginals, rewards):
@@ -133,7 +151,81 @@ class BestReward(Selection):
         return extend_short_rows(marginals, rewards)
 
 
-SELECTIONS = {"reward": BestReward()}
+class HighestScore(Selection):
+    """The answer with the highest score is chosen, as by a reranker.
+
+    Of answers with equal scores any is chosen, each as likely as the others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._selection import HighestScore
+    >>> rewards, scores = np.array([[0.0, 1.0]]), np.array([[0.9, 0.1]])
+    >>> HighestScore().curves(rewards, 2, scores=scores)
+    array([[0.5, 0. ]])
+    """
+
+    reads = ("scores",)
+
+    def curves(self, rewards, max_budget, *, replacement="auto", scores):
+        """Expected reward of the highest score, exact; see `Selection`."""
+        return last_of_curves(order_by_score(rewards, scores), max_budget, replacement)
+
+    def at_budgets(self, rewards, budgets, *, replacement="auto", scores):
+        """Expected reward at each query's budget, exact; see `Selection`."""
+        return last_of_budgets(order_by_score(rewards, scores), budgets, replacement)
+
+
+class MostVotes(Selection):
+    """The most frequent answer is chosen, as by a majority vote.
+
+    Of answers with equally many votes any is chosen, each as likely as the others. A
+    sample without an answer has no vote.
+
+    Parameters
+    ----------
+    key : callable, default=None
+        Takes the list of distinct answers to one query and returns a list of as many
+        keys. Answers with equal keys are the same, so that their votes count together.
+        None compares the answers themselves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._selection import MostVotes
+    >>> rewards, codes = np.array([[1.0, 1.0, 0.0]]), np.array([[0, 0, 1]])
+    >>> MostVotes().curves(rewards, 3, codes=codes).round(3)
+    array([[0.667, 0.667, 1.   ]])
+    """
+
+    reads = ("codes",)
+
+    def __init__(self, key=None):
+        self.key = key
+
+    def curves(self, rewards, max_budget, *, replacement="auto", codes):
+        """Expected reward of the most frequent of b answers, for b = 1..max_budget.
+
+        Parameters
+        ----------
+        rewards : ndarray of shape (n_queries, n_samples)
+            Reward table; NaN marks a missing sample.
+        max_budget : int
+            Largest b.
+        replacement : {"auto"} or bool, default="auto"
+            As in :meth:`Selection.curves`.
+        codes : ndarray of shape (n_queries, n_samples), int
+            Answers as numbers; -1 for none.
+
+        Returns
+        -------
+        curves : ndarray of shape (n_queries, max_budget)
+            Exact.
+        """
+        return vote_curves(rewards, codes, max_budget, replacement)
+
+
+SELECTIONS = {"reward": BestReward(), "score": HighestScore(), "vote": MostVotes()}
 
 
 def resolve_selection(selection):
@@ -141,7 +233,7 @@ def resolve_selection(selection):
 
     Parameters
     ----------
-    selection : {"reward"} or Selection
+    selection : {"reward", "score", "vote"} or Selection
         Name or rule.
 
     Returns
@@ -170,6 +262,48 @@ def resolve_selection(selection):
     )
 
 
+def fields_of(rule, rewards):
+    """What a rule reads of a table, beside its rewards.
+
+    Parameters
+    ----------
+    rule : Selection
+        Rule of selection.
+    rewards : ndarray or RewardTable
+        Table.
+
+    Returns
+    -------
+    fields : dict of str to ndarray of the shape of the rewards
+
+    Raises
+    ------
+    ValueError
+        If the table does not hold them.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import RewardTable
+    >>> from sklearn_adaalloc.curves._selection import fields_of, resolve_selection
+    >>> table = RewardTable([[0, 1]], scores=[[0.2, 0.7]])
+    >>> fields_of(resolve_selection("score"), table)
+    {'scores': array([[0.2, 0.7]])}
+    """
+    key = getattr(rule, "key", None)
+    if key is not None and isinstance(rewards, RewardTable):
+        rewards = rewards.with_keys(key)
+    fields = {name: getattr(rewards, name, None) for name in rule.reads}
+    lacking = [name for name, values in fields.items() if values is None]
+    if lacking:
+        name = {"codes": "answers"}.get(lacking[0], lacking[0])
+        raise ValueError(
+            f"rewards has no {name}, and selection by {type(rule).__name__} needs them."
+            f" Expected a RewardTable with {name}: give "
+            f"RewardTable(rewards, {name}=...)."
+        )
+    return fields
+
+
 def reward_curves(
     rewards, max_budget, *, empty_reward=0.0, replacement="auto", selection="reward"
 ):
@@ -191,7 +325,7 @@ def reward_curves(
         without replacement if the row has at least b samples, and with replacement
         otherwise. Drawing with replacement is biased downward. With "auto", a curve can
         therefore fall at the first b that exceeds the number of samples.
-    selection : {"reward"} or Selection, default="reward"
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
         How an answer is chosen among the samples. Not used in routing.
 
     Returns
@@ -207,9 +341,14 @@ def reward_curves(
     """
     rule = resolve_selection(selection)
     if has_decoders(rewards):
-        return decoder_rewards(rewards)
+        return decoder_rewards(np.asarray(rewards))
     curves = np.full((len(rewards), max_budget + 1), float(empty_reward))
-    curves[:, 1:] = rule.curves(rewards, max_budget, replacement=replacement)
+    curves[:, 1:] = rule.curves(
+        np.asarray(rewards),
+        max_budget,
+        replacement=replacement,
+        **fields_of(rule, rewards),
+    )
     return curves
 
 
@@ -228,7 +367,7 @@ def expected_rewards(
         Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
         As in :func:`reward_curves`.
-    selection : {"reward"} or Selection, default="reward"
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
         How an answer is chosen among the samples. Not used in routing.
 
     Returns
@@ -244,12 +383,16 @@ def expected_rewards(
     """
     rule = resolve_selection(selection)
     if has_decoders(rewards):
-        return decoder_rewards(rewards)[np.arange(len(rewards)), budgets]
+        return decoder_rewards(np.asarray(rewards))[np.arange(len(rewards)), budgets]
     expected = np.full(len(rewards), float(empty_reward))
     sampled = np.flatnonzero(budgets > 0)
     if sampled.size:
+        table = rewards[sampled]
         expected[sampled] = rule.at_budgets(
-            rewards[sampled], budgets[sampled], replacement=replacement
+            np.asarray(table),
+            budgets[sampled],
+            replacement=replacement,
+            **fields_of(rule, table),
         )
     return expected
 
@@ -269,7 +412,7 @@ def marginal_rewards(
         Reward of a query that gets no sample. Not used in routing.
     replacement : {"auto"} or bool, default="auto"
         As in :func:`reward_curves`.
-    selection : {"reward"} or Selection, default="reward"
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
         How an answer is chosen among the samples. Not used in routing.
 
     Returns
@@ -303,8 +446,8 @@ def extended_marginals(rewards, max_budget, *, empty_reward=0.0, selection="rewa
     max_budget : int
         Largest budget of one query.
     empty_reward : float, default=0.0
-        Reward of a query that gets no sample. Not used in routing.
-    selection : {"reward"} or Selection, default="reward"
+        Reward of a query that gets no sample; unused in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
         How an answer is chosen among the samples. Not used in routing.
 
     Returns
@@ -327,4 +470,4 @@ def extended_marginals(rewards, max_budget, *, empty_reward=0.0, selection="rewa
     )
     if has_decoders(rewards):
         return marginals
-    return resolve_selection(selection).extend(marginals, rewards)
+    return resolve_selection(selection).extend(marginals, np.asarray(rewards))

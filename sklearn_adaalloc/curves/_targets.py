@@ -43,6 +43,7 @@ from sklearn_adaalloc.curves._selection import (
     marginal_rewards,
     resolve_selection,
 )
+from sklearn_adaalloc.curves._table import as_table
 
 _SMALLEST = 1e-6  # keeps logits and logarithms finite
 
@@ -73,6 +74,10 @@ class Target:
         Loss by which `score` compares `native` predictions with `observed` values.
     binary : bool
         Whether rewards must be 0 or 1.
+    takes_table : bool
+        Whether `values`, `labels` and `observed` get a
+        :class:`~sklearn_adaalloc.RewardTable`, with all that is known of samples, and
+        not its rewards alone.
     routing : bool
         Whether the target needs a table with a decoder axis. If False, it needs a table
         without one.
@@ -97,6 +102,7 @@ class Target:
     score_loss = "squared_error"
     binary = False
     routing = False
+    takes_table = False
     rates = None
     selection = "reward"  # default for targets that were pickled by earlier versions
 
@@ -351,6 +357,7 @@ class MarginalRewards(Target):
     """
 
     name = "marginal_rewards"
+    takes_table = True
 
     def values(self, rewards):
         """Observed marginal rewards, estimated where rows are short."""
@@ -452,8 +459,8 @@ def resolve_target(
     Returns
     -------
     target : Target
-    rewards : ndarray
-        The checked table.
+    rewards : ndarray or RewardTable
+        The checked table, as the target takes it.
 
     Raises
     ------
@@ -461,7 +468,8 @@ def resolve_target(
         If `y` is not a reward table (see :func:`check_rewards`) or does not fit the
         target.
     """
-    rewards = check_rewards(y, n_queries=n_queries)
+    table = as_table(y, n_queries=n_queries)
+    rewards = table.rewards
     rule = resolve_selection(options.get("selection", "reward"))
     kind = _target_class(target, rewards, binary_target, rule)
     if has_decoders(rewards) != kind.routing:
@@ -480,7 +488,7 @@ def resolve_target(
         check_rates(rewards[:, 0])
     elif kind.binary:
         check_rewards(rewards, binary=True)
-    return kind(**options), rewards
+    return kind(**options), table if kind.takes_table else rewards
 
 
 def _target_class(target, rewards, binary_target, rule):

@@ -9,11 +9,11 @@ from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._utils.budgets import check_budgets
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.grading import check_graded
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._policies import read_policy
-from sklearn_adaalloc.rewards._protocol import check_graded
 from sklearn_adaalloc.sampling import TokenUsage
 
 

@@ -21,6 +21,7 @@ from sklearn_adaalloc.metrics._expected_reward import (
 )
 from sklearn_adaalloc.metrics._prediction import calibration_table, prediction_report
 from sklearn_adaalloc.metrics._routing import average_gap_recovered, cost_to_recover
+from sklearn_adaalloc.metrics._smallest_budget import smallest_budget
 from sklearn_adaalloc.metrics._success_rate_display import SuccessRateDisplay
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "oracle_budgets",
     "paired_difference",
     "prediction_report",
+    "smallest_budget",
 ]

@@ -8,9 +8,13 @@ from sklearn.utils import check_random_state
 
 from sklearn_adaalloc._utils.budgets import check_budgets
 from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
-from sklearn_adaalloc._utils.rewards import check_empty_reward, check_rewards
+from sklearn_adaalloc._utils.rewards import (
+    check_empty_reward,
+    has_decoders,
+)
 from sklearn_adaalloc.curves._decoders import as_samples, largest_budget
 from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics._expected_reward import query_rewards
 
 
@@ -31,7 +35,9 @@ class PairedDifference(NamedTuple):
     p_value: float
 
 
-def bootstrap_scorer(*, empty_reward=0.0, n_bootstrap=None, random_state=None):
+def bootstrap_scorer(
+    *, empty_reward=0.0, selection="reward", n_bootstrap=None, random_state=None
+):
     r"""Make a scorer: expected reward under a bootstrap over each query's samples.
 
     The bootstrap of Damani et al. draws :math:`b_i` of the m graded answers of a query
@@ -46,6 +52,10 @@ def bootstrap_scorer(*, empty_reward=0.0, n_bootstrap=None, random_state=None):
     ----------
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
     n_bootstrap : int, default=None
         Number of Monte Carlo repetitions. None computes the exact sum.
     random_state : int, RandomState instance or None, default=None
@@ -72,23 +82,38 @@ def bootstrap_scorer(*, empty_reward=0.0, n_bootstrap=None, random_state=None):
     return make_scorer(
         bootstrap_reward,
         empty_reward=empty_reward,
+        selection=selection,
         n_bootstrap=n_bootstrap,
         random_state=random_state,
     )
 
 
-def bootstrap_reward(rewards, budgets, *, empty_reward, n_bootstrap, random_state):
+def bootstrap_reward(
+    rewards, budgets, *, empty_reward, selection, n_bootstrap, random_state
+):
     """Metric that :func:`bootstrap_scorer` wraps, with the same parameters."""
-    rewards = check_rewards(rewards)
+    table = as_table(rewards)
     empty_reward = check_empty_reward(empty_reward)
-    most = largest_budget(rewards)
-    budgets = check_budgets(budgets, n_queries=len(rewards), max_budget=most)
-    rewards, budgets = as_samples(rewards, budgets)
+    most = largest_budget(table)
+    budgets = check_budgets(budgets, n_queries=len(table), max_budget=most)
+    if has_decoders(table):  # one answer of one decoder: nothing to select
+        table, selection = table.rewards, "reward"
+    table, budgets = as_samples(table, budgets)
     if n_bootstrap is None:
         expected = expected_rewards(
-            rewards, budgets, empty_reward=empty_reward, replacement=True
+            table,
+            budgets,
+            empty_reward=empty_reward,
+            replacement=True,
+            selection=selection,
         )
         return float(expected.mean())
+    if selection != "reward":
+        raise ValueError(
+            f"n_bootstrap={n_bootstrap!r} is not accepted with selection={selection!r}."
+            " Expected None: the score is then exact."
+        )
+    rewards = np.asarray(table)
     n_bootstrap = check_whole(n_bootstrap, "n_bootstrap", least=1)
     rng = check_random_state(random_state)
     draws = _draw_means(rewards, budgets, empty_reward, n_bootstrap, rng)
@@ -115,6 +140,7 @@ def expected_reward_interval(
     budgets,
     *,
     empty_reward=0.0,
+    selection="reward",
     confidence=0.95,
     n_bootstrap=2000,
     random_state=None,
@@ -134,6 +160,10 @@ def expected_reward_interval(
         Samples given to each query, see :func:`expected_reward_score`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000
@@ -166,7 +196,9 @@ def expected_reward_interval(
     RewardInterval(score=0.625, low=0.25, high=1.0)
     """
     confidence = check_in_interval(confidence, "confidence", 0, 1)
-    expected = query_rewards(rewards, budgets, empty_reward=empty_reward)
+    expected = query_rewards(
+        rewards, budgets, empty_reward=empty_reward, selection=selection
+    )
     means = _resampled_means(expected, n_bootstrap, random_state)
     low, high = _central_interval(means, confidence)
     return RewardInterval(float(expected.mean()), low, high)
@@ -178,6 +210,7 @@ def paired_difference(
     budgets_b,
     *,
     empty_reward=0.0,
+    selection="reward",
     confidence=0.95,
     n_bootstrap=2000,
     random_state=None,
@@ -199,6 +232,10 @@ def paired_difference(
         :func:`expected_reward_score`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000
@@ -230,9 +267,9 @@ def paired_difference(
     >>> paired_difference(rewards, [2, 1, 2, 1], 1.5, random_state=0).difference
     0.125
     """
-    gain = query_rewards(rewards, budgets_a, empty_reward=empty_reward) - query_rewards(
-        rewards, budgets_b, empty_reward=empty_reward
-    )
+    options = {"empty_reward": empty_reward, "selection": selection}
+    gain = query_rewards(rewards, budgets_a, **options)
+    gain = gain - query_rewards(rewards, budgets_b, **options)
     return difference_from_gains(
         gain,
         confidence=confidence,

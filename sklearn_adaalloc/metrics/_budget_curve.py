@@ -9,12 +9,12 @@ from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
 from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
     check_marginals,
-    check_rewards,
     warn_beyond_samples,
 )
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import reward_curves
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 from sklearn_adaalloc.metrics._policy_curves import (
     area,
@@ -26,7 +26,9 @@ from sklearn_adaalloc.metrics._policy_curves import (
 from sklearn_adaalloc.planning._solvers import allocate
 
 
-def budget_curve(rewards, marginals, *, min_budget=0, empty_reward=0.0):
+def budget_curve(
+    rewards, marginals, *, min_budget=0, empty_reward=0.0, selection="reward"
+):
     """Reward against compute of a policy, for all budgets at once.
 
     All predicted marginals are sorted once, in the order in which a growing budget buys
@@ -45,6 +47,10 @@ def budget_curve(rewards, marginals, *, min_budget=0, empty_reward=0.0):
         Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
 
     Returns
     -------
@@ -76,12 +82,14 @@ def budget_curve(rewards, marginals, *, min_budget=0, empty_reward=0.0):
     array([0.  , 0.5 , 0.75, 1.  ])
     """
     curves, marginals, min_budget = check_policy(
-        rewards, marginals, min_budget, empty_reward
+        rewards, marginals, min_budget, empty_reward, selection
     )
     return policy_curve(curves, marginals, min_budget)
 
 
-def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
+def gap_recovered_score(
+    rewards, marginals, *, min_budget=0, empty_reward=0.0, selection="reward"
+):
     """Share of the gap between uniform and oracle that a policy recovers.
 
     The score is a ratio of two areas from `min_budget` to max_budget: the area between
@@ -102,6 +110,10 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
         Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
 
     Returns
     -------
@@ -126,7 +138,7 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
     1.0
     """
     curves, marginals, min_budget = check_policy(
-        rewards, marginals, min_budget, empty_reward
+        rewards, marginals, min_budget, empty_reward, selection
     )
     max_budget = marginals.shape[1]
     uniform = area(uniform_curve(curves, min_budget), max_budget)
@@ -138,7 +150,9 @@ def gap_recovered_score(rewards, marginals, *, min_budget=0, empty_reward=0.0):
     return float(policy / oracle)
 
 
-def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0):
+def compute_saved(
+    rewards, marginals, budget, *, min_budget=0, empty_reward=0.0, selection="reward"
+):
     """Share of compute that a policy saves at the reward of a uniform budget.
 
     The share is ``1 - spend / budget``. Here ``spend`` is the smallest spend at which
@@ -158,6 +172,10 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
         Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
 
     Returns
     -------
@@ -182,7 +200,7 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
     0.5
     """
     curves, marginals, min_budget = check_policy(
-        rewards, marginals, min_budget, empty_reward
+        rewards, marginals, min_budget, empty_reward, selection
     )
     max_budget = marginals.shape[1]
     budget, _, _ = check_budget(budget, min_budget=min_budget, max_budget=max_budget)
@@ -194,7 +212,15 @@ def compute_saved(rewards, marginals, budget, *, min_budget=0, empty_reward=0.0)
     return 1 - spend / budget
 
 
-def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_reward=0.0):
+def oracle_budgets(
+    rewards,
+    budget,
+    *,
+    min_budget=0,
+    max_budget=None,
+    empty_reward=0.0,
+    selection="reward",
+):
     """Budgets from the observed marginals: an upper bound for every policy.
 
     Parameters
@@ -209,6 +235,10 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
         Largest budget of one query. None means n_samples, or 1 in routing.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
 
     Returns
     -------
@@ -234,20 +264,20 @@ def oracle_budgets(rewards, budget, *, min_budget=0, max_budget=None, empty_rewa
     >>> oracle_budgets([[0, 0, 0], [0, 0, 1], [1, 1, 1]], budget=1)
     array([0, 2, 1])
     """
-    rewards = check_rewards(rewards)
+    table = as_table(rewards)
     if max_budget is None:
-        max_budget = count_table_steps(rewards)
+        max_budget = count_table_steps(table)
     budget, min_budget, max_budget = check_budget(
         budget, min_budget=min_budget, max_budget=max_budget
     )
-    curves = _observed_curves(rewards, max_budget, empty_reward)
+    curves = _observed_curves(table, max_budget, empty_reward, selection)
     marginals = np.diff(curves, axis=1)
     # Mandatory samples are bought without regard to their marginals: repair the rest.
     marginals = concave_repair(marginals, min_budget=min_budget)
     return allocate(marginals, budget, min_budget=min_budget)[0]
 
 
-def check_policy(rewards, marginals, min_budget, empty_reward):
+def check_policy(rewards, marginals, min_budget, empty_reward, selection="reward"):
     """Check a reward table and predictions; return curves, marginals and min_budget.
 
     The curves (n_queries, max_budget + 1) are the observed reward curves.
@@ -258,8 +288,8 @@ def check_policy(rewards, marginals, min_budget, empty_reward):
     >>> check_policy([[0, 1]], [[0.5]], 0, 0.0)
     (array([[0. , 0.5]]), array([[0.5]]), 0)
     """
-    rewards = check_rewards(rewards)
-    marginals = check_marginals(marginals, n_queries=len(rewards))
+    table = as_table(rewards)
+    marginals = check_marginals(marginals, n_queries=len(table))
     max_budget = marginals.shape[1]
     min_budget = check_whole(min_budget, "min_budget", least=0)
     if min_budget > max_budget:
@@ -267,12 +297,15 @@ def check_policy(rewards, marginals, min_budget, empty_reward):
             f"min_budget={min_budget!r} is above max_budget={max_budget}, the number "
             "of steps in marginals. Lower min_budget or predict more steps."
         )
-    curves = _observed_curves(rewards, max_budget, empty_reward, stacklevel=5)
+    curves = _observed_curves(table, max_budget, empty_reward, selection, stacklevel=5)
     return curves, marginals, min_budget
 
 
-def _observed_curves(rewards, max_budget, empty_reward, *, stacklevel=4):
+def _observed_curves(table, max_budget, empty_reward, selection, *, stacklevel=4):
+    rewards = table.rewards
     check_table_steps(rewards, max_budget)
     empty_reward = check_empty_reward(empty_reward)
     warn_beyond_samples(rewards, max_budget, name="max_budget", stacklevel=stacklevel)
-    return reward_curves(rewards, max_budget, empty_reward=empty_reward)
+    return reward_curves(
+        table, max_budget, empty_reward=empty_reward, selection=selection
+    )

@@ -96,6 +96,7 @@ class BudgetCurveDisplay:
         name="policy",
         min_budget=0,
         empty_reward=0.0,
+        selection="reward",
         ax=None,
         **plot_kwargs,
     ):
@@ -115,6 +116,10 @@ class BudgetCurveDisplay:
             Number of samples that every query gets before the rest is allocated.
         empty_reward : float, default=0.0
             Reward of a query that gets no sample. Not used in routing.
+        selection : {"reward", "score", "vote"} or Selection, default="reward"
+            How an answer is chosen among the samples. "score" needs a
+            :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+            Not used in routing.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **plot_kwargs
@@ -133,7 +138,7 @@ class BudgetCurveDisplay:
         curves, widths = {}, set()
         for policy, values in policies.items():
             observed, values, min_budget = check_policy(
-                rewards, values, min_budget, empty_reward
+                rewards, values, min_budget, empty_reward, selection
             )
             curves[policy] = policy_curve(observed, values, min_budget)
             widths.add(values.shape[1])

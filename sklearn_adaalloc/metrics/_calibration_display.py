@@ -106,6 +106,7 @@ class RewardCalibrationDisplay:
         *,
         n_bins=10,
         empty_reward=0.0,
+        selection="reward",
         name=None,
         ax=None,
         **kwargs,
@@ -123,6 +124,10 @@ class RewardCalibrationDisplay:
             Number of bins. Their edges are quantiles of the predictions.
         empty_reward : float, default=0.0
             Reward of a query that gets no sample. Used for marginal rewards only.
+        selection : {"reward", "score", "vote"} or Selection, default="reward"
+            How an answer is chosen among the samples. "score" needs a
+            :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+            Not used in routing.
         name : str, default=None
             Name in the legend.
         ax : matplotlib Axes, default=None
@@ -139,7 +144,9 @@ class RewardCalibrationDisplay:
         ValueError
             As in :func:`calibration_table`.
         """
-        table = calibration_table(rewards, pred, n_bins, empty_reward=empty_reward)
+        table = calibration_table(
+            rewards, pred, n_bins, empty_reward=empty_reward, selection=selection
+        )
         quantity = "first marginal reward"
         if np.ndim(pred) == 1:
             quantity = predicted_quantity(check_rewards(rewards))

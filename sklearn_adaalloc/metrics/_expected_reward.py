@@ -15,6 +15,7 @@ from sklearn_adaalloc._utils.rewards import (
 )
 from sklearn_adaalloc.curves._decoders import largest_budget
 from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._table import as_table
 
 
 def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="reward"):
@@ -116,7 +117,7 @@ def mean_budget_score(rewards, budgets):
     return float(check_budgets(budgets, n_queries=len(rewards)).mean())
 
 
-def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
+def net_reward_score(rewards, budgets, *, price, empty_reward=0.0, selection="reward"):
     """Score budgets by expected reward minus the cost of the samples.
 
     A search over budgets that maximises only the reward always selects the largest
@@ -134,6 +135,10 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
         units of reward.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
 
     Returns
     -------
@@ -152,7 +157,9 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0):
     0.625
     """
     price = check_in_interval(price, "price", 0, LARGEST, closed="left")
-    expected = query_rewards(rewards, budgets, empty_reward=empty_reward)
+    expected = query_rewards(
+        rewards, budgets, empty_reward=empty_reward, selection=selection
+    )
     return float(expected.mean() - price * np.mean(budgets))
 
 
@@ -165,7 +172,8 @@ def query_rewards(rewards, budgets, *, empty_reward, selection="reward"):
     >>> query_rewards([[0, 1], [1, 1]], [0, 2], empty_reward=-1.0)
     array([-1.,  1.])
     """
-    rewards = check_rewards(rewards)
+    table = as_table(rewards)
+    rewards = table.rewards
     empty_reward = check_empty_reward(empty_reward)
     max_budget = largest_budget(rewards)
     expected = "one number, or one whole number per query"
@@ -177,7 +185,7 @@ def query_rewards(rewards, budgets, *, empty_reward, selection="reward"):
     warn_beyond_samples(rewards, parts[-1][1], name="budgets")
     return sum(
         share
-        * expected_rewards(rewards, own, empty_reward=empty_reward, selection=selection)
+        * expected_rewards(table, own, empty_reward=empty_reward, selection=selection)
         for share, own in parts
     )
 

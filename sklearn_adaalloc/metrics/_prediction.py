@@ -12,15 +12,15 @@ from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
     check_marginals,
     check_rates,
-    check_rewards,
     warn_beyond_samples,
 )
 from sklearn_adaalloc.curves._decoders import observed_rates
 from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 
 
-def prediction_report(y, pred, *, empty_reward=0.0):
+def prediction_report(y, pred, *, empty_reward=0.0, selection="reward"):
     """Table 1 of the paper: loss of predictions and its upper and lower reference.
 
     One prediction per query is a success rate or a preference. It is scored by
@@ -37,6 +37,10 @@ def prediction_report(y, pred, *, empty_reward=0.0):
         Predictions: success rates or preferences, or marginal rewards.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Used for marginal rewards only.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def prediction_report(y, pred, *, empty_reward=0.0):
     >>> report.acc, round(report.share_explained, 3)
     (1.0, 0.848)
     """
-    observed, pred = _observed_and_predicted(y, pred, empty_reward)
+    observed, pred = _observed_and_predicted(y, pred, empty_reward, selection)
     loss = "squared_error"
     if pred.ndim == 1:
         observed, pred = check_rates(observed), check_rates(pred)
@@ -135,7 +139,7 @@ def share_explained(observed, pred, *, loss):
     return _share(*_bounded_losses(observed, pred, loss), stacklevel=5)
 
 
-def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
+def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0, selection="reward"):
     """Predicted and observed means in bins with equal numbers of queries.
 
     Parameters
@@ -151,6 +155,10 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
         bins, because equal predictions share a bin.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Used for marginal rewards only.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples. "score" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
+        Not used in routing.
 
     Returns
     -------
@@ -173,7 +181,9 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
     (array([0.2, 0.7]), array([0.25, 0.75]))
     """
     n_bins = check_whole(n_bins, "n_bins", least=1)
-    observed, pred = map(_first_step, _observed_and_predicted(y, pred, empty_reward))
+    observed, pred = map(
+        _first_step, _observed_and_predicted(y, pred, empty_reward, selection)
+    )
     # Equal predictions have equal ranks and therefore the same bin.
     bins = (rankdata(pred) - 0.5) * n_bins // len(pred)
     _, bins, n_queries = np.unique(bins, return_inverse=True, return_counts=True)
@@ -187,13 +197,14 @@ def calibration_table(y, pred, n_bins=10, *, empty_reward=0.0):
     )
 
 
-def _observed_and_predicted(y, pred, empty_reward):
+def _observed_and_predicted(y, pred, empty_reward, selection):
     """Check both; return the observed values that `pred` predicts, and `pred`."""
     pred = check_numbers(pred, "pred", "one row, or one number, per query")
     pred = pred.astype(np.float64, copy=False)
     one_per_query = pred.ndim == 1
     pred = check_marginals(pred[:, None] if one_per_query else pred)
-    rewards = check_rewards(y)
+    table = as_table(y)
+    rewards = table.rewards
     if len(rewards) != len(pred):
         raise ValueError(
             f"y and pred have inconsistent numbers of queries: {len(rewards)} and "
@@ -203,7 +214,9 @@ def _observed_and_predicted(y, pred, empty_reward):
         return observed_rates(rewards), pred[:, 0]
     empty_reward = check_empty_reward(empty_reward)
     warn_beyond_samples(rewards, pred.shape[1], name="max_budget")
-    observed = marginal_rewards(rewards, pred.shape[1], empty_reward=empty_reward)
+    observed = marginal_rewards(
+        table, pred.shape[1], empty_reward=empty_reward, selection=selection
+    )
     return observed, pred
 
 

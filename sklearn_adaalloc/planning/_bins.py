@@ -56,7 +56,7 @@ def bin_means(observed, predicted, bins):
     return membership.T @ predicted + trust[:, None] * mean_error
 
 
-def _bin_edges(scores, n_bins, strategy):
+def bin_edges(scores, n_bins, strategy):
     """Inner edges of bins with equal numbers of scores or of equal width.
 
     Each edge is halfway between two scores. Then the rounding of predictions, which

@@ -5,25 +5,28 @@ import numpy as np
 from sklearn_adaalloc.planning._solvers import count_steps
 
 _TIE = 1e-9  # relative difference up to which marginals count as equal
+_ROUNDING = 1e-12  # relative: what adding up costs may round off
 
 
-def _count_steps(offered, price, floor):
+def steps_at_price(offered, price, floor):
     """Count the steps of each query above `price`, and from there down to `floor`."""
     bought = (offered > np.float64(price)).sum(axis=1)
     return bought, (offered > np.float64(floor)).sum(axis=1) - bought
 
 
-def price_of_budget(marginals, budget, *, min_budget=0):
+def price_of_budget(marginals, budget, *, min_budget=0, costs=None):
     """Lowest price at which a budget suffices when each query is decided alone.
 
     Parameters
     ----------
     marginals : ndarray of shape (n_queries, max_budget)
-        Marginal rewards, rows non-increasing.
+        Marginal rewards, rows non-increasing. With `costs`, marginal rewards per cost.
     budget : float
-        Mean number of samples per query.
+        Mean number of samples per query; with `costs`, mean cost per query.
     min_budget : int, default=0
         Number of samples that every query gets at every price.
+    costs : ndarray of shape (n_queries,), default=None
+        Cost of each query's samples. None is 1.
 
     Returns
     -------
@@ -42,15 +45,19 @@ def price_of_budget(marginals, budget, *, min_budget=0):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.planning._prices import price_of_budget
+    >>> from sklearn_adaalloc.planning import price_of_budget
     >>> marginals = np.array([[0.5, 0.25, 0.125], [0.9, 0.09, 0.009]])
     >>> price_of_budget(marginals, budget=1)
     0.375
+    >>> price_of_budget(marginals, budget=3, costs=np.array([1.0, 5.0]))
+    0.7
     """
+    offered = marginals[:, min_budget:]
+    if costs is not None:
+        return _price_of_money(offered, costs, budget, min_budget)
     n_steps = count_steps(budget, len(marginals), min_budget)
     if n_steps == 0:
         return np.inf
-    offered = marginals[:, min_budget:]
     offered = offered[offered > 0].astype(np.float64)
     if n_steps >= offered.size:
         return 0.0
@@ -59,6 +66,63 @@ def price_of_budget(marginals, budget, *, min_budget=0):
     above = unbought * (1 + _TIE)
     bought = offered[offered > above]  # fewer than n_steps if marginals are tied
     return float((unbought + bought.min()) / 2 if bought.size else above)
+
+
+def _price_of_money(offered, costs, budget, min_budget):
+    """The same where samples differ in cost."""
+    money = money_left(budget, costs, min_budget)
+    row, step = np.nonzero(offered > 0)
+    values = offered[row, step].astype(np.float64)
+    order = np.argsort(-values, kind="stable")
+    values, paid = values[order], np.cumsum(costs[row[order]])
+    n_bought = np.searchsorted(paid, money * (1 + _ROUNDING), side="right")
+    if n_bought == len(values):
+        return 0.0
+    unbought = values[n_bought]
+    above = unbought * (1 + _TIE)
+    bought = values[:n_bought][values[:n_bought] > above]
+    if bought.size:
+        return float((unbought + bought[-1]) / 2)
+    return float(above) if n_bought or money > 0 else np.inf
+
+
+def money_left(budget, costs, min_budget):
+    """Money that is left once every query has its mandatory samples.
+
+    Parameters
+    ----------
+    budget : float
+        Mean cost per query.
+    costs : ndarray of shape (n_queries,)
+        Cost of each query's samples.
+    min_budget : int
+        Number of samples that every query gets in any case.
+
+    Returns
+    -------
+    money : float
+
+    Raises
+    ------
+    ValueError
+        If the budget does not pay for them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._prices import money_left
+    >>> money_left(budget=10, costs=np.array([3.0, 5.0]), min_budget=1)
+    12.0
+    """
+    mandatory = float(min_budget * costs.sum())
+    money = budget * len(costs) - mandatory
+    if money < -_ROUNDING * mandatory:
+        raise ValueError(
+            f"budget={budget!r} does not pay for min_budget={min_budget!r}, which "
+            f"takes {mandatory / len(costs):g} per query. Raise budget or lower "
+            "min_budget."
+        )
+    return max(money, 0.0)
 
 
 def tie_below(offered, price):

@@ -85,7 +85,7 @@ def allocate(marginals, budget, *, min_budget=0, costs=None):
     return min_budget + budgets, price
 
 
-def allocate_bins(marginals, sizes, budget, *, min_budget=0):
+def allocate_bins(marginals, sizes, budget, *, min_budget=0, costs=None):
     """Choose one budget for each bin so that the expected reward is largest.
 
     A step of a bin costs one sample for each of its queries. Steps are bought in the
@@ -103,6 +103,9 @@ def allocate_bins(marginals, sizes, budget, *, min_budget=0):
         Mean budget per query.
     min_budget : int, default=0
         Number of mandatory samples of every query.
+    costs : ndarray of shape (n_bins,), default=None
+        Mean cost of a sample in each bin; `budget` is then a mean cost per query. None
+        is 1.
 
     Returns
     -------
@@ -123,14 +126,23 @@ def allocate_bins(marginals, sizes, budget, *, min_budget=0):
     >>> allocate_bins(marginals, sizes=np.array([10, 20]), budget=1.5)
     array([2, 1])
     """
-    left = count_steps(budget, int(np.sum(sizes)), min_budget)
     marginals = marginals[:, min_budget:]
+    if costs is None:
+        step_costs = sizes
+        left = count_steps(budget, int(np.sum(sizes)), min_budget)
+    else:
+        step_costs, marginals = sizes * costs, marginals / costs[:, None]
+        left = budget * np.sum(sizes) * (1 + _ROUNDING) - min_budget * step_costs.sum()
+        if left < 0:
+            _raise_unpaid(
+                budget, min_budget, min_budget * step_costs.sum() / sizes.sum()
+            )
     budgets = np.zeros(len(marginals), dtype=np.int64)
     for bin_, step in zip(*allocation_path(marginals), strict=True):
         # `left` never grows: a bin that could not pay for a step gets no later one.
-        if marginals[bin_, step] > 0 and sizes[bin_] <= left:
+        if marginals[bin_, step] > 0 and step_costs[bin_] <= left:
             budgets[bin_] += 1
-            left -= sizes[bin_]
+            left -= step_costs[bin_]
     return min_budget + budgets
 
 

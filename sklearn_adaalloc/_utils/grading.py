@@ -35,7 +35,7 @@ def check_graded(rewards, queries, answers):
 
     Examples
     --------
-    >>> from sklearn_adaalloc.rewards._protocol import check_graded
+    >>> from sklearn_adaalloc._utils.grading import check_graded
     >>> check_graded([[1, 0]], ["27+48="], [["75", "65"]])
     [array([1., 0.])]
     """

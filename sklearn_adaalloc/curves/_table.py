@@ -1,0 +1,548 @@
+"""A reward table with what else is known of each sample: costs, answers, scores."""
+
+from collections.abc import Mapping, Set
+from reprlib import repr as short_repr
+
+import numpy as np
+
+from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers
+from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders
+
+NO_ANSWER = -1
+"""Code of a sample that holds no answer to vote for."""
+
+
+class RewardTable:
+    """Rewards of sampled answers, with the costs, answers and scores of the samples.
+
+    It is a `y` for scikit-learn: it has a length and a shape, gives rows by slice, mask
+    or array of integers, and ``numpy.asarray`` gives its rewards. So splitters,
+    searches, pipelines and scorers take it as they take the plain array.
+
+    Parameters
+    ----------
+    rewards : array-like of shape (n_queries, n_samples) or \
+            (n_queries, n_decoders, n_samples)
+        Rewards; NaN marks a missing sample. Rows of different lengths are filled up
+        with NaN.
+    costs : array-like, default=None
+        What samples cost, in a unit of yours such as tokens or dollars: one number, one
+        per decoder (n_decoders,), one per query (n_queries,) or per query and decoder
+        (n_queries, n_decoders), or the shape of `rewards`. Positive where there is a
+        reward. None means that costs are not known.
+    answers : array-like of the shape of `rewards`, default=None
+        Labels to vote on, str or int. None, "" and -1 stand for no answer.
+    scores : array-like of the shape of `rewards`, default=None
+        What a reranker sees of each sample, where that is not the reward.
+    decoders : sequence of n_decoders str, default=None
+        Names of the decoders.
+
+    Attributes
+    ----------
+    rewards : ndarray of shape (n_queries, n_samples) or \
+            (n_queries, n_decoders, n_samples)
+        Rewards, float64.
+    costs : ndarray of the shape of `rewards` or None
+        Costs, float64; NaN where there is no sample.
+    codes : ndarray of the shape of `rewards` or None
+        Answers as numbers, int32: equal answers of a query have equal numbers, from 0
+        on; -1 stands for no answer.
+    scores : ndarray of the shape of `rewards` or None
+        Scores, float64; NaN where there is no sample.
+    decoders : list of str or None
+        Names of the decoders.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a cost is zero, negative or NaN where there is a
+        reward, there is a score or an answer without a reward or a reward without its
+        score, or the rewards are no table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc import RewardTable
+    >>> table = RewardTable(
+    ...     [[1, 0], [0]], costs=[[120, 80], [300]], answers=[["7", "8"], ["7"]]
+    ... )
+    >>> table
+    RewardTable(2 queries, 2 samples; costs, answers)
+    >>> table[1:].costs
+    array([[300.,  nan]])
+    >>> np.asarray(table)
+    array([[ 1.,  0.],
+           [ 0., nan]])
+    """
+
+    def __init__(
+        self, rewards, *, costs=None, answers=None, scores=None, decoders=None
+    ):
+        self.rewards = check_rewards(rewards, n_decoders=None)
+        missing = np.isnan(self.rewards)
+        self.decoders = _check_decoders(decoders, self.rewards)
+        self.costs = None if costs is None else _check_costs(costs, missing)
+        self.scores = None if scores is None else _check_scores(scores, missing)
+        self.codes = self._labels = None
+        if answers is not None:
+            self.codes, self._labels = _encode_answers(answers, missing)
+
+    @classmethod
+    def _of(cls, rewards, **fields):
+        """A table of arrays that were checked before."""
+        table = cls.__new__(cls)
+        vars(table).update(rewards=rewards, **fields)
+        return table
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame,
+        *,
+        query="query",
+        reward="reward",
+        decoder=None,
+        cost=None,
+        answer=None,
+        score=None,
+    ):
+        """Read a table from a frame with one row per sample.
+
+        Parameters
+        ----------
+        frame : DataFrame of pandas or polars
+            Samples, in any order. Those of one query and decoder keep their order.
+        query : str, default="query"
+            Name of the column with the query of each sample.
+        reward : str, default="reward"
+            Name of the column with rewards. A missing one marks a missing sample.
+        decoder, cost, answer, score : str, default=None
+            Names of further columns, if the frame has them.
+
+        Returns
+        -------
+        table : RewardTable
+            Queries and decoders are in the order in which they first occur.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or the values make no table.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_adaalloc import RewardTable
+        >>> frame = pd.DataFrame(
+        ...     {"query": ["1+1=", "2+2=", "1+1="], "reward": [1, 0, 0], "tokens": 7}
+        ... )
+        >>> RewardTable.from_frame(frame, cost="tokens")
+        RewardTable(2 queries, 2 samples; costs)
+        """
+        names = {"query": query, "reward": reward, "decoder": decoder, "cost": cost}
+        names |= {"answer": answer, "score": score}
+        columns = {
+            role: _column(frame, name, role)
+            for role, name in names.items()
+            if name is not None
+        }
+        row, queries = _number(columns["query"])
+        place, decoders = _number(columns.get("decoder", ["only"] * len(row)))
+        cell = row * len(decoders) + place
+        order = np.argsort(cell, kind="stable")
+        starts = np.searchsorted(cell[order], cell[order])
+        sample = np.empty(len(cell), dtype=np.int64)
+        sample[order] = np.arange(len(cell)) - starts
+        shape = (len(queries), len(decoders), sample.max(initial=0) + 1)
+
+        def arrange(values, filler, dtype):
+            table = np.full(shape, filler, dtype=dtype)
+            table[row, place, sample] = values
+            return table if "decoder" in columns else table[:, 0]
+
+        fields = {
+            f"{role}s": arrange(
+                check_numbers(columns[role], role, "numbers"), np.nan, float
+            )
+            for role in ("reward", "cost", "score")
+            if role in columns
+        }
+        if "answer" in columns:
+            fields["answers"] = arrange(columns["answer"], None, object)
+        if "decoder" in columns:
+            fields["decoders"] = [str(name) for name in decoders]
+        return cls(**fields)
+
+    def to_frame(self):
+        """Samples as a frame with one row each; needs pandas.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns `query`, a row of the table, `sample` and `reward`, and `decoder`,
+            `cost`, `answer` and `score` where they are known. Samples that are missing
+            are left out.
+
+        Examples
+        --------
+        >>> from sklearn_adaalloc import RewardTable
+        >>> RewardTable([[1, 0], [0]]).to_frame()
+           query  sample  reward
+        0      0       0     1.0
+        1      0       1     0.0
+        2      1       0     0.0
+        """
+        pandas = import_optional("pandas", extra="plot")
+        given = np.argwhere(~np.isnan(self.rewards))
+        columns = {"query": given[:, 0]}
+        if has_decoders(self):
+            names = self.decoders or list(range(self.shape[1]))
+            columns["decoder"] = np.array(names, dtype=object)[given[:, 1]]
+        columns |= {"sample": given[:, -1], "reward": self.rewards[tuple(given.T)]}
+        known = {"cost": self.costs, "answer": self.answers, "score": self.scores}
+        columns |= {
+            name: values[tuple(given.T)]
+            for name, values in known.items()
+            if values is not None
+        }
+        return pandas.DataFrame(columns)
+
+    @property
+    def answers(self):
+        """Labels of the samples, ndarray of the shape of `rewards`, or None."""
+        if self.codes is None:
+            return None
+        flat = self.codes.reshape(len(self), -1)
+        answers = np.full(flat.shape, None, dtype=object)
+        if self._labels is None:
+            answers[flat >= 0] = flat[flat >= 0].tolist()
+            return answers.reshape(self.codes.shape)
+        for row, labels in enumerate(self._labels):
+            given = flat[row] >= 0
+            answers[row, given] = np.array([*labels, None], dtype=object)[
+                flat[row, given]
+            ]
+        return answers.reshape(self.codes.shape)
+
+    def with_keys(self, key):
+        """A table in which answers with equal keys are one.
+
+        Parameters
+        ----------
+        key : callable
+            Takes the list of distinct answers to one query and returns as many keys.
+
+        Returns
+        -------
+        table : RewardTable
+            The first of several answers that are the same stands for all.
+
+        Raises
+        ------
+        ValueError
+            If there are no answers, or not as many keys as answers.
+
+        Examples
+        --------
+        >>> from sklearn_adaalloc import RewardTable
+        >>> table = RewardTable([[1, 1, 0]], answers=[["0.5", ".5", "2"]])
+        >>> table.with_keys(lambda answers: [float(a) for a in answers]).codes
+        array([[0, 0, 1]], dtype=int32)
+        """
+        if self.codes is None:
+            return self
+        flat = self.codes.reshape(len(self), -1)
+        codes = np.full_like(flat, NO_ANSWER)
+        labels = np.empty(len(self), dtype=object)
+        for row in range(len(self)):
+            numbers = np.unique(flat[row][flat[row] >= 0]).tolist()
+            answers = numbers
+            if self._labels is not None:
+                answers = [self._labels[row][number] for number in numbers]
+            keys = list(key(answers))
+            if len(keys) != len(answers):
+                raise ValueError(
+                    f"key returned {len(keys)} keys for the {len(answers)} answers of "
+                    f"row {row}. Expected one key for each answer."
+                )
+            first = {}
+            same = [first.setdefault(k, len(first)) for k in keys]
+            lookup = dict(zip(numbers, same, strict=True))
+            codes[row] = [lookup.get(code, NO_ANSWER) for code in flat[row].tolist()]
+            position = [same.index(number) for number in range(len(first))]
+            labels[row] = tuple(answers[i] for i in position)
+        fields = {"costs": self.costs, "scores": self.scores, "decoders": self.decoders}
+        codes = codes.reshape(self.codes.shape)
+        return self._of(self.rewards, codes=codes, _labels=labels, **fields)
+
+    @property
+    def shape(self):
+        """Shape of the rewards."""
+        return self.rewards.shape
+
+    @property
+    def ndim(self):
+        """Number of axes of the rewards."""
+        return self.rewards.ndim
+
+    def __len__(self):
+        return len(self.rewards)
+
+    def __array__(self, dtype=None, copy=None):
+        if dtype is None or np.dtype(dtype) == self.rewards.dtype:
+            return self.rewards.copy() if copy else self.rewards
+        if copy is False:
+            raise ValueError(f"rewards are float64; dtype={dtype!r} needs a copy.")
+        return self.rewards.astype(dtype)
+
+    def __getitem__(self, rows):
+        """Rows by slice, mask or integers; one integer gives a table of one query."""
+        if isinstance(rows, tuple):  # scikit-learn asks for [rows, ...]
+            rows, *rest = rows
+            if any(each is not Ellipsis for each in rest):
+                raise IndexError(
+                    f"a RewardTable gives rows, not {rest!r}. Index its fields, as in "
+                    "table.rewards[:, :4]."
+                )
+        if np.ndim(rows) == 0 and not isinstance(rows, slice):
+            rows = [rows]
+        if self._labels is None:
+            labels = None
+        else:
+            labels = np.fromiter(self._labels, dtype=object, count=len(self))[rows]
+        arrays = {
+            name: None if (array := getattr(self, name)) is None else array[rows]
+            for name in ("costs", "codes", "scores")
+        }
+        return self._of(
+            self.rewards[rows], decoders=self.decoders, _labels=labels, **arrays
+        )
+
+    def __repr__(self):
+        *axes, n_samples = self.shape
+        counts = [f"{axes[0]} queries"]
+        counts += [f"{n_decoders} decoders" for n_decoders in axes[1:]]
+        known = [name for name in ("costs", "answers", "scores") if self._has(name)]
+        fields = f"; {', '.join(known)}" if known else ""
+        return f"RewardTable({', '.join(counts)}, {n_samples} samples{fields})"
+
+    def _has(self, name):
+        return getattr(self, "codes" if name == "answers" else name) is not None
+
+
+def as_table(rewards, *, n_queries=None):
+    """Check rewards and make them a table, if they are none yet.
+
+    Parameters
+    ----------
+    rewards : array-like or RewardTable
+        Rewards.
+    n_queries : int, default=None
+        Number of queries that there must be.
+
+    Returns
+    -------
+    table : RewardTable
+
+    Raises
+    ------
+    ValueError
+        As of :func:`~sklearn_adaalloc._utils.rewards.check_rewards`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.curves._table import as_table
+    >>> as_table([[0, 1]]).shape
+    (1, 2)
+    """
+    if not isinstance(rewards, RewardTable):
+        return RewardTable._of(
+            check_rewards(rewards, n_queries=n_queries),
+            **dict.fromkeys(("costs", "codes", "scores", "decoders", "_labels")),
+        )
+    check_rewards(rewards.rewards, n_queries=n_queries, n_decoders=None)
+    return rewards
+
+
+def _column(frame, name, role):
+    """One column of a frame, as a list or array."""
+    columns = list(getattr(frame, "columns", ()))
+    if name not in columns:
+        raise ValueError(
+            f"{role}={name!r} is no column of the frame. Expected one of {columns}; "
+            f"name the column with the {role} of each sample."
+        )
+    return frame[name].to_list()
+
+
+def _read(columns, role):
+    return check_numbers(columns[role], role, "one number per sample")
+
+
+def _number(values):
+    """Number values in the order in which they first occur, and list them."""
+    known = {}
+    numbers = [known.setdefault(value, len(known)) for value in values]
+    return np.array(numbers, dtype=np.int64), list(known)
+
+
+def _check_decoders(decoders, rewards):
+    if decoders is None:
+        return None
+    n_decoders = rewards.shape[1] if has_decoders(rewards) else 1
+    names = list(decoders) if not isinstance(decoders, str | Mapping | Set) else []
+    distinct = {name for name in names if isinstance(name, str)}
+    if len(distinct) != n_decoders or len(names) != n_decoders:
+        raise ValueError(
+            f"decoders={short_repr(decoders)} is not accepted. Expected {n_decoders} "
+            f"different names, for rewards of shape {rewards.shape}."
+        )
+    return names
+
+
+def _check_costs(costs, missing):
+    """Costs of every sample; NaN where there is none."""
+    shape = missing.shape
+    # Shapes that are accepted, and how each stands in the shape of the rewards.
+    if len(shape) == 2:
+        places = {(): (1, 1), shape[:1]: (-1, 1), shape: shape}
+        expected = f"one number, or one per query {shape[:1]} or sample {shape}"
+    else:
+        places = {
+            **{(): (1, 1, 1), shape[:1]: (-1, 1, 1), shape[1:2]: (1, -1, 1)},
+            **{shape[:2]: (*shape[:2], 1), shape: shape},
+        }
+        expected = (
+            f"one number, or one per decoder {shape[1:2]}, query {shape[:1]}, query "
+            f"and decoder {shape[:2]}, or sample {shape}"
+        )
+    costs = _numbers_like(costs, "costs", expected, shape)
+    if costs.shape not in places:
+        raise ValueError(f"costs has shape {costs.shape}. Expected {expected}.")
+    costs = np.where(missing, np.nan, costs.reshape(places[costs.shape]))
+    wrong = ~missing & ~((costs > 0) & (costs <= LARGEST))
+    if wrong.any():
+        row = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"costs has {costs[tuple(row)]:g} in row {row[0]}, where there is a "
+            f"reward. Expected a positive number of at most {LARGEST:g}: what that "
+            "sample cost."
+        )
+    return costs
+
+
+def _check_scores(scores, missing):
+    expected = f"one score per sample, shape {missing.shape}"
+    scores = _numbers_like(scores, "scores", expected, missing.shape)
+    if scores.shape != missing.shape:
+        raise ValueError(f"scores has shape {scores.shape}. Expected {expected}.")
+    known = np.isfinite(scores)
+    if (known & missing).any():
+        raise ValueError(
+            f"row {np.argwhere(known & missing)[0, 0]} has a score without a reward. "
+            "Expected rewards for all samples with a score: grade them, or leave the "
+            "score out."
+        )
+    if (~known & ~missing).any():
+        row = np.argwhere(~known & ~missing)[0]
+        raise ValueError(
+            f"scores has {scores[tuple(row)]} in row {row[0]}, where there is a "
+            "reward. Expected a finite score for each sample that has a reward."
+        )
+    return np.where(missing, np.nan, scores)
+
+
+def _numbers_like(values, name, expected, shape):
+    """Numbers, ragged rows filled up with NaN to the shape of the rewards."""
+    try:
+        return check_numbers(values, name, expected).astype(np.float64, copy=False)
+    except ValueError:
+        padded = _pad(values, shape, np.nan)
+        if padded is None:
+            raise
+    return check_numbers(padded, name, expected).astype(np.float64, copy=False)
+
+
+def _pad(values, shape, filler):
+    """Rows of different lengths as an array of objects; None if they do not fit."""
+    padded = np.full(shape, filler, dtype=object)
+    try:
+        cells = _cells(values, shape)
+        for row, given in zip(padded.reshape(-1, shape[-1]), cells, strict=True):
+            row[: len(given)] = list(given)
+    except (TypeError, ValueError):
+        return None
+    return padded
+
+
+def _cells(values, shape):
+    """The samples of each query, or of each decoder of each query, in order."""
+    if len(values) != shape[0]:
+        raise ValueError
+    if len(shape) == 2:
+        return values
+    return [cell for row in values for cell in row]
+
+
+def _encode_answers(answers, missing):
+    """Codes (the shape of the rewards) and the labels behind them, row by row.
+
+    Whole numbers in an array are codes already, and there are no labels.
+    """
+    if isinstance(answers, np.ndarray) and answers.dtype.kind in "iu":
+        return _check_codes(answers, missing), None
+    array = np.asarray(answers, dtype=object) if _is_even(answers) else None
+    if array is None or array.shape != missing.shape:
+        array = _pad(answers, missing.shape, None) if array is None else array
+    if array is None or array.shape != missing.shape:
+        shape = "of ragged rows" if array is None else f"of shape {array.shape}"
+        raise ValueError(
+            f"answers are {shape}. Expected one per sample, shape {missing.shape}."
+        )
+    flat, absent = array.reshape(len(array), -1), missing.reshape(len(array), -1)
+    codes = np.full(flat.shape, NO_ANSWER, dtype=np.int32)
+    labels = np.empty(len(array), dtype=object)
+    for row, given in enumerate(flat.tolist()):
+        known = {}
+        for column, answer in enumerate(given):
+            if _is_no_answer(answer):
+                continue
+            if not isinstance(answer, str | int | np.integer):
+                raise ValueError(
+                    f"answers has {short_repr(answer)} in row {row}. Expected a str or "
+                    "an int; None, '' or -1 for no answer."
+                )
+            if absent[row, column]:
+                raise ValueError(
+                    f"row {row} has an answer without a reward. Expected rewards for "
+                    "all samples with an answer: grade them, or leave the answer out."
+                )
+            codes[row, column] = known.setdefault(answer, len(known))
+        labels[row] = tuple(known)
+    return codes.reshape(missing.shape), labels
+
+
+def _check_codes(codes, missing):
+    if codes.shape != missing.shape:
+        raise ValueError(
+            f"answers are of shape {codes.shape}. Expected one per sample, shape "
+            f"{missing.shape}."
+        )
+    most = np.iinfo(np.int32).max
+    if codes.size and not -1 <= codes.min() <= codes.max() <= most:
+        raise ValueError(
+            f"answers has numbers from {codes.min()} to {codes.max()}. Expected whole "
+            f"numbers from -1, for no answer, to {most}; give other labels as str."
+        )
+    return np.where(missing, NO_ANSWER, codes).astype(np.int32)
+
+
+def _is_even(answers):
+    return isinstance(answers, np.ndarray) or hasattr(answers, "to_numpy")
+
+
+def _is_no_answer(answer):
+    if answer is None or (isinstance(answer, float) and np.isnan(answer)):
+        return True
+    return isinstance(answer, str | int | np.integer) and answer in ("", -1)
