@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -18,6 +20,14 @@ collect_ignore_glob = ["_*/*", "examples/*", "gallery/*", "generated/*"]
 @pytest.fixture(autouse=True)
 def _folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _logs(request, tmp_path, _folder_of_its_own):
+    """Logs that evaluation tools wrote, for the page that reads them."""
+    if request.node.path.name == "logs.rst":
+        tests = Path(__file__).resolve().parents[1] / "tests"
+        shutil.copytree(tests / "datasets" / "data" / "logs", tmp_path / "logs")
 
 
 @pytest.fixture(autouse=True)

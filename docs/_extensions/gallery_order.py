@@ -12,6 +12,7 @@ ORDER = [
     "plot_routing.py",
     "plot_value_augmented.py",
     "plot_own_model.py",
+    "plot_logs.py",
     "plot_unit_tests.py",
     "plot_production.py",
 ]

@@ -1,10 +1,14 @@
-"""Reward tables for training and evaluation, and public sets of queries."""
+"""Reward tables for training and evaluation, public queries, readers of logs."""
 
 from sklearn_adaalloc.datasets._arithmetic import (
     embedded_model_path,
     grade_arithmetic,
     load_arithmetic,
 )
+from sklearn_adaalloc.datasets._logs.eval_records import read_eval_records
+from sklearn_adaalloc.datasets._logs.inspect_logs import read_inspect_logs
+from sklearn_adaalloc.datasets._logs.lm_eval import read_lm_eval_samples
+from sklearn_adaalloc.datasets._logs.samples import read_samples
 from sklearn_adaalloc.datasets._public_chat import (
     fetch_hh_harmless,
     fetch_lmsys_chat,
@@ -29,5 +33,9 @@ __all__ = [
     "grade_arithmetic",
     "load_arithmetic",
     "make_reward_table",
+    "read_eval_records",
+    "read_inspect_logs",
+    "read_lm_eval_samples",
+    "read_samples",
     "variance_tranches",
 ]
