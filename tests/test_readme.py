@@ -16,4 +16,4 @@ def test_blocks_run_one_after_the_other(tmp_path, monkeypatch):
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
     assert len(names["decoded"].answers) == 50
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6

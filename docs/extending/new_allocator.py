@@ -1,34 +1,43 @@
-"""A new allocator: samples differ in cost, and the budget is a cost.
+"""A new allocator: each further sample of a query costs more than the one before.
 
-Assume that long questions get long answers. The budget is 200 tokens per query:
+Each sample is a follow-up turn, which reads all answers before it. The budget is a mean
+of 600 tokens per query:
 
->>> import numpy as np
 >>> from sklearn_adaalloc.datasets import make_reward_table
 >>> X, rewards = make_reward_table(600, 16, random_state=0, return_X_y=True)
->>> random = np.random.default_rng(0)
->>> tokens = np.exp(4 + X[:, [0]] + random.normal(0, 0.3, rewards.shape))
->>> allocator = CostAllocator(budget=200, random_state=0)
->>> allocator = allocator.fit(X[:400], rewards[:400], costs=tokens[:400])
->>> budgets = allocator.predict(X[400:])
->>> bool(190 < (budgets * tokens[400:].mean(axis=1)).mean() < 210)
+>>> allocator = FollowUpAllocator(budget=600, answer_tokens=100, random_state=0)
+>>> budgets = allocator.fit(X[:400], rewards[:400]).predict(X[400:])
+>>> tokens = 100 * budgets * (budgets + 1) / 2
+>>> bool(500 < tokens.mean() <= 600)
 True
 """
 
 import numpy as np
-from sklearn.linear_model import Ridge
 
-from sklearn_adaalloc import AdaptiveAllocator
+from sklearn_adaalloc.allocators import RegressorAllocator
+from sklearn_adaalloc.planning import allocate
 
 
-class CostAllocator(AdaptiveAllocator):
-    """Split a mean cost over a batch, by reward per cost."""
+class FollowUpAllocator(RegressorAllocator):
+    """Split a mean cost over a batch, if turn b of a query costs b times the first."""
 
     unit = "cost"
+    min_budget, max_budget, empty_reward = 0, None, 0.0
 
-    def fit(self, X, y, *, costs):
-        """Learn rewards and the cost of a sample. `costs` has the shape of `y`."""
-        self.cost_regressor_ = Ridge().fit(X, np.log(np.nanmean(costs, axis=1)))
-        return super().fit(X, y)
+    def __init__(
+        self, regressor=None, *, budget=1000.0, answer_tokens=100, random_state=None
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.answer_tokens = answer_tokens
+        self.random_state = random_state
+
+    def _fit_costs(self, X, table):
+        """Costs are known: there is nothing to learn from the table."""
 
     def _predict_costs(self, X):
-        return np.exp(self.cost_regressor_.predict(X))
+        turns = np.arange(1, self.n_steps_ + 1)
+        return np.tile(self.answer_tokens * turns, (len(X), 1))
+
+    def _allocate(self, marginals, costs=None):
+        return allocate(marginals, self.budget, costs=costs)[0]
