@@ -227,6 +227,7 @@ def test_an_equal_rule_is_no_contradiction(frozen):
 @pytest.mark.parametrize("target", ["success_rate", "rate_distribution"])
 def test_rates_do_not_say_what_is_chosen(rule, target):
     model = RewardRegressor(Ridge(), target, selection=rule)
-    match = rf"target='{target}' does not fit selection=.*{name(rule)}.*Expected target='marg"
+    start = f"target='{target}' does not fit selection="
+    match = rf"{start}.*{name(rule)}.*Expected target='marginal_rewards'"
     with pytest.raises(ValueError, match=match):
         model.fit(X, REWARDS)
