@@ -334,6 +334,9 @@ class RewardTable:
 def as_table(rewards, *, n_queries=None):
     """Check rewards and make them a table, if they are none yet.
 
+    A table may hold any number of decoders, but nothing can be learnt from more than
+    two yet.
+
     Parameters
     ----------
     rewards : array-like or RewardTable
@@ -361,7 +364,7 @@ def as_table(rewards, *, n_queries=None):
             check_rewards(rewards, n_queries=n_queries),
             **dict.fromkeys(("costs", "codes", "scores", "decoders", "_labels")),
         )
-    check_rewards(rewards.rewards, n_queries=n_queries, n_decoders=None)
+    check_rewards(rewards.rewards, n_queries=n_queries)
     return rewards
 
 

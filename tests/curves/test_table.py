@@ -328,6 +328,12 @@ def test_a_unit_that_is_set_after_fit(world):
         policy.set_params(unit="cost").predict(X)
 
 
+def test_more_decoders_than_two_are_held_and_not_fitted():
+    table = RewardTable(np.ones((4, 3, 2)), decoders=["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"shape \(4, 3, 2\). Expected .*2, n_samples"):
+        AdaptiveAllocator(RewardRegressor(Ridge())).fit(np.eye(4), table)
+
+
 def test_cost_is_no_unit_of_routing():
     table = RewardTable(np.ones((4, 2, 1)), costs=[1, 5])
     policy = AdaptiveAllocator(RewardRegressor(Ridge()), unit="cost", budget=1)
