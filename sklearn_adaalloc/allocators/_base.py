@@ -44,6 +44,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
     _parameter_constraints = {}
     selection = "reward"  # default of subclasses without a choice and of old pickles
     unit = "samples"
+    cost_regressor = None
 
     def fit(self, X, y):
         """Learn from graded samples how to allocate.

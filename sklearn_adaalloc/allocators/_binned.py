@@ -177,7 +177,7 @@ class BinnedAllocator(CalibratedAllocator):
         bins = np.digitize(predicted[:, 0], self.bin_edges_)
         self.bin_sizes_ = np.bincount(bins)
         self._bin_costs = None
-        costs = self._calibration_costs.observed
+        costs = self._observed_costs
         if costs is not None:
             self._bin_costs = np.bincount(bins, costs) / self.bin_sizes_
         observed = extended_marginals(

@@ -1,7 +1,6 @@
 """Base class of allocators that decide for each query alone, by a calibrated rule."""
 
 from abc import abstractmethod
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -22,13 +21,6 @@ from sklearn_adaalloc.allocators._coins import query_coins, separate_coins
 from sklearn_adaalloc.allocators._drift import compare_with_calibration
 
 
-class CalibrationCosts(NamedTuple):
-    """Mean cost of a sample of each calibration query; None if the unit is samples."""
-
-    predicted: np.ndarray | None = None
-    observed: np.ndarray | None = None
-
-
 class CalibratedAllocator(RegressorAllocator):
     """Base class of allocators with a rule that is calibrated on held-out queries.
 
@@ -46,7 +38,8 @@ class CalibratedAllocator(RegressorAllocator):
     }
     # Defaults for policies that were pickled by earlier versions.
     _solved, _coin_seed, _calibration_coins = None, 0, None
-    _calibration_costs = CalibrationCosts()
+    # Mean cost of a sample of each calibration query; None if the unit is samples.
+    _predicted_costs, _observed_costs = None, None
 
     def drift_report(self, X=None, *, scores=None, alpha=0.01):
         """Compare new queries with those that the rule was calibrated on.
@@ -112,11 +105,11 @@ class CalibratedAllocator(RegressorAllocator):
         check_is_fitted(self)
         budgets = self._calibration_budgets()
         if self.unit == "cost":
-            budgets = budgets * self._calibration_costs.observed
+            budgets = budgets * self._observed_costs
         return float(budgets.mean())
 
     def _calibration_budgets(self):
-        costs = self._calibration_costs.predicted
+        costs = self._predicted_costs
         return self._follow(self.calibration_scores_, self._own_coins(), costs)
 
     def _own_coins(self):
@@ -148,9 +141,8 @@ class CalibratedAllocator(RegressorAllocator):
         draw = check_random_state(self.random_state).randint
         self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
         self._calibration_coins = query_coins(queries, self._coin_seed)
-        self._calibration_costs = CalibrationCosts(
-            self._predict_costs(queries), _mean_costs(table[calibration], self.unit)
-        )
+        self._predicted_costs = self._predict_costs(queries)
+        self._observed_costs = _mean_costs(table[calibration], self.unit)
         self._calibrate(self._predict_marginals(queries), table[calibration])
         self._solved = None
         self._rule()

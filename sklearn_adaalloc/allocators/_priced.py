@@ -146,7 +146,7 @@ class PricedAllocator(CalibratedAllocator):
 
     def _solve(self, budget, min_budget, max_budget):
         self._check_steps(max_budget, self.calibration_scores_.shape[1])
-        predicted, observed = self._calibration_costs
+        predicted, observed = self._predicted_costs, self._observed_costs
         marginals = self._offered(self.calibration_scores_, predicted)
         price = price_of_budget(
             marginals, budget, min_budget=min_budget, costs=observed

@@ -27,6 +27,7 @@ from sklearn_adaalloc import (
     LoRARewardRegressor,
     MLPRewardRegressor,
     PricedAllocator,
+    RewardTable,
     SequentialAllocator,
 )
 from sklearn_adaalloc.datasets import make_reward_table
@@ -65,6 +66,23 @@ def predictions(policy, X):
 
 
 class TestRoundTrip:
+    @pytest.mark.parametrize(
+        "kind", [AdaptiveAllocator, BinnedAllocator, PricedAllocator]
+    )
+    def test_budgets_in_cost_and_votes(self, kind, tmp_path):
+        X, rewards = make_reward_table(200, 6, random_state=0, return_X_y=True)
+        costs = np.exp(3 + X[:, [0]]) * np.ones(6)
+        answers = rewards.astype(int)
+        table = RewardTable(rewards, costs=costs, answers=answers)
+        options = {"unit": "cost", "selection": "vote", "budget": 60}
+        policy = kind(RIDGE, **options).fit(X, table)
+        save_policy(policy, tmp_path / "policy")
+        again = load_policy(tmp_path / "policy")
+        assert_array_equal(again.predict(X), policy.predict(X))
+        again.set_params(budget=30)
+        policy.set_params(budget=30)
+        assert_array_equal(again.predict(X), policy.predict(X))
+
     @pytest.mark.parametrize("regressor", REGRESSORS)
     @pytest.mark.parametrize("allocator", ALLOCATORS)
     def test_every_allocator_over_every_regressor(
