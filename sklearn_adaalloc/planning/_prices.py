@@ -50,7 +50,7 @@ def price_of_budget(marginals, budget, *, min_budget=0, costs=None):
     >>> price_of_budget(marginals, budget=1)
     0.375
     >>> price_of_budget(marginals, budget=3, costs=np.array([1.0, 5.0]))
-    0.7
+    0.375
     """
     offered = marginals[:, min_budget:]
     if costs is not None:

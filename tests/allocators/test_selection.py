@@ -191,7 +191,8 @@ def test_joblib_keeps_it(rule, tmp_path):
     ids=["adaptive", "binned", "priced", "dummy", "wrapped", "mlp", "score"],
 )
 def test_what_is_no_rule(use, selection):
-    message = r"selection=.* is not accepted.*\['reward'\], or a rule: an instance of"
+    names = r"\['reward', 'score', 'vote'\]"
+    message = rf"selection=.* is not accepted.*{names}, or a rule: an instance of"
     with pytest.raises(ValueError, match=message):
         use(selection)
 

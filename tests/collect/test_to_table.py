@@ -92,7 +92,7 @@ def test_a_second_reward_function_gives_the_scores(fill):
         _, table = store.to_table(
             reward_settings={"reward": "grade"}, score_settings={"reward": "length"}
         )
-        with pytest.raises(ValueError, match="do not name one of those"):
+        with pytest.raises(ValueError, match="are not among those in"):
             store.to_table()
     assert_array_equal(table.rewards, [[1, 0, 0], [1, 1, 0]])
     assert_array_equal(table.scores, [[4, 4, 0], [4, 4, 4]])
