@@ -49,10 +49,11 @@ class BinnedAllocator(CalibratedAllocator):
         samples in the table given to `fit`.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
-    selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. Your own rule is an instance of a subclass of
-        :class:`~sklearn_adaalloc.curves.Selection`.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query: the one with the highest
+        reward, with the highest score, or with the most votes. The latter two need a
+        :class:`~sklearn_adaalloc.RewardTable` with scores or answers. Your own rule is
+        an instance of a subclass of :class:`~sklearn_adaalloc.curves.Selection`.
     unit : {"samples", "cost"}, default="samples"
         What `budget` counts. "cost" counts the unit of the costs of the
         :class:`~sklearn_adaalloc.RewardTable` given to `fit`, such as tokens: `budget`

@@ -61,7 +61,7 @@ class Target:
     max_budget : int, default=None
         Number of steps of the predicted curves. None means the number of samples in
         the table.
-    selection : {"reward"} or Selection, default="reward"
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
         How an answer is chosen among the samples of a query.
 
     Attributes

@@ -42,7 +42,7 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="rewa
         uniform budget. If it is fractional, its floor and its ceiling are mixed.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
-    selection : {"reward"} or Selection, default="reward"
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
         How an answer is chosen among the samples. Not used in routing.
 
     Returns

@@ -57,10 +57,11 @@ class MLPRewardRegressor(BaseRewardRegressor):
         of samples in the table.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
-    selection : {"reward"} or Selection, default="reward"
-        How an answer is chosen among the samples of a query. "reward" takes the one
-        with the highest reward. Your own rule is an instance of a subclass of
-        :class:`~sklearn_adaalloc.curves.Selection`.
+    selection : {"reward", "score", "vote"} or Selection, default="reward"
+        How an answer is chosen among the samples of a query: the one with the highest
+        reward, with the highest score, or with the most votes. The latter two need a
+        :class:`~sklearn_adaalloc.RewardTable` with scores or answers. Your own rule is
+        an instance of a subclass of :class:`~sklearn_adaalloc.curves.Selection`.
     device : str, default="cpu"
         Torch device for training. "auto" means CUDA if available, else MPS, else the
         CPU. Predictions are computed by NumPy.
