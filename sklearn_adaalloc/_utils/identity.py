@@ -298,7 +298,7 @@ def _is_made_of_python(cls):
 
 def _is_slot(member):
     """Whether a member of a class represents an attribute of its instances."""
-    made = type(member).__module__ in ("builtins", "_collections")
+    made = type(member).__module__ in ("builtins", "_collections", "collections")
     return made and hasattr(member, "__set__") and not isinstance(member, property)
 
 
@@ -311,6 +311,8 @@ def _name(value):
 
 
 def _source(code):
+    if code.co_filename == "<string>":
+        return None  # any text given to exec has this name, and so has `python -c`
     try:
         return inspect.getsource(code)
     except (OSError, TypeError, IndexError, SyntaxError, TokenError):
