@@ -37,6 +37,7 @@ def truth(world, policy):
     return rewards_at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distribution_free", [False, True])
 def test_the_promise_is_kept(world, policy, truth, distribution_free):
     X, rewards = world
