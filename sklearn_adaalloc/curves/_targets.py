@@ -17,6 +17,9 @@ A prediction is an array (n_queries, n_outputs). Predictions of several nets can
 averaged. A new target is a subclass of `Target`. Regressors accept it as ``target=``.
 """
 
+from abc import ABC, abstractmethod
+from inspect import isabstract
+
 import numpy as np
 from scipy.special import expit, logit, softmax
 
@@ -48,7 +51,7 @@ from sklearn_adaalloc.curves._table import as_table
 _SMALLEST = 1e-6  # keeps logits and logarithms finite
 
 
-class Target:
+class Target(ABC):
     """Base class of targets: what a regressor predicts about a query.
 
     A target must implement `values` and `marginals`. The defaults of the other methods
@@ -111,6 +114,7 @@ class Target:
         self.max_budget = max_budget
         self.selection = selection
 
+    @abstractmethod
     def values(self, rewards):
         """Compute what a plain least-squares regressor is fitted to.
 
@@ -123,8 +127,8 @@ class Target:
         -------
         values : ndarray of shape (n_queries, n_outputs)
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def marginals(self, prediction, max_budget, min_budget=0):
         """Compute the marginal rewards that follow from a prediction.
 
@@ -141,7 +145,6 @@ class Target:
         -------
         marginals : ndarray of shape (n_queries, max_budget)
         """
-        raise NotImplementedError
 
     def labels(self, rewards):
         """Compute the labels of the training loss: standardised values.
@@ -494,6 +497,12 @@ def resolve_target(
 def _target_class(target, rewards, binary_target, rule):
     """Return the class that `target` is or names; "auto" depends on the table."""
     if isinstance(target, type) and issubclass(target, Target):
+        if isabstract(target):
+            raise ValueError(
+                f"target={target.__name__} lacks {sorted(target.__abstractmethods__)}. "
+                "Expected a class derived from sklearn_adaalloc.curves.Target that has "
+                "the methods values and marginals."
+            )
         return target
     if not isinstance(target, str) or target not in ("auto", *TARGETS):
         raise ValueError(

@@ -100,3 +100,18 @@ def test_a_table_with_decoders_is_not_for_it():
     routing = np.stack([REWARDS, REWARDS], axis=1)
     with pytest.raises(ValueError, match=r"target=.*Deviation.* does not fit.*Routing"):
         clone(RIDGE).fit(X, routing)
+
+
+class Unfinished(Target):
+    """A target that does not say what follows from a prediction."""
+
+    name = "unfinished"
+
+    def values(self, rewards):
+        return rewards[:, :1]
+
+
+def test_a_target_without_all_its_methods():
+    model = RewardRegressor(Ridge(), Unfinished)
+    with pytest.raises(ValueError, match=r"target=Unfinished lacks \['marginals'\]"):
+        model.fit([[0.0], [1.0]], [[0.0, 2.0], [1.0, 1.0]])
