@@ -1,0 +1,466 @@
+r"""Budgets over several decoders, for 0/1 rewards: who answers next, and when to stop.
+
+Weights over rate profiles (:mod:`sklearn_adaalloc.curves._profiles`) say what is known
+of a query. A success ends a query, so the only future that needs a plan is that all
+samples fail. A plan for one query is therefore a *path*: an order in which decoders are
+asked as long as all fail, and a stop on it. With :math:`b_d` samples of decoder d, all
+fail with probability :math:`S(b)`, whatever their order. The order decides on the
+expected cost: a step of decoder d from b costs :math:`c_d S(b)`.
+
+- The order: ask the decoder with the highest next chance per cost. To exchange two
+  neighbouring steps of this order is never better.
+- A decoder on the way can be worth less than its price, although it is the best next
+  step, if a failure of it makes others more likely. So there are several paths: with
+  all decoders, without each one of them, and with each one alone. At a price, each
+  query takes the best stop of the best path.
+- In R rounds, one dynamic programme along each path finds the rounds that reach a stop
+  at the smallest expected cost. In one round, the costs of samples are not saved by a
+  success. Then the counts of a plan are improved decoder by decoder.
+
+Against exact dynamic programmes over all plans for small random instances, see
+`tests/planning/test_menus.py`.
+
+All functions are pure and expect checked arrays.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+_LEAST_GAIN = 1e-9  # a chance below ends a path
+_LEAST_PRICE = 1e-9  # relative to the highest chance per cost
+_PRICE_STEPS = 40  # bisections of the logarithm of the price
+_MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
+_ROUNDING = 1e-12
+
+
+class Paths(NamedTuple):
+    """Orders in which decoders are asked as long as all fail, and what that brings."""
+
+    decoders: np.ndarray  # (n_queries, n_paths, n_steps), int; n_decoders at the end
+    failing: np.ndarray  # (n_queries, n_paths, n_steps + 1): all so far fail
+    spent: np.ndarray  # (n_queries, n_paths, n_steps + 1): cost if all so far fail
+
+
+def decoder_subsets(n_decoders):
+    """All decoders, all without one, and each alone, as masks.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.planning._menus import decoder_subsets
+    >>> decoder_subsets(2)
+    array([[ True,  True],
+           [False,  True],
+           [ True, False]])
+    """
+    one = np.eye(n_decoders, dtype=bool)
+    subsets = np.concatenate([np.ones((1, n_decoders), dtype=bool), ~one, one])
+    _, first = np.unique(subsets, axis=0, return_index=True)
+    subsets = subsets[np.sort(first)]
+    return subsets[subsets.any(axis=1)]
+
+
+def failure_paths(weights, profiles, costs, limits):
+    """Find the paths of each query: the decoder with the highest chance per cost next.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_queries, n_profiles)
+        Weights of the profiles. They need not sum to 1: failures so far reduce them.
+    profiles : ndarray of shape (n_profiles, n_decoders)
+        Success rates.
+    costs : ndarray of shape (n_queries, n_decoders)
+        Cost of a sample, positive.
+    limits : ndarray of shape (n_queries, n_decoders), int
+        Largest number of samples of each decoder.
+
+    Returns
+    -------
+    paths : Paths
+        A path ends where its decoders have no chance or reach their limits.
+
+    Examples
+    --------
+    The second decoder is better, and dear:
+
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._menus import failure_paths
+    >>> paths = failure_paths(
+    ...     np.array([[0.5, 0.5]]),
+    ...     np.array([[0.5, 0.9], [0.0, 0.8]]),
+    ...     np.array([[1.0, 4.0]]),
+    ...     np.array([[2, 1]]),
+    ... )
+    >>> paths.decoders[0, 0]
+    array([0, 1, 0])
+    >>> paths.failing[0, 0].round(4)
+    array([1.    , 0.75  , 0.125 , 0.1125])
+    """
+    n_queries, n_decoders = costs.shape
+    subsets = decoder_subsets(n_decoders)
+    n_steps = int(limits.sum(axis=1).max(initial=0))
+    shape = (len(subsets), n_queries, n_steps)
+    decoders = np.full(shape, n_decoders)
+    failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
+    misses = np.ones((n_decoders + 1, len(profiles)))  # the last is for no decoder
+    misses[:-1] = 1 - profiles.T
+    step_costs = np.column_stack([costs, np.zeros(n_queries)])
+    rows = np.arange(n_queries)
+    for path, subset in enumerate(subsets):
+        left = np.where(subset, limits, 0)
+        mass = weights.astype(np.float64)
+        failing[path, :, 0] = mass.sum(axis=1)
+        for step in range(n_steps):
+            ratios = np.where(left > 0, (mass @ profiles) / costs, 0.0)
+            best = ratios.argmax(axis=1)
+            gains = ratios[rows, best] * costs[rows, best]
+            going = gains > _LEAST_GAIN * failing[path, :, step]
+            left[rows, best] -= going
+            best[~going] = n_decoders
+            decoders[path, :, step] = best
+            mass *= misses[best]
+            failing[path, :, step + 1] = mass.sum(axis=1)
+            spent[path, :, step + 1] = spent[path, :, step] + step_costs[rows, best]
+            if not going.any():
+                failing[path, :, step + 1 :] = failing[path, :, step, None]
+                spent[path, :, step + 1 :] = spent[path, :, step, None]
+                break
+    return Paths(*(array.swapaxes(0, 1) for array in (decoders, failing, spent)))
+
+
+def path_expenses(paths, n_rounds):
+    r"""Smallest expected cost of a plan that stops at each step of a path.
+
+    In one round, all samples up to the stop are paid. With :math:`\kappa(j)` for the
+    cost of the first j steps, :math:`C_1(j) = \kappa(j)` and :math:`C_r(j) = \min_{i
+    \le j} C_{r-1}(i) + (\kappa(j) - \kappa(i)) S(i)`.
+
+    Parameters
+    ----------
+    paths : Paths
+        Paths of each query.
+    n_rounds : int or None
+        Number of rounds. None means one sample at a time.
+
+    Returns
+    -------
+    expenses : list of n_rounds ndarrays of shape (n_queries, n_paths, n_steps + 1)
+        With None, one array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._menus import Paths, path_expenses
+    >>> failing, spent = np.array([[[1.0, 0.5, 0.25]]]), np.array([[[0.0, 1.0, 2.0]]])
+    >>> paths = Paths(np.array([[[0, 0]]]), failing, spent)
+    >>> [expense.ravel() for expense in path_expenses(paths, 2)]
+    [array([0., 1., 2.]), array([0. , 1. , 1.5])]
+    >>> path_expenses(paths, None)[0].ravel()
+    array([0. , 1. , 1.5])
+    """
+    _, failing, spent = paths
+    if n_rounds is None:
+        steps = np.diff(spent, axis=2) * failing[..., :-1]
+        expense = np.zeros_like(spent)
+        np.cumsum(steps, axis=2, out=expense[..., 1:])
+        return [expense]
+    expenses = [spent]
+    for _ in range(1, n_rounds):
+        # From stop i, the expected cost is a line in spent with slope failing.
+        lines = expenses[-1] - failing * spent
+        expense = np.empty_like(spent)
+        for j in range(spent.shape[2]):
+            upto = failing[..., : j + 1] * spent[..., j, None]
+            expense[..., j] = (lines[..., : j + 1] + upto).min(axis=2)
+        expenses.append(expense)
+    return expenses
+
+
+def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
+    """Samples of each decoder to take in the first of several rounds.
+
+    All queries have the same price. It is chosen such that the expected cost over all
+    rounds equals the money, up to the plan of one query. In the last round, what is
+    left pays for single samples with the highest chance per cost.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_kinds, n_profiles)
+        Weights of the profiles of each kind of unsolved query.
+    profiles : ndarray of shape (n_profiles, n_decoders)
+        Success rates.
+    costs : ndarray of shape (n_kinds, n_decoders)
+        Cost of a sample.
+    limits : ndarray of shape (n_kinds, n_decoders), int
+        Largest number of samples of each decoder.
+    money : float
+        Cost that all rounds may have.
+    n_rounds : int
+        Number of rounds left, including this one.
+    kind : ndarray of shape (n_queries,), int, default=None
+        Kind of each query. Every kind must occur. None means one kind per query.
+
+    Returns
+    -------
+    counts : ndarray of shape (n_queries, n_decoders), dtype int64
+        Samples to take now. Their cost is at most `money`.
+
+    Examples
+    --------
+    With a second round, the cheap decoder goes first:
+
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._menus import plan_menu
+    >>> profiles = np.array([[0.5, 0.9], [0.0, 0.8]])
+    >>> query = np.array([[0.5, 0.5]]), profiles, np.array([[1.0, 4.0]])
+    >>> limits = np.array([[2, 1]])
+    >>> plan_menu(*query, limits, money=5, n_rounds=1)
+    array([[1, 1]])
+    >>> plan_menu(*query, limits, money=5, n_rounds=2)
+    array([[1, 0]])
+    """
+    kind = np.arange(len(weights)) if kind is None else kind
+    sizes = np.bincount(kind, minlength=len(weights))
+    paths = failure_paths(weights, profiles, costs, limits)
+    expenses = path_expenses(paths, n_rounds)
+
+    def plans_at(price):
+        path, stop = _best_stops(paths.failing, expenses[-1], price)
+        if n_rounds > 1:
+            rows = np.arange(len(path))
+            expense = expenses[-1][rows, path, stop]
+            first = _first_stops(paths, expenses, path, stop)
+            return _counts(paths.decoders, path, first, len(profiles.T)), expense
+        counts = _improved_counts(paths, weights, profiles, costs, limits, price)
+        return counts, (counts * costs).sum(axis=1)
+
+    highest = (weights @ profiles / costs).max()
+    frugal, lavish = _plans_around(plans_at, sizes, money, highest)
+    counts, left = _share_out(frugal, lavish, costs, sizes, kind, money)
+    if n_rounds == 1:
+        counts = _spend_rest(counts, left, kind, weights, profiles, costs, limits)
+    return counts
+
+
+def _best_stops(failing, expense, price):
+    """Path and stop (n_queries,) with the highest net value at a price."""
+    value = -failing - price * expense
+    best = value.reshape(len(value), -1).argmax(axis=1)
+    return np.unravel_index(best, value.shape[1:])
+
+
+def _first_stops(paths, expenses, path, stop):
+    """First stops (n_queries,) of the cheapest plans that stop there."""
+    rows = np.arange(len(path))
+    failing, spent = paths.failing[rows, path], paths.spent[rows, path]
+    every = np.arange(spent.shape[1])
+    for expense in expenses[-2::-1]:
+        upto = (spent[rows, stop][:, None] - spent) * failing
+        total = np.where(every <= stop[:, None], expense[rows, path] + upto, np.inf)
+        # The latest of equal stops: more verdicts are known then.
+        total -= _ROUNDING * spent
+        stop = total.argmin(axis=1)
+    return stop
+
+
+def _counts(decoders, path, stop, n_decoders):
+    """Number of samples of each decoder on a path up to a stop."""
+    chosen = decoders[np.arange(len(path)), path]
+    chosen = np.where(np.arange(chosen.shape[1]) < stop[:, None], chosen, n_decoders)
+    return (chosen[:, :, None] == np.arange(n_decoders)).sum(axis=1)
+
+
+def _improved_counts(paths, weights, profiles, costs, limits, price):
+    """Best plan for one round at a price: best stops, improved decoder by decoder."""
+    n_queries, n_decoders = costs.shape
+    value = -paths.failing - price * paths.spent
+    starts = [
+        _counts(paths.decoders, np.full(n_queries, path), stops, n_decoders)
+        for path, stops in enumerate(value.argmax(axis=2).T)
+    ]
+    plans = np.stack(
+        [_sweep(counts, weights, profiles, costs, limits, price) for counts in starts]
+    )
+    misses = np.log1p(-profiles)
+    value = [
+        -(weights * np.exp(counts @ misses.T)).sum(axis=1)
+        - price * (counts * costs).sum(axis=1)
+        for counts in plans
+    ]
+    return plans[np.argmax(value, axis=0), np.arange(n_queries)]
+
+
+def _sweep(counts, weights, profiles, costs, limits, price):
+    """Set the count of one decoder after the other to the best, given the others."""
+    counts = counts.copy()
+    misses = np.log1p(-profiles)
+    steps = np.arange(limits.max(initial=0))
+    for _ in range(_MOST_SWEEPS):
+        before = counts.copy()
+        for decoder in range(len(profiles.T)):
+            others = counts.copy()
+            others[:, decoder] = 0
+            mass = weights * np.exp(others @ misses.T) * profiles[:, decoder]
+            # Marginals fall with each sample of the same decoder.
+            marginals = mass @ np.exp(misses[:, decoder, None] * steps)
+            worth = (marginals > price * costs[:, decoder, None]).sum(axis=1)
+            counts[:, decoder] = np.minimum(worth, limits[:, decoder])
+        if (counts == before).all():
+            break
+    return counts
+
+
+def _plans_around(plans_at, sizes, money, highest):
+    """Plans just above and just below the price at which the money is spent."""
+    lavish = plans_at(highest * _LEAST_PRICE)
+    if sizes @ lavish[1] <= money:
+        return lavish, lavish
+    frugal = plans_at(highest * 2)
+    low, high = np.log(highest * _LEAST_PRICE), np.log(highest * 2)
+    for _ in range(_PRICE_STEPS):
+        middle = (low + high) / 2
+        plan = plans_at(np.exp(middle))
+        if sizes @ plan[1] <= money:
+            high, frugal = middle, plan
+        else:
+            low, lavish = middle, plan
+    return frugal, lavish
+
+
+def _share_out(frugal, lavish, costs, sizes, kind, money):
+    """Give the larger plan to as many queries as the money pays for."""
+    (few, expense), (many, more) = frugal, lavish
+    left = money - sizes @ expense
+    movable = np.flatnonzero((more > expense)[kind])
+    steps = (more - expense)[kind[movable]]
+    n_moved = np.count_nonzero(np.cumsum(steps) <= left * (1 + _ROUNDING))
+    counts = few[kind]
+    moved = movable[:n_moved]
+    counts[moved] = many[kind[moved]]
+    return counts, left - steps[:n_moved].sum()
+
+
+def _spend_rest(counts, left, kind, weights, profiles, costs, limits):
+    """Buy single samples with the highest chance per cost that the rest pays for."""
+    mass = weights[kind] * np.exp(counts @ np.log1p(-profiles).T)
+    costs, room = costs[kind], limits[kind] - counts
+    while True:
+        ratios = np.where((room > 0) & (costs <= left), (mass @ profiles) / costs, 0.0)
+        row, decoder = np.unravel_index(ratios.argmax(), ratios.shape)
+        if ratios[row, decoder] <= 0:
+            return counts
+        counts[row, decoder] += 1
+        room[row, decoder] -= 1
+        left -= costs[row, decoder]
+        mass[row] *= 1 - profiles[:, decoder]
+
+
+def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
+    """Choose the order of decoders of each query, for one sample at a time.
+
+    Parameters
+    ----------
+    weights, profiles, costs, limits, money, kind
+        As of :func:`plan_menu`.
+
+    Returns
+    -------
+    decoders : ndarray of shape (n_kinds, n_steps), int
+        Order in which decoders are asked as long as all fail; n_decoders at the end.
+    ratios : ndarray of shape (n_kinds, n_steps)
+        Chance per cost for which each step is worth taking, non-increasing. Where a
+        step makes later ones more likely, it counts together with them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._menus import follow_paths
+    >>> profiles = np.array([[0.5, 0.9], [0.0, 0.8]])
+    >>> query = np.array([[0.5, 0.5]]), profiles, np.array([[1.0, 4.0]])
+    >>> decoders, ratios = follow_paths(*query, np.array([[2, 1]]), money=5)
+    >>> decoders, ratios.round(3)
+    (array([[0, 1, 0]]), array([[0.25 , 0.208, 0.1  ]]))
+    """
+    kind = np.arange(len(weights)) if kind is None else kind
+    sizes = np.bincount(kind, minlength=len(weights))
+    paths = failure_paths(weights, profiles, costs, limits)
+    (expense,) = path_expenses(paths, None)
+    rows = np.arange(len(weights))
+
+    def plans_at(price):
+        path, stop = _best_stops(paths.failing, expense, price)
+        return price, expense[rows, path, stop]
+
+    highest = (weights @ profiles / costs).max()
+    (price, _), _ = _plans_around(plans_at, sizes, money, highest)
+    # The best path even where it is not worth its cost at this price.
+    path, _ = _best_stops(paths.failing[..., 1:], expense[..., 1:], price)
+    failing, expense = paths.failing[rows, path], expense[rows, path]
+    return paths.decoders[rows, path], _ratios(failing, expense)
+
+
+def certain_steps(ratios, costs, state, step, money):
+    """Queries whose next step is taken in any case.
+
+    All queries follow their orders, and the highest ratio goes first. All steps that
+    the money buys if all samples fail are bought. The next step of a query is certain
+    if it is one of them.
+
+    Parameters
+    ----------
+    ratios : ndarray of shape (n_states, n_steps)
+        Chance per cost of each step of each order, non-increasing.
+    costs : ndarray of shape (n_states, n_steps)
+        Cost of each step.
+    state : ndarray of shape (n_queries,), int
+        Order that each query follows.
+    step : ndarray of shape (n_queries,), int
+        Next step of each query.
+    money : float
+        Cost that all steps may have.
+
+    Returns
+    -------
+    certain : ndarray of shape (n_queries,), bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._menus import certain_steps
+    >>> ratios, costs = np.array([[0.9, 0.5], [0.4, 0.3]]), np.ones((2, 2))
+    >>> certain_steps(ratios, costs, np.array([0, 1]), np.array([0, 0]), money=2)
+    array([ True, False])
+    """
+    n_states, n_steps = ratios.shape
+    following = state * n_steps + step
+    waiting = np.bincount(following, minlength=ratios.size).reshape(ratios.shape)
+    bill = (np.cumsum(waiting, axis=1) * costs).T.ravel()
+    # A stable sort of the transpose orders equal ratios by step, then by state.
+    ranking = np.argsort(-ratios.T.ravel(), kind="stable")
+    ranking = ranking[(ratios.T.ravel() > 0)[ranking]]
+    paid = np.cumsum(bill[ranking])
+    n_bought = np.count_nonzero(paid <= money)
+    bought = np.zeros(ratios.size, dtype=bool)
+    bought[ranking[:n_bought]] = True
+    following = step * n_states + state
+    certain = bought[following]
+    if n_bought < len(ranking):  # some queries may take the next step
+        rest = money - (paid[n_bought - 1] if n_bought else 0.0)
+        tied = np.flatnonzero(following == ranking[n_bought])
+        certain[tied[: int(rest // costs.T.ravel()[ranking[n_bought]])]] = True
+    return certain
+
+
+def _ratios(failing, expense):
+    """Slopes of the least concave majorant of success over expected cost."""
+    gains, steps = -np.diff(failing, axis=1), np.diff(expense, axis=1)
+    ratios = np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0)
+    rows = np.flatnonzero((ratios[:, 1:] > ratios[:, :-1]).any(axis=1))
+    failing, expense = failing[rows], expense[rows]
+    for step in range(ratios.shape[1]):
+        # The best block from here on; blocks follow each other with falling slopes.
+        gains = failing[:, step, None] - failing[:, step + 1 :]
+        steps = expense[:, step + 1 :] - expense[:, step, None]
+        blocks = np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0)
+        ratios[rows, step] = blocks.max(axis=1)
+    return np.minimum.accumulate(ratios, axis=1)
