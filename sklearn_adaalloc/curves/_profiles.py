@@ -240,7 +240,9 @@ def cut_into_parts(points, n_parts):
         if spread == 0:  # the largest, because spreads are negative in the heap
             break
         values = points[members, axis]
-        above = values > values.mean()
+        mean, least = values.mean(), values.min()
+        # A mean can round to the largest value, or below the least.
+        above = values > (mean if least <= mean < values.max() else least)
         part[members[above]] = new
         for half in (members[~above], members[above]):
             heappush(waiting, _widest(points, half))
@@ -251,7 +253,6 @@ def _widest(points, members):
     """Entry of a heap: minus the widest spread, the first member, axis and members."""
     spreads = points[members].var(axis=0) * len(members)
     axis = int(spreads.argmax())
-    # A mean can round to the largest value, and nothing would be above it.
-    values = points[members, axis]
-    spread = spreads[axis] if values.max() > values.mean() else 0.0
+    # The variance of equal values can be positive by rounding.
+    spread = spreads[axis] if np.ptp(points[members, axis]) > 0 else 0.0
     return -float(spread), int(members[0]), axis, members
