@@ -3,9 +3,9 @@
 import numpy as np
 
 from sklearn_adaalloc.curves._profiles import cut_into_parts
-from sklearn_adaalloc.planning._menus import certain_steps, follow_paths, plan_menu
+from sklearn_adaalloc.planning._menus import certain_steps, decoder_subsets, follow_paths, plan_menu
 
-_WORK = 2**24  # limit on kinds x steps^2 of a plan: some tenths of a second
+_WORK = 2**24  # limit on kinds x paths x steps^2 of a plan
 _FEWEST_KINDS = 512
 _REPLAN = 1.5  # without rounds, plan again if the number of samples grew by this factor
 _LOOKS = (1, 4, 16)  # numbers of failures after which queries of a kind are similar
@@ -39,7 +39,8 @@ class MenuBelief:
         self._profiles = profiles
         self._limits = limits
         n_steps = int(limits.sum(axis=1).max())
-        n_kinds = max(_FEWEST_KINDS, _WORK // (n_steps + 1) ** 2)
+        n_paths = len(decoder_subsets(len(profiles.T)))
+        n_kinds = max(_FEWEST_KINDS, _WORK // (n_paths * (n_steps + 1) ** 2))
         self._kind, self._weights, self._costs = group_menus(
             weights, profiles, costs, n_kinds
         )
@@ -102,11 +103,11 @@ class MenuBelief:
 
     def _states(self, rows, left):
         """First row of each distinct state of some queries, and the state of each."""
-        columns = np.column_stack([self._kind, self.budgets, left])[rows]
-        _, first, state = np.unique(
-            columns, axis=0, return_index=True, return_inverse=True
-        )
-        return rows[first], state.ravel()
+        state = self._kind[rows]
+        for column in (*self.budgets.T, *left.T):
+            code = state * (int(column.max()) + 1) + column[rows]
+            _, first, state = np.unique(code, return_index=True, return_inverse=True)
+        return rows[first], state
 
     def _next_samples(self, left, money):
         """Samples that are taken next in any case, at most one of each query."""
@@ -179,8 +180,8 @@ def group_menus(weights, profiles, costs, n_kinds):
     >>> profiles = np.array([[0.5, 0.9], [0.1, 0.1]])
     >>> kind, weights, _ = group_menus(weights, profiles, np.ones((3, 2)), n_kinds=2)
     >>> kind, weights
-    (array([1, 0, 1]), array([[0.1, 0.9],
-           [0.9, 0.1]]))
+    (array([0, 1, 0]), array([[0.9, 0.1],
+           [0.1, 0.9]]))
     """
     if len(weights) <= n_kinds:
         return np.arange(len(weights)), weights, costs

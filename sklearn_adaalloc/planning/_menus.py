@@ -29,7 +29,7 @@ import numpy as np
 
 _LEAST_GAIN = 1e-9  # a chance below ends a path
 _LEAST_PRICE = 1e-9  # relative to the highest chance per cost
-_PRICE_STEPS = 40  # bisections of the logarithm of the price
+_PRICE_ERROR = 1e-4  # relative; the plans on both sides share the rest of the money
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
 _ROUNDING = 1e-12
 
@@ -224,22 +224,28 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
     paths = failure_paths(weights, profiles, costs, limits)
     expenses = path_expenses(paths, n_rounds)
 
-    def plans_at(price):
-        path, stop = _best_stops(paths.failing, expenses[-1], price)
-        if n_rounds > 1:
-            rows = np.arange(len(path))
-            expense = expenses[-1][rows, path, stop]
-            first = _first_stops(paths, expenses, path, stop)
-            return _counts(paths.decoders, path, first, len(profiles.T)), expense
-        counts = _improved_counts(paths, weights, profiles, costs, limits, price)
-        return counts, (counts * costs).sum(axis=1)
+    rows = np.arange(len(weights))
 
-    highest = (weights @ profiles / costs).max()
-    frugal, lavish = _plans_around(plans_at, sizes, money, highest)
-    counts, left = _share_out(frugal, lavish, costs, sizes, kind, money)
+    def stops_at(price):
+        stops = _best_stops(paths.failing, expenses[-1], price)
+        return price, expenses[-1][rows, *stops], stops
+
+    def improved_at(price):
+        counts = _improved_counts(paths, weights, profiles, costs, limits, price)
+        return price, (counts * costs).sum(axis=1), counts
+
+    highest = 2 * (weights @ profiles / costs).max()
+    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = _plans_around(stops_at, highest, 16.0, **bounds)
     if n_rounds == 1:
-        counts = _spend_rest(counts, left, kind, weights, profiles, costs, limits)
-    return counts
+        frugal, lavish = _plans_around(improved_at, frugal[0], 1.1, **bounds)
+        counts, left = _share_out(frugal, lavish, kind, sizes, money)
+        return _spend_rest(counts, left, kind, weights, profiles, costs, limits)
+    plans = [
+        (price, expense, _first_counts(paths, expenses, *stops, len(profiles.T)))
+        for price, expense, stops in (frugal, lavish)
+    ]
+    return _share_out(*plans, kind, sizes, money)[0]
 
 
 def _best_stops(failing, expense, price):
@@ -249,8 +255,8 @@ def _best_stops(failing, expense, price):
     return np.unravel_index(best, value.shape[1:])
 
 
-def _first_stops(paths, expenses, path, stop):
-    """First stops (n_queries,) of the cheapest plans that stop there."""
+def _first_counts(paths, expenses, path, stop, n_decoders):
+    """Samples of the first round of the cheapest plans that end at given stops."""
     rows = np.arange(len(path))
     failing, spent = paths.failing[rows, path], paths.spent[rows, path]
     every = np.arange(spent.shape[1])
@@ -260,7 +266,7 @@ def _first_stops(paths, expenses, path, stop):
         # The latest of equal stops: more verdicts are known then.
         total -= _ROUNDING * spent
         stop = total.argmin(axis=1)
-    return stop
+    return _counts(paths.decoders, path, stop, n_decoders)
 
 
 def _counts(decoders, path, stop, n_decoders):
@@ -292,44 +298,53 @@ def _improved_counts(paths, weights, profiles, costs, limits, price):
 
 def _sweep(counts, weights, profiles, costs, limits, price):
     """Set the count of one decoder after the other to the best, given the others."""
-    counts = counts.copy()
+    final = counts
     misses = np.log1p(-profiles)
     steps = np.arange(limits.max(initial=0))
+    rows = np.arange(len(counts))
     for _ in range(_MOST_SWEEPS):
-        before = counts.copy()
+        counts = final[rows]
         for decoder in range(len(profiles.T)):
-            others = counts.copy()
-            others[:, decoder] = 0
-            mass = weights * np.exp(others @ misses.T) * profiles[:, decoder]
+            counts[:, decoder] = 0
+            mass = weights[rows] * np.exp(counts @ misses.T) * profiles[:, decoder]
             # Marginals fall with each sample of the same decoder.
             marginals = mass @ np.exp(misses[:, decoder, None] * steps)
-            worth = (marginals > price * costs[:, decoder, None]).sum(axis=1)
-            counts[:, decoder] = np.minimum(worth, limits[:, decoder])
-        if (counts == before).all():
+            worth = marginals > price * costs[rows, decoder, None]
+            counts[:, decoder] = np.minimum(worth.sum(axis=1), limits[rows, decoder])
+        changed = (counts != final[rows]).any(axis=1)
+        final[rows] = counts
+        rows = rows[changed]
+        if rows.size == 0:
             break
-    return counts
+    return final
 
 
-def _plans_around(plans_at, sizes, money, highest):
-    """Plans just above and just below the price at which the money is spent."""
-    lavish = plans_at(highest * _LEAST_PRICE)
-    if sizes @ lavish[1] <= money:
+def _plans_around(plans_at, price, factor, *, least, sizes, money):
+    """Plans just above and just below the price at which the money is spent.
+
+    The search starts at a price, and steps by a factor until it has a bracket. A plan
+    is a tuple of its price, its expected costs (n_kinds,) and more.
+    """
+
+    def is_affordable(plan):
+        return sizes @ plan[1] <= money * (1 + _ROUNDING)
+
+    frugal = lavish = plans_at(price)
+    while not is_affordable(frugal):
+        frugal, lavish = plans_at(frugal[0] * factor), frugal
+    while is_affordable(lavish) and lavish[0] > least:
+        frugal, lavish = lavish, plans_at(lavish[0] / factor)
+    if is_affordable(lavish):
         return lavish, lavish
-    frugal = plans_at(highest * 2)
-    low, high = np.log(highest * _LEAST_PRICE), np.log(highest * 2)
-    for _ in range(_PRICE_STEPS):
-        middle = (low + high) / 2
-        plan = plans_at(np.exp(middle))
-        if sizes @ plan[1] <= money:
-            high, frugal = middle, plan
-        else:
-            low, lavish = middle, plan
+    while frugal[0] > lavish[0] * (1 + _PRICE_ERROR):
+        plan = plans_at(np.sqrt(frugal[0] * lavish[0]))
+        frugal, lavish = (plan, lavish) if is_affordable(plan) else (frugal, plan)
     return frugal, lavish
 
 
-def _share_out(frugal, lavish, costs, sizes, kind, money):
+def _share_out(frugal, lavish, kind, sizes, money):
     """Give the larger plan to as many queries as the money pays for."""
-    (few, expense), (many, more) = frugal, lavish
+    (_, expense, few), (_, more, many) = frugal, lavish
     left = money - sizes @ expense
     movable = np.flatnonzero((more > expense)[kind])
     steps = (more - expense)[kind[movable]]
@@ -388,11 +403,11 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
     rows = np.arange(len(weights))
 
     def plans_at(price):
-        path, stop = _best_stops(paths.failing, expense, price)
-        return price, expense[rows, path, stop]
+        return price, expense[rows, *_best_stops(paths.failing, expense, price)]
 
-    highest = (weights @ profiles / costs).max()
-    (price, _), _ = _plans_around(plans_at, sizes, money, highest)
+    highest = 2 * (weights @ profiles / costs).max()
+    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
+    (price, _), _ = _plans_around(plans_at, highest, 16.0, **bounds)
     # The best path even where it is not worth its cost at this price.
     path, _ = _best_stops(paths.failing[..., 1:], expense[..., 1:], price)
     failing, expense = paths.failing[rows, path], expense[rows, path]
