@@ -278,33 +278,42 @@ def _counts(decoders, path, stop, n_decoders):
 
 def _improved_counts(paths, weights, profiles, costs, limits, price):
     """Best plan for one round at a price: best stops, improved decoder by decoder."""
-    n_queries, n_decoders = costs.shape
-    value = -paths.failing - price * paths.spent
-    starts = [
-        _counts(paths.decoders, np.full(n_queries, path), stops, n_decoders)
-        for path, stops in enumerate(value.argmax(axis=2).T)
+    n_decoders = costs.shape[1]
+    query = weights, profiles, costs, limits, price
+    net = -paths.failing - price * paths.spent
+    plans = [
+        _sweep(_counts(paths.decoders, [path], stops, n_decoders), *query)
+        for path, stops in enumerate(net.argmax(axis=2).T)
     ]
-    plans = np.stack(
-        [_sweep(counts, weights, profiles, costs, limits, price) for counts in starts]
-    )
+    best = _best_plan(plans, *query)
+    plans = [best]
+    for decoder, alone in enumerate(np.eye(n_decoders, dtype=np.int64)):
+        # One more of a decoder may be worth it if the others then give way.
+        more = np.minimum(best + alone, limits)
+        plans.append(_sweep(more, *query, last=decoder))
+    return _best_plan(plans, *query)
+
+
+def _best_plan(plans, weights, profiles, costs, limits, price):
+    """Of several counts (n_queries, n_decoders), those with the highest net value."""
     misses = np.log1p(-profiles)
-    value = [
+    net = [
         -(weights * np.exp(counts @ misses.T)).sum(axis=1)
         - price * (counts * costs).sum(axis=1)
         for counts in plans
     ]
-    return plans[np.argmax(value, axis=0), np.arange(n_queries)]
+    return np.stack(plans)[np.argmax(net, axis=0), np.arange(len(weights))]
 
 
-def _sweep(counts, weights, profiles, costs, limits, price):
+def _sweep(final, weights, profiles, costs, limits, price, *, last=-1):
     """Set the count of one decoder after the other to the best, given the others."""
-    final = counts
     misses = np.log1p(-profiles)
     steps = np.arange(limits.max(initial=0))
-    rows = np.arange(len(counts))
+    rows = np.arange(len(final))
+    order = np.roll(np.arange(len(profiles.T)), -1 - last)
     for _ in range(_MOST_SWEEPS):
         counts = final[rows]
-        for decoder in range(len(profiles.T)):
+        for decoder in order:
             counts[:, decoder] = 0
             mass = weights[rows] * np.exp(counts @ misses.T) * profiles[:, decoder]
             # Marginals fall with each sample of the same decoder.
