@@ -30,7 +30,7 @@ def check_rewards(rewards, *, n_queries=None, binary=False, n_decoders=2):
         Whether only 0 and 1 are accepted.
     n_decoders : int, default=2
         Number of decoders that a table with an axis of decoders must have; None for
-        any.
+        any. With None, a query needs a sample of one decoder only.
 
     Returns
     -------
@@ -82,7 +82,9 @@ def check_rewards(rewards, *, n_queries=None, binary=False, n_decoders=2):
             f"rewards has sizes above {LARGEST:g} in row {row}, whose sums and squares "
             "would overflow. Rescale the rewards."
         )
-    empty = np.isnan(table).all(axis=-1).reshape(len(table), -1).any(axis=1)
+    empty = np.isnan(table).all(axis=-1).reshape(len(table), -1)
+    # With any number of decoders, some may be missing for some queries.
+    empty = empty.all(axis=1) if n_decoders is None else empty.any(axis=1)
     if empty.any():
         raise ValueError(
             f"rewards has no sample in row {np.flatnonzero(empty)[0]}: only NaN. Drop "

@@ -5,7 +5,7 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
-from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers
+from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers, reward_array
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders
 
@@ -319,6 +319,17 @@ class RewardTable:
             self.rewards[rows], decoders=self.decoders, _labels=labels, **arrays
         )
 
+    def _of_decoder(self, decoder):
+        """The table of one decoder, without an axis of decoders."""
+        arrays = {
+            name: None if (array := getattr(self, name)) is None else array[:, decoder]
+            for name in ("costs", "codes", "scores")
+        }
+        names = self.decoders and [self.decoders[decoder]]
+        return self._of(
+            self.rewards[:, decoder], decoders=names, _labels=self._labels, **arrays
+        )
+
     def __repr__(self):
         *axes, n_samples = self.shape
         counts = [f"{axes[0]} queries"]
@@ -331,11 +342,10 @@ class RewardTable:
         return getattr(self, "codes" if name == "answers" else name) is not None
 
 
-def as_table(rewards, *, n_queries=None):
+def as_table(rewards, *, n_queries=None, n_decoders=2):
     """Check rewards and make them a table, if they are none yet.
 
-    A table may hold any number of decoders, but nothing can be learnt from more than
-    two yet.
+    A table whose axis of decoders has one is the same as one without that axis.
 
     Parameters
     ----------
@@ -343,6 +353,9 @@ def as_table(rewards, *, n_queries=None):
         Rewards.
     n_queries : int, default=None
         Number of queries that there must be.
+    n_decoders : int, default=2
+        Number of decoders that there must be; None for any. It is not used without an
+        axis of decoders.
 
     Returns
     -------
@@ -360,12 +373,15 @@ def as_table(rewards, *, n_queries=None):
     (1, 2)
     """
     if not isinstance(rewards, RewardTable):
-        return RewardTable._of(
-            check_rewards(rewards, n_queries=n_queries),
+        rewards = RewardTable._of(
+            reward_array(rewards),
             **dict.fromkeys(("costs", "codes", "scores", "decoders", "_labels")),
         )
-    check_rewards(rewards.rewards, n_queries=n_queries)
-    return rewards
+    if has_decoders(rewards) and rewards.shape[1] == 1:
+        rewards = rewards._of_decoder(0)
+    checked = check_rewards(rewards.rewards, n_queries=n_queries, n_decoders=n_decoders)
+    fields = {name: value for name, value in vars(rewards).items() if name != "rewards"}
+    return RewardTable._of(checked, **fields)
 
 
 def _column(frame, name, role):

@@ -1,8 +1,10 @@
 """Targets: what a regressor predicts, and how this becomes marginal rewards.
 
-A target has eight small methods on arrays. Regressors use nothing else of it:
+A target has ten small methods on arrays. Regressors use nothing else of it:
 
 ===================  ==========================================================
+``learn``            reward table -> what predictions refer to, kept by the target
+``count_steps``      reward table -> default number of steps of marginal rewards
 ``labels``           reward table -> labels of the training loss
 ``values``           reward table -> labels of a plain least-squares regressor
 ``initial_outputs``  labels -> outputs of the average predictor
@@ -31,6 +33,12 @@ from sklearn_adaalloc._utils.rewards import (
     is_binary,
 )
 from sklearn_adaalloc.curves._decoders import preferences
+from sklearn_adaalloc.curves._profiles import (
+    choose_profiles,
+    count_verdicts,
+    posterior_shares,
+    profile_log_likelihoods,
+)
 from sklearn_adaalloc.curves._rates import (
     RATES,
     log_likelihoods,
@@ -49,6 +57,7 @@ from sklearn_adaalloc.curves._selection import (
 from sklearn_adaalloc.curves._table import as_table
 
 _SMALLEST = 1e-6  # keeps logits and logarithms finite
+_LEAST_LIKELIHOOD = -1e4  # logarithm; its exponential is 0
 
 
 class Target(ABC):
@@ -86,6 +95,8 @@ class Target(ABC):
         without one.
     rates : ndarray or None
         Grid of success rates, if the target predicts a distribution over them.
+    profiles : ndarray of shape (n_profiles, n_decoders) or None
+        Rate profiles, if the target predicts weights of them. `learn` sets them.
 
     Examples
     --------
@@ -107,12 +118,38 @@ class Target(ABC):
     routing = False
     takes_table = False
     rates = None
+    profiles = None
     selection = "reward"  # default for targets that were pickled by earlier versions
 
     def __init__(self, *, empty_reward=0.0, max_budget=None, selection="reward"):
         self.empty_reward = empty_reward
         self.max_budget = max_budget
         self.selection = selection
+
+    def learn(self, rewards):
+        """Learn what predictions refer to. By default, there is nothing to learn.
+
+        Parameters
+        ----------
+        rewards : ndarray of shape (n_queries, n_samples)
+            Checked reward table.
+        """
+        self.profiles = None
+
+    def count_steps(self, rewards):
+        """Default number of steps of marginal rewards.
+
+        Parameters
+        ----------
+        rewards : ndarray of shape (n_queries, n_samples)
+            Checked reward table.
+
+        Returns
+        -------
+        n_steps : int
+            `max_budget`, or else the number of samples in the table.
+        """
+        return self.max_budget or rewards.shape[-1]
 
     @abstractmethod
     def values(self, rewards):
@@ -414,6 +451,10 @@ class Preference(Target):
     score_loss = "cross_entropy"
     routing = True
 
+    def count_steps(self, rewards):
+        """One: a query goes to the weak or to the strong decoder."""
+        return 1
+
     def values(self, rewards):
         """Observed preferences, (n_queries, 1)."""
         return preferences(rewards)[:, None]
@@ -433,9 +474,84 @@ class Preference(Target):
         return prediction - 0.5
 
 
+class RateProfiles(Target):
+    """Weights of rate profiles, for 0/1 rewards of several decoders.
+
+    A profile holds a success rate of each decoder. The profiles are learnt, see
+    :mod:`sklearn_adaalloc.curves._profiles`. The prediction holds one weight per
+    profile, and the loss is the likelihood of the mixture. Assumes that all samples of
+    a query are independent given its profile.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._targets import RateProfiles
+    >>> target = RateProfiles()
+    >>> target.learn(np.array([[[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]] * 9))
+    >>> target.profiles.round(1)
+    array([[0.1, 0.9],
+           [0.9, 0.1]])
+    """
+
+    name = "rate_profiles"
+    loss = "mixture_likelihood"
+    score_loss = "cross_entropy"
+    binary = True
+    routing = True
+
+    def learn(self, rewards):
+        """Learn the profiles and their mean weights."""
+        self.profiles, self.mean_weights_ = choose_profiles(*count_verdicts(rewards))
+
+    def labels(self, rewards):
+        """Log likelihoods (n_queries, n_profiles); the largest of each row is 0."""
+        likelihoods = profile_log_likelihoods(*count_verdicts(rewards), self.profiles)
+        return np.maximum(likelihoods, _LEAST_LIKELIHOOD)
+
+    def values(self, rewards):
+        """Posterior weights (n_queries, n_profiles); the prior is that of all."""
+        counts = count_verdicts(rewards)
+        return posterior_shares(*counts, self.profiles, self.mean_weights_)
+
+    def initial_outputs(self, labels):
+        """Outputs of the average predictor, (n_profiles,)."""
+        return np.log(self.mean_weights_ + 1e-4)
+
+    decode = RateDistribution.decode
+    repair_values = RateDistribution.repair_values
+
+    def native(self, prediction):
+        """Mean rates, (n_queries, n_decoders)."""
+        return prediction @ self.profiles
+
+    def observed(self, rewards, native):
+        """Observed success rates, (n_queries, n_decoders); NaN without a sample."""
+        right, wrong = count_verdicts(rewards)
+        rates = np.full(right.shape, np.nan)
+        return np.divide(right, right + wrong, out=rates, where=right + wrong > 0)
+
+    def marginals(self, prediction, max_budget, min_budget=0):
+        """Marginals of each decoder alone, (n_queries, n_decoders, max_budget)."""
+        marginals = np.stack(
+            [
+                mixture_marginals(prediction, rates, max_budget)
+                for rates in self.profiles.T
+            ],
+            axis=1,
+        )
+        marginals[..., 0] -= self.empty_reward
+        return marginals
+
+
 TARGETS = {
     target.name: target
-    for target in (RateDistribution, SuccessRate, MarginalRewards, Preference)
+    for target in (
+        RateDistribution,
+        SuccessRate,
+        MarginalRewards,
+        Preference,
+        RateProfiles,
+    )
 }
 
 
@@ -447,9 +563,9 @@ def resolve_target(
     Parameters
     ----------
     target : str or class derived from Target
-        "auto" or a name in `TARGETS`. "auto" depends on the table: a decoder axis ->
-        preference; 0/1 rewards -> `binary_target`, if the selection follows rates;
-        otherwise marginal_rewards.
+        "auto" or a name in `TARGETS`. "auto" depends on the table: two decoders ->
+        preference; more -> rate_profiles; 0/1 rewards of one -> `binary_target`, if the
+        selection follows rates; otherwise marginal_rewards.
     y : array-like
         Reward table, or success rates (n_queries,) for target="success_rate".
     n_queries : int
@@ -471,16 +587,26 @@ def resolve_target(
         If `y` is not a reward table (see :func:`check_rewards`) or does not fit the
         target.
     """
-    table = as_table(y, n_queries=n_queries)
+    table = as_table(y, n_queries=n_queries, n_decoders=None)
     rewards = table.rewards
     rule = resolve_selection(options.get("selection", "reward"))
     kind = _target_class(target, rewards, binary_target, rule)
     if has_decoders(rewards) != kind.routing:
         raise ValueError(
-            f"target={target!r} does not fit rewards of shape {rewards.shape}. Routing "
-            "tables (n_queries, 2, n_samples) need target='preference', and other "
-            "tables need another target. Use target='auto' to choose by the table."
+            f"target={target!r} does not fit rewards of shape {rewards.shape}. Tables "
+            "with an axis of decoders need target='preference', for two of them, or "
+            "'rate_profiles', and other tables need another target. Use target='auto' "
+            "to choose by the table."
         )
+    if kind is RateProfiles and not (rule.follows_rates and is_binary(rewards)):
+        raise ValueError(
+            f"target='rate_profiles' needs rewards of 0 and 1 and selection='reward', "
+            f"not selection={options.get('selection', 'reward')!r} and rewards from "
+            f"{np.nanmin(rewards):g} to {np.nanmax(rewards):g}. Decide what counts as "
+            "right, as in rewards > 0.5, or learn from one decoder at a time."
+        )
+    if kind is Preference:
+        check_rewards(rewards)  # two decoders, and samples of both
     if kind in (SuccessRate, RateDistribution) and not rule.follows_rates:
         raise ValueError(
             f"target={target!r} does not fit selection={options['selection']!r}: the "
@@ -513,6 +639,6 @@ def _target_class(target, rewards, binary_target, rule):
     if target != "auto":
         return TARGETS[target]
     if has_decoders(rewards):
-        return Preference
+        return Preference if rewards.shape[1] == 2 else RateProfiles
     rates = rule.follows_rates and is_binary(rewards)
     return TARGETS[binary_target if rates else "marginal_rewards"]

@@ -228,7 +228,7 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
 
     def stops_at(price):
         stops = _best_stops(paths.failing, expenses[-1], price)
-        return price, expenses[-1][rows, *stops], stops
+        return price, expenses[-1][(rows, *stops)], stops
 
     def improved_at(price):
         counts = _improved_counts(paths, weights, profiles, costs, limits, price)
@@ -412,7 +412,8 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
     rows = np.arange(len(weights))
 
     def plans_at(price):
-        return price, expense[rows, *_best_stops(paths.failing, expense, price)]
+        stops = _best_stops(paths.failing, expense, price)
+        return price, expense[(rows, *stops)]
 
     highest = 2 * (weights @ profiles / costs).max()
     bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}

@@ -19,7 +19,6 @@ from sklearn_adaalloc._utils.rewards import (
     has_one_value_per_query,
     warn_beyond_samples,
 )
-from sklearn_adaalloc.curves._decoders import count_table_steps
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._targets import resolve_target
 from sklearn_adaalloc.metrics._prediction import share_explained
@@ -28,6 +27,11 @@ from sklearn_adaalloc.metrics._prediction import share_explained
 def _predicts_rate_distribution(regressor):
     check_is_fitted(regressor)
     return regressor.rates_ is not None
+
+
+def _predicts_profiles(regressor):
+    check_is_fitted(regressor)
+    return getattr(regressor, "profiles_", None) is not None
 
 
 class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator):
@@ -90,9 +94,9 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
             selection=self.selection,
         )
         self.target_ = self._target.name
-        self.rates_ = self._target.rates
-        most = None if self._target.routing else self.max_budget
-        self.n_steps_ = most or count_table_steps(rewards)
+        self._target.learn(rewards)
+        self.rates_, self.profiles_ = self._target.rates, self._target.profiles
+        self.n_steps_ = self._target.count_steps(rewards)
         self._one_column = has_one_value_per_query(y)
         if self.target_ == "marginal_rewards" and self.max_budget is not None:
             warn_beyond_samples(
@@ -114,9 +118,10 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
 
         Returns
         -------
-        prediction : ndarray of shape (n_queries,) or (n_queries, max_budget)
+        prediction : ndarray of shape (n_queries,) or (n_queries, n_values)
             Depends on the target: success rates, means of rate distributions,
-            preferences, or marginal rewards (not repaired to be non-increasing).
+            preferences, or marginal rewards (not repaired to be non-increasing). For
+            target="rate_profiles" success rates (n_queries, n_decoders).
 
         Raises
         ------
@@ -145,7 +150,9 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         marginals : ndarray of shape (n_queries, max_budget)
             Each row is non-increasing after its first `min_budget` steps. The first
             `min_budget` steps are not repaired. A low first step, for example with
-            rewards below zero, therefore does not lower the later steps.
+            rewards below zero, therefore does not lower the later steps. For
+            target="rate_profiles", the marginal rewards of each decoder alone,
+            (n_queries, n_decoders, max_budget).
 
         Raises
         ------
@@ -177,6 +184,29 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         -------
         weights : ndarray of shape (n_queries, n_rates)
             Probability of each of `rates_`.
+
+        Raises
+        ------
+        ValueError
+            If X is invalid or has other features than in `fit`.
+        """
+        return self._checked_prediction(X)
+
+    @available_if(_predicts_profiles)
+    def predict_profiles(self, X):
+        """Predict weights of the rate profiles.
+
+        Available only for target="rate_profiles".
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Features of each query.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_queries, n_profiles)
+            Weight of each of `profiles_`.
 
         Raises
         ------
@@ -223,6 +253,11 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         if self.target_ == "marginal_rewards":
             warn_beyond_samples(rewards, native.shape[1], name="max_budget")
         observed = target.observed(rewards, native)
+        if np.isnan(observed).any():  # such cells count neither for nor against
+            means, missing = np.nanmean(observed, axis=0), np.isnan(observed)
+            observed, native = (
+                np.where(missing, means, values) for values in (observed, native)
+            )
         return share_explained(observed, native, loss=target.score_loss)
 
     def _checked_prediction(self, X):

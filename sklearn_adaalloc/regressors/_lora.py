@@ -49,11 +49,11 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
         transformers can load. "embedded" is the weak language model of this package.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
-            "preference"} or class, default="auto"
+            "preference", "rate_profiles"} or class, default="auto"
         What to predict. "auto" depends on the table: 0/1 rewards ->
-        "rate_distribution", real-valued rewards -> "marginal_rewards", a routing table
-        -> "preference". A class is a target of your
-        own, derived from :class:`~sklearn_adaalloc.curves.Target`.
+        "rate_distribution", real-valued rewards -> "marginal_rewards", two decoders ->
+        "preference", more -> "rate_profiles". A class is a target of your own, derived
+        from :class:`~sklearn_adaalloc.curves.Target`.
     r : int, default=8
         Rank of the adapters.
     alpha : float, default=16
@@ -112,6 +112,8 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         Name of the target that is used.
     rates_ : ndarray of shape (n_rates,) or None
         Grid of success rates, for target_="rate_distribution".
+    profiles_ : ndarray of shape (n_profiles, n_decoders) or None
+        Success rates of each profile, for target_="rate_profiles".
     n_steps_ : int
         Default number of steps of :meth:`predict_marginals`.
     adapter_ : dict of str to ndarray

@@ -30,11 +30,11 @@ class MLPRewardRegressor(BaseRewardRegressor):
     Parameters
     ----------
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
-            "preference"} or class, default="auto"
+            "preference", "rate_profiles"} or class, default="auto"
         What to predict. "auto" depends on the table: 0/1 rewards ->
-        "rate_distribution", real-valued rewards -> "marginal_rewards", a routing table
-        -> "preference". A class is a target of your
-        own, derived from :class:`~sklearn_adaalloc.curves.Target`.
+        "rate_distribution", real-valued rewards -> "marginal_rewards", two decoders ->
+        "preference", more -> "rate_profiles". A class is a target of your own, derived
+        from :class:`~sklearn_adaalloc.curves.Target`.
     hidden_units : int, default=64
         Number of units in the hidden layer of each net.
     dropout : float, default=0.5
@@ -76,6 +76,8 @@ class MLPRewardRegressor(BaseRewardRegressor):
         Name of the target that is used.
     rates_ : ndarray of shape (n_rates,) or None
         Grid of success rates, for target_="rate_distribution".
+    profiles_ : ndarray of shape (n_profiles, n_decoders) or None
+        Success rates of each profile, for target_="rate_profiles".
     n_steps_ : int
         Default number of steps of :meth:`predict_marginals`.
     weights_ : list of ndarray

@@ -27,10 +27,11 @@ class RewardRegressor(BaseRewardRegressor):
         Regressor such as `Ridge()` or `HistGradientBoostingRegressor()`. A regressor
         without multi-output support is fitted once per output of the target.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
-            "preference"} or class, default="auto"
-        What to predict. "auto" depends on the table: two axes -> "marginal_rewards", a
-        routing table -> "preference". A class is a target of your
-        own, derived from :class:`~sklearn_adaalloc.curves.Target`.
+            "preference", "rate_profiles"} or class, default="auto"
+        What to predict. "auto" depends on the table: two axes ->
+        "marginal_rewards", two decoders -> "preference", more -> "rate_profiles".
+        A class is a target of your own, derived from
+        :class:`~sklearn_adaalloc.curves.Target`.
     max_budget : int, default=None
         Number of steps that target="marginal_rewards" predicts. None means the number
         of samples in the table.
@@ -50,6 +51,8 @@ class RewardRegressor(BaseRewardRegressor):
         Name of the target that is used.
     rates_ : ndarray of shape (n_rates,) or None
         Grid of success rates, for target_="rate_distribution".
+    profiles_ : ndarray of shape (n_profiles, n_decoders) or None
+        Success rates of each profile, for target_="rate_profiles".
     n_steps_ : int
         Default number of steps of :meth:`predict_marginals`.
     n_features_in_ : int
