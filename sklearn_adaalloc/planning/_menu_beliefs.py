@@ -19,6 +19,9 @@ _LOOKS = (1, 4, 16)  # numbers of failures after which queries of a kind are sim
 class MenuBelief:
     """Belief about 0/1 rewards of several decoders: weights over rate profiles.
 
+    A cell is a decoder of a query. Cells are numbered query by query, and plans, costs
+    and rewards are given for each cell.
+
     Parameters
     ----------
     weights : ndarray of shape (n_queries, n_profiles)
@@ -26,13 +29,15 @@ class MenuBelief:
     profiles : ndarray of shape (n_profiles, n_decoders)
         Success rates between 0 and 1, without the ends.
     costs : ndarray of shape (n_queries, n_decoders)
-        Predicted cost of a sample.
+        Predicted cost of a sample. Queries with similar costs share plans.
     limits : ndarray of shape (n_queries, n_decoders), int
         Largest number of samples of each decoder. It is 0 where a decoder is missing.
+    mandatory : ndarray of shape (n_decoders,), int, default=0
+        Number of samples of each decoder that every query gets in the first round.
 
     Attributes
     ----------
-    budgets : ndarray of shape (n_queries, n_decoders), int64
+    budgets : ndarray of shape (n_cells,), int64
         Number of samples so far.
     best : ndarray of shape (n_queries,)
         Best reward so far, or -inf without a sample.
@@ -40,20 +45,24 @@ class MenuBelief:
 
     binary = True
 
-    def __init__(self, weights, profiles, costs, limits):
+    def __init__(self, weights, profiles, costs, limits, *, mandatory=0):
         self._profiles = profiles
         self._limits = limits
         n_steps = int(limits.sum(axis=1).max())
         n_paths = len(decoder_subsets(len(profiles.T)))
         n_kinds = max(_FEWEST_KINDS, _WORK // (n_paths * (n_steps + 1) ** 2))
-        self._kind, self._weights, self._costs = group_menus(
-            weights, profiles, costs, n_kinds
-        )
+        self._kind, self._weights = group_menus(weights, profiles, costs, n_kinds)
+        self._mandatory = np.minimum(mandatory, limits)
         self._order = None
-        self.budgets = np.zeros(limits.shape, dtype=np.int64)
+        self._taken = np.zeros(limits.shape, dtype=np.int64)
         self.best = np.full(len(limits), -np.inf)
 
-    def plan(self, money, n_rounds, min_budget=0):
+    @property
+    def budgets(self):
+        """Number of samples so far (n_cells,)."""
+        return self._taken.ravel()
+
+    def plan(self, money, n_rounds, min_budget=0, costs=None):
         """Plan the samples to take now; a solved query gets none.
 
         Parameters
@@ -62,40 +71,57 @@ class MenuBelief:
             Cost that all rounds may have.
         n_rounds : int or None
             Number of rounds left. None means one sample of a query at a time.
-        min_budget : ndarray of shape (n_decoders,), int, default=0
-            Smallest number of samples of each decoder now.
+        min_budget : int, default=0
+            Not used: see `mandatory`.
+        costs : ndarray of shape (n_cells,), default=None
+            Expected cost of a sample now. None means 1.
 
         Returns
         -------
-        counts : ndarray of shape (n_queries, n_decoders), int64
+        counts : ndarray of shape (n_cells,), int64
+            Their expected cost is at most `money`, but for mandatory samples.
         """
-        left = np.where((self.best < 1)[:, None], self._limits - self.budgets, 0)
-        counts = np.minimum(min_budget, left)
-        if n_rounds is None:
-            return counts if counts.any() else self._next_samples(left, money)
-        rows = np.flatnonzero((left > counts).any(axis=1))
+        shape = self._limits.shape
+        costs = np.ones(shape) if costs is None else costs.reshape(shape)
+        left = np.where((self.best < 1)[:, None], self._limits - self._taken, 0)
+        counts = np.zeros(shape, dtype=np.int64)
+        if not self._taken.any():
+            counts += self._mandatory
+        if n_rounds is not None:
+            counts += self._next_round(left - counts, counts, money, n_rounds, costs)
+        elif not counts.any():
+            counts = self._next_samples(left, money, costs)
+        return counts.ravel()
+
+    def _next_round(self, left, mandatory, money, n_rounds, costs):
+        """Samples of a round besides mandatory ones."""
+        # Mandatory samples are paid, and then the plan starts as if all had failed.
+        money = money - (mandatory * costs).sum()
+        left = np.where(costs <= money, left, 0)
+        counts = np.zeros_like(left)
+        rows = np.flatnonzero(left.any(axis=1))
         if rows.size == 0:
             return counts
-        # Mandatory samples are paid, and then the plan starts as if all had failed.
-        money = money - (counts * self._costs[self._kind]).sum()
         first, state = self._states(rows, left)
-        counts[rows] += plan_menu(
-            self._posterior(first) * self._misses(counts[first]),
+        counts[rows] = plan_menu(
+            self._posterior(first) * self._misses(mandatory[first]),
             self._profiles,
-            self._costs[self._kind[first]],
-            (left - counts)[first],
+            _means(costs[rows], state),
+            left[first],
             money,
             n_rounds,
             kind=state,
         )
-        return counts
+        # A plan that a kind shares pays its mean costs, and these may differ.
+        return _affordable(counts, costs, money)
 
     def update(self, rewards):
-        """Add verdicts (n_queries, n_decoders, n_new); NaN where there is no sample."""
+        """Add verdicts (n_cells, n_new); NaN where there is no sample."""
         given = np.isfinite(rewards)
-        self.budgets = self.budgets + given.sum(axis=2)
-        told = np.where(given, rewards, -np.inf)
-        self.best = np.maximum(self.best, told.max(axis=(1, 2), initial=-np.inf))
+        self._taken = self._taken + given.sum(axis=1).reshape(self._taken.shape)
+        told = np.where(given, rewards, -np.inf).max(axis=1, initial=-np.inf)
+        best = told.reshape(self._taken.shape).max(axis=1)
+        self.best = np.maximum(self.best, best)
 
     def _misses(self, failures):
         """Probability of failures (n, n_decoders) in each profile (n, n_profiles)."""
@@ -103,40 +129,40 @@ class MenuBelief:
 
     def _posterior(self, rows):
         """Weights of the profiles of unsolved queries: all their samples failed."""
-        weights = self._weights[self._kind[rows]] * self._misses(self.budgets[rows])
+        weights = self._weights[self._kind[rows]] * self._misses(self._taken[rows])
         return weights / weights.sum(axis=1, keepdims=True)
 
     def _states(self, rows, left):
         """First row of each distinct state of some queries, and the state of each."""
         state = self._kind[rows]
-        for column in (*self.budgets.T, *left.T):
+        for column in (*self._taken.T, *left.T):
             code = state * (int(column.max()) + 1) + column[rows]
             _, first, state = np.unique(code, return_index=True, return_inverse=True)
         return rows[first], state
 
-    def _next_samples(self, left, money):
+    def _next_samples(self, left, money, costs):
         """Samples that are taken next in any case, at most one of each query."""
         counts = np.zeros_like(left)
-        left = np.where(self._costs[self._kind] <= money, left, 0)
+        left = np.where(costs <= money, left, 0)
         rows = np.flatnonzero(left.any(axis=1))
-        is_due = self._order is None or self.budgets.sum() > _REPLAN * self._order[-1]
+        is_due = self._order is None or self._taken.sum() > _REPLAN * self._order[-1]
         for renew in (is_due, True):
             if rows.size == 0:
                 break
             if renew:
-                self._order = self._new_order(rows, left, money)
-            state, start, decoders, ratios, costs, _ = self._order
-            step = self.budgets[rows].sum(axis=1) - start[rows]
-            now = certain_steps(ratios, costs, state[rows], step, money)
+                self._order = self._new_order(rows, left, money, costs)
+            state, start, decoders, ratios, prices, _ = self._order
+            step = self._taken[rows].sum(axis=1) - start[rows]
+            now = certain_steps(ratios, prices, state[rows], step, money)
             if now.any():
                 counts[rows[now], decoders[state[rows[now]], step[now]]] = 1
                 break
-        return counts
+        return _affordable(counts, costs, money)
 
-    def _new_order(self, rows, left, money):
+    def _new_order(self, rows, left, money, costs):
         """Order of decoders of each query from now on, and the number of samples."""
         first, members = self._states(rows, left)
-        costs = self._costs[self._kind[first]]
+        costs = _means(costs[rows], members)
         decoders, ratios = follow_paths(
             self._posterior(first),
             self._profiles,
@@ -148,9 +174,25 @@ class MenuBelief:
         state = np.zeros(len(left), dtype=np.int64)
         state[rows] = members
         costs = np.column_stack([costs, np.zeros(len(costs))])  # the last: no decoder
-        costs = np.take_along_axis(costs, decoders, axis=1)
-        totals = self.budgets.sum(axis=1)
-        return state, totals, decoders, ratios, costs, totals.sum()
+        # One more step, without a decoder, for queries at the end of their order.
+        decoders = np.pad(decoders, ((0, 0), (0, 1)), constant_values=left.shape[1])
+        ratios = np.pad(ratios, ((0, 0), (0, 1)))
+        prices = np.take_along_axis(costs, decoders, axis=1)
+        totals = self._taken.sum(axis=1)
+        return state, totals, decoders, ratios, prices, totals.sum()
+
+
+def _means(costs, state):
+    """Mean costs of the queries of each state."""
+    sizes = np.bincount(state)
+    sums = [np.bincount(state, weights=column) for column in costs.T]
+    return np.column_stack(sums) / sizes[:, None]
+
+
+def _affordable(counts, costs, money):
+    """Counts without those of the last queries, which the money does not pay for."""
+    spent = np.cumsum((counts * costs).sum(axis=1))
+    return np.where((spent <= money * (1 + 1e-9))[:, None], counts, 0)
 
 
 def group_menus(weights, profiles, costs, n_kinds):
@@ -174,8 +216,6 @@ def group_menus(weights, profiles, costs, n_kinds):
     weights : ndarray of shape (n_kinds, n_profiles)
         Mean weights of each kind. With them, the expected cost of a plan that a kind
         shares is exact.
-    costs : ndarray of shape (n_kinds, n_decoders)
-        Mean costs of each kind.
 
     Examples
     --------
@@ -183,19 +223,16 @@ def group_menus(weights, profiles, costs, n_kinds):
     >>> from sklearn_adaalloc.planning._menu_beliefs import group_menus
     >>> weights = np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
     >>> profiles = np.array([[0.5, 0.9], [0.1, 0.1]])
-    >>> kind, weights, _ = group_menus(weights, profiles, np.ones((3, 2)), n_kinds=2)
+    >>> kind, weights = group_menus(weights, profiles, np.ones((3, 2)), n_kinds=2)
     >>> kind, weights
     (array([0, 1, 0]), array([[0.9, 0.1],
            [0.1, 0.9]]))
     """
     if len(weights) <= n_kinds:
-        return np.arange(len(weights)), weights, costs
+        return np.arange(len(weights)), weights
     alone = [weights @ (1 - profiles) ** n_failures for n_failures in _LOOKS]
     kind = cut_into_parts(np.column_stack([*alone, np.log(costs)]), n_kinds)
     order = np.argsort(kind, kind="stable")
     starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
     sizes = np.diff(starts, append=len(kind))[:, None]
-    return kind, *(
-        np.add.reduceat(values[order], starts, axis=0) / sizes
-        for values in (weights, costs)
-    )
+    return kind, np.add.reduceat(weights[order], starts, axis=0) / sizes

@@ -18,11 +18,13 @@ NAN = np.nan
 BINARY = np.array([[1.0, 0.0, NAN, NAN], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
 REAL = np.array([[0.0, 1.0, NAN], [0.0, 1.0, 1.0], [2.0, -1.0, 0.5]])
 ROUTING = np.array([[[0.0, 0.0], [1.0, 1.0]], [[1.0, 1.0], [1.0, NAN]]])
+MENU = np.array([[[1, 0], [0, 0], [1, 1]], [[1, 1], [0, np.nan], [0, 0]]] * 3)
 TABLES = {
     "success_rate": BINARY,
     "rate_distribution": BINARY,
     "marginal_rewards": REAL,
     "preference": ROUTING,
+    "rate_profiles": MENU,
 }
 
 
@@ -268,6 +270,7 @@ def test_routing_has_one_step(max_budget):
 def test_steps_of_a_target_fit_together(name):
     target, rewards = TARGETS[name](), TABLES[name]
     n_queries = len(rewards)
+    target.learn(rewards)
     labels, values = target.labels(rewards), target.values(rewards)
     assert target.name == name
     assert len(labels) == len(values) == n_queries
@@ -276,13 +279,15 @@ def test_steps_of_a_target_fit_together(name):
     assert len(target.native(prediction)) == 50
     n_steps = {"preference": 1}.get(name, 3)
     marginals = target.marginals(prediction, n_steps)
-    assert marginals.shape == (50, n_steps)
-    assert (np.diff(marginals, axis=1) <= 0).all()
+    n_decoders = {"rate_profiles": [3]}.get(name, [])
+    assert marginals.shape == (50, *n_decoders, n_steps)
+    assert (np.diff(marginals, axis=-1) <= 0).all()
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_values_are_predictions_already(name):
     target, rewards = TARGETS[name](), TABLES[name]
+    target.learn(rewards)
     values = target.values(rewards)
     assert_allclose(target.repair_values(values), values)
 
