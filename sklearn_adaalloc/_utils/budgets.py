@@ -61,6 +61,71 @@ def check_budget(budget, *, min_budget=0, max_budget=None, unit="samples"):
     return float(budget), min_budget, max_budget
 
 
+def check_menu_budget(
+    budget, *, n_decoders, min_budget=0, max_budget=1, unit="samples"
+):
+    """Check an allocator's mean budget and the bounds on each decoder's budget.
+
+    Parameters
+    ----------
+    budget : float
+        Mean budget per query, of all decoders together.
+    n_decoders : int
+        Number of decoders.
+    min_budget, max_budget : int or sequence of n_decoders int
+        Least and largest number of samples of each decoder; one number is for each.
+    unit : {"samples", "cost"}, default="samples"
+        What `budget` counts.
+
+    Returns
+    -------
+    budget : float
+    min_budget, max_budget : tuple of n_decoders int
+
+    Raises
+    ------
+    ValueError
+        If a bound is no whole number, there are not as many as decoders, a least one is
+        above the largest, or a budget in samples is not between their sums.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.budgets import check_menu_budget
+    >>> check_menu_budget(2, n_decoders=2, min_budget=[1, 0], max_budget=8)
+    (2.0, (1, 0), (8, 8))
+    """
+    least = _bounds(min_budget, "min_budget", n_decoders, least=0)
+    most = _bounds(max_budget, "max_budget", n_decoders, least=0)
+    for decoder, (low, high) in enumerate(zip(least, most, strict=True)):
+        if low > high:
+            raise ValueError(
+                f"min_budget={min_budget!r} is above max_budget={max_budget!r} for "
+                f"decoder {decoder}. Expected at most as much for each decoder."
+            )
+    in_samples = unit == "samples"
+    budget, _, _ = check_budget(budget, unit="cost")
+    if in_samples and not sum(least) <= budget <= sum(most):
+        raise ValueError(
+            f"budget={budget!r} is not between {sum(least)} and {sum(most)} samples, "
+            f"the sums over decoders of min_budget={min_budget!r} and "
+            f"max_budget={max_budget!r}. Change budget or these bounds."
+        )
+    return budget, least, most
+
+
+def _bounds(bound, name, n_decoders, *, least):
+    """One whole number per decoder."""
+    if np.ndim(bound) == 0:
+        return (check_whole(bound, name, least=least),) * n_decoders
+    bounds = tuple(check_whole(each, name, least=least) for each in bound)
+    if len(bounds) != n_decoders:
+        raise ValueError(
+            f"{name}={bound!r} has {len(bounds)} numbers. Expected one number, or one "
+            f"for each of {n_decoders} decoders."
+        )
+    return bounds
+
+
 def check_budgets(budgets, *, n_queries=None, max_budget=None, name="budgets"):
     """Check the budgets of single queries.
 

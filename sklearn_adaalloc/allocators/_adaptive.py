@@ -80,6 +80,7 @@ class AdaptiveAllocator(RegressorAllocator):
     True
     """
 
+    _takes_menus = True
     _parameter_constraints = {"unit": [StrOptions({"samples", "cost"})]}
 
     def __init__(
@@ -105,7 +106,9 @@ class AdaptiveAllocator(RegressorAllocator):
         self.cost_regressor = cost_regressor
         self.random_state = random_state
 
-    def _allocate(self, marginals, costs=None):
+    def _allocate(self, scores, costs=None):
+        if self._n_decoders:
+            return self._allocate_menu(scores, costs)
         budget, min_budget, _ = self._check_budget()
-        budgets, _ = allocate(marginals, budget, min_budget=min_budget, costs=costs)
+        budgets, _ = allocate(scores, budget, min_budget=min_budget, costs=costs)
         return budgets

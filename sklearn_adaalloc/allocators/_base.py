@@ -3,12 +3,14 @@
 from abc import abstractmethod
 from inspect import signature
 
+import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._utils.budgets import check_budget
+from sklearn_adaalloc._utils.budgets import check_budget, check_menu_budget
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.estimators import all_or_nothing
 from sklearn_adaalloc._utils.numbers import check_numbers
@@ -20,7 +22,10 @@ from sklearn_adaalloc._utils.rewards import (
     has_decoders,
     warn_beyond_samples,
 )
+from sklearn_adaalloc.allocators._menus import allocate_menu, open_menu
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
+from sklearn_adaalloc.curves._menus import expected_menu_rewards
+from sklearn_adaalloc.curves._profiles import LEAST_RATE
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics import expected_reward_score
@@ -42,6 +47,9 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
     """
 
     _parameter_constraints = {}
+    _takes_menus = False  # whether tables may have any number of decoders
+    _n_decoders = None  # number of decoders with budgets of their own, if there are any
+    _decoder_names = None
     selection = "reward"  # default of subclasses without a choice and of old pickles
     unit = "samples"
     cost_regressor = None
@@ -79,16 +87,31 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                 "the target y is None. Give the reward table."
             )
         check_parameters(self)
-        table = as_table(y, n_queries=_num_samples(X))
+        n_decoders = None if self._takes_menus else 2
+        table = as_table(y, n_queries=_num_samples(X), n_decoders=n_decoders)
         rewards = table.rewards
         check_empty_reward(self.empty_reward)
-        resolve_selection(self.selection)
-        self.n_steps_ = count_table_steps(rewards)
-        _, _, max_budget = self._check_budget()
-        check_table_steps(rewards, max_budget)
-        if self.max_budget is not None:
-            warn_beyond_samples(rewards, max_budget, name="max_budget", beyond=EXTENDED)
+        rule = resolve_selection(self.selection)
         self._n_axes = rewards.ndim
+        self._decoder_names = table.decoders
+        self._n_decoders = rewards.shape[1] if self._is_menu(rewards) else None
+        if self._n_decoders:
+            if not rule.follows_rates:
+                raise ValueError(
+                    f"selection={self.selection!r} is not accepted with several "
+                    "decoders that have budgets of their own. Expected 'reward'."
+                )
+            _check_every_decoder(rewards)
+            self.n_steps_ = rewards.shape[2]
+            self._check_budget()
+        else:
+            self.n_steps_ = count_table_steps(rewards)
+            _, _, max_budget = self._check_budget()
+            check_table_steps(rewards, max_budget)
+            if self.max_budget is not None:
+                warn_beyond_samples(
+                    rewards, max_budget, name="max_budget", beyond=EXTENDED
+                )
         self.n_queries_ = len(rewards)
         self._fit(X, table)
         return self
@@ -115,6 +138,12 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
             has another number of queries than `X`.
         """
         budgets = self.predict(X)
+        if self._n_decoders:
+            table = self._check_menu(y, n_queries=len(budgets))
+            expected = expected_menu_rewards(
+                table.rewards, budgets, empty_reward=self.empty_reward
+            )
+            return float(expected.mean())
         self._check_axes(check_rewards(y))
         return expected_reward_score(
             y, budgets, empty_reward=self.empty_reward, selection=self.selection
@@ -130,9 +159,49 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                 "routing, as in fit."
             )
 
+    def _is_menu(self, rewards):
+        """Whether each decoder of a table gets a budget of its own.
+
+        Otherwise two decoders are a weak and a strong one, and a budget is 0 or 1.
+        """
+        if not (self._takes_menus and has_decoders(rewards)):
+            return False
+        chosen = getattr(getattr(self, "regressor", None), "target", None)
+        several = rewards.shape[1] > 2 or self.unit == "cost"
+        return several or chosen == "rate_profiles"
+
+    def _check_menu(self, y, *, n_queries):
+        """Check a table whose decoders must be those of `fit`."""
+        table = as_table(y, n_queries=n_queries, n_decoders=None)
+        n_decoders = table.shape[1] if has_decoders(table) else 1
+        if n_decoders != self._n_decoders:
+            raise ValueError(
+                f"rewards of shape {table.shape} have {n_decoders} decoders, but this "
+                f"{type(self).__name__} was fitted on {self._n_decoders}. Give the "
+                "same decoders in the same order; NaN marks samples that are missing."
+            )
+        names, fitted = table.decoders, self._decoder_names
+        if names and fitted and names != fitted:
+            raise ValueError(
+                f"rewards has the decoders {names}, but this {type(self).__name__} was "
+                f"fitted on {fitted}. Give the same decoders in the same order."
+            )
+        return table
+
     def _check_budget(self):
-        """Return checked budget, min_budget and max_budget (default: n_samples)."""
+        """Return checked budget, min_budget and max_budget (default: n_samples).
+
+        With several decoders, the bounds are tuples with one number for each.
+        """
         max_budget = self.n_steps_ if self.max_budget is None else self.max_budget
+        if self._n_decoders:
+            return check_menu_budget(
+                self.budget,
+                n_decoders=self._n_decoders,
+                min_budget=self.min_budget,
+                max_budget=max_budget,
+                unit=self.unit,
+            )
         return check_budget(
             self.budget,
             min_budget=self.min_budget,
@@ -234,14 +303,24 @@ class RegressorAllocator(BaseAllocator):
 
     def _decide(self, X):
         """Return budgets (n_queries,)."""
-        marginals = self.predict_marginals(X)
-        costs = self._predict_costs(X)
-        return self._allocate(marginals, costs)
+        scores = self._checked_scores(X)
+        return self._allocate(scores, self._predict_costs(X))
+
+    def _checked_scores(self, X):
+        """What `_allocate` decides by: marginal rewards, or weights of profiles."""
+        check_is_fitted(self)
+        return self._predict_scores(X)
+
+    def _predict_scores(self, X):
+        if self._n_decoders:
+            return self.regressor_.predict_profiles(X)
+        return self._predict_marginals(X)
 
     def _predict_costs(self, X):
         """Cost of samples, in the unit of `budget`; None means that each costs 1.
 
-        One number per query (n_queries,) or one per sample (n_queries, max_budget).
+        One number per query (n_queries,) or per sample (n_queries, max_budget). With
+        several decoders, one per decoder (n_queries, n_decoders).
         """
         if self.unit == "samples":
             return None
@@ -250,9 +329,14 @@ class RegressorAllocator(BaseAllocator):
                 f"unit={self.unit!r} was set after fit, which learnt no costs. "
                 "Expected unit='samples'. Fit again to count costs."
             )
-        costs = check_numbers(
-            self.cost_regressor_.predict(X), "costs", "one cost per query"
-        )
+        if self._n_decoders:
+            regressors = self.cost_regressor_
+            return np.column_stack([self._costs_by(each, X) for each in regressors])
+        return self._costs_by(self.cost_regressor_, X)
+
+    def _costs_by(self, regressor, X):
+        """Checked costs (n_queries,) that a regressor predicts."""
+        costs = check_numbers(regressor.predict(X), "costs", "one cost per query")
         if costs.shape != (_num_samples(X),) or not (costs > 0).all():
             raise ValueError(
                 f"cost_regressor={self.cost_regressor!r} predicts costs of shape "
@@ -266,7 +350,7 @@ class RegressorAllocator(BaseAllocator):
         vars(self).pop("cost_regressor_", None)  # remove that of an earlier fit
         if self.unit == "samples":
             return
-        if has_decoders(table):
+        if self._n_axes == 3 and not self._n_decoders:
             raise ValueError(
                 "unit='cost' is not accepted for routing. Expected unit='samples': the "
                 "budget is the share of queries for the strong decoder."
@@ -276,7 +360,19 @@ class RegressorAllocator(BaseAllocator):
                 "unit='cost' needs the costs of samples, and rewards has none. "
                 "Expected RewardTable(rewards, costs=...)."
             )
-        self.cost_regressor_ = self._new_cost_regressor().fit(X, table.costs)
+        if self._n_decoders:
+            self.cost_regressor_ = [
+                self._fit_decoder_costs(X, costs)
+                for costs in table.costs.swapaxes(0, 1)
+            ]
+        else:
+            self.cost_regressor_ = self._new_cost_regressor().fit(X, table.costs)
+
+    def _fit_decoder_costs(self, X, costs):
+        """Regressor of the costs of one decoder, from the queries that it answered."""
+        rows = np.flatnonzero(np.isfinite(costs).any(axis=1))
+        X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
+        return self._new_cost_regressor().fit(_safe_indexing(X, rows), costs[rows])
 
     def _new_cost_regressor(self):
         if self.cost_regressor is None:
@@ -285,14 +381,33 @@ class RegressorAllocator(BaseAllocator):
             return CostRegressor()
         return clone(self.cost_regressor)
 
+    def _open_menu(self, weights, costs, available=None):
+        """What is known of a batch whose queries several decoders can answer."""
+        _, min_budget, max_budget = self._check_budget()
+        profiles = np.clip(self.regressor_.profiles_, LEAST_RATE, 1 - LEAST_RATE)
+        return open_menu(
+            weights, profiles, costs, min_budget, max_budget, available=available
+        )
+
+    def _allocate_menu(self, weights, costs):
+        """Budgets (n_queries, n_decoders) that are fixed in advance."""
+        budget, _, _ = self._check_budget()
+        return allocate_menu(self._open_menu(weights, costs), budget, self.unit)
+
     @abstractmethod
-    def _allocate(self, marginals, costs=None):
-        """Turn marginals (n_queries, max_budget) into budgets (n_queries,)."""
+    def _allocate(self, scores, costs=None):
+        """Turn marginals (n_queries, max_budget) into budgets (n_queries,).
+
+        If `_takes_menus`, it also turns weights of profiles (n_queries, n_profiles)
+        into budgets (n_queries, n_decoders), on tables of several decoders.
+        """
 
     def _predict_marginals(self, X, *, least=0):
         """Marginal rewards, repaired after the first `min_budget` or `least` steps."""
         _, min_budget, max_budget = self._check_budget()
         predict = self.regressor_.predict_marginals
+        if self._n_decoders:  # of each decoder alone
+            return predict(X, max(max_budget))
         # Regressors from other packages may not have the argument min_budget.
         known = "min_budget" in signature(predict).parameters
         options = {"min_budget": max(min_budget, least)} if known else {}
@@ -300,10 +415,14 @@ class RegressorAllocator(BaseAllocator):
 
     def _fit(self, X, table):
         regressor = self._new_regressor()
+        if self._n_decoders:
+            _choose_profiles(regressor)
         if not has_decoders(table):  # routing uses none of these parameters
             self._share_parameters(regressor)
         self.regressor_ = regressor.fit(X, table)
-        most = self.max_budget
+        if self._n_decoders:
+            _check_profiles(self.regressor_, self._n_decoders)
+        most = None if self._n_decoders else self.max_budget
         if most is not None and getattr(self.regressor_, "n_steps_", most) < most:
             self._predict_marginals(X)  # raises if the regressor has too few steps
         self._fit_costs(X, table)
@@ -339,6 +458,10 @@ class RegressorAllocator(BaseAllocator):
         if self.regressor is None:
             from sklearn_adaalloc.regressors import MLPRewardRegressor
 
+            if self._n_decoders:
+                return MLPRewardRegressor(
+                    target="rate_profiles", random_state=self.random_state
+                )
             return MLPRewardRegressor(
                 max_budget=self.max_budget,
                 empty_reward=self.empty_reward,
@@ -359,3 +482,32 @@ class RegressorAllocator(BaseAllocator):
             self.regressor is None or get_tags(self.regressor).input_tags.sparse
         )
         return tags
+
+
+def _check_every_decoder(rewards):
+    """Raise if a decoder has no sample at all, so that nothing is known of it."""
+    missing = np.isnan(rewards).all(axis=(0, 2))
+    if missing.any():
+        raise ValueError(
+            f"rewards has no sample of decoder {np.flatnonzero(missing)[0]}: only NaN. "
+            "Grade some of its answers, or leave it out of the table."
+        )
+
+
+def _choose_profiles(regressor):
+    """Set the target of a regressor that would choose it by the table."""
+    known = regressor.get_params() if hasattr(regressor, "get_params") else {}
+    if known.get("target") == "auto" and not isinstance(regressor, FrozenEstimator):
+        regressor.set_params(target="rate_profiles")
+
+
+def _check_profiles(regressor, n_decoders):
+    """Raise if a regressor does not predict profiles of that many decoders."""
+    profiles = getattr(regressor, "profiles_", None)
+    if profiles is None or profiles.shape[1] != n_decoders:
+        found = "no profiles" if profiles is None else f"{profiles.shape[1]} decoders"
+        raise ValueError(
+            f"regressor={regressor!r} learnt {found}, but the table has {n_decoders} "
+            "decoders, each with a budget of its own. Expected a regressor with "
+            "target='rate_profiles', fitted on the same decoders."
+        )

@@ -21,7 +21,7 @@ N_PROFILES = (8, 16, 32, 64)
 
 _RATE_SAMPLES = 2.0  # weight, in samples, of the mean rate of a decoder in each profile
 _WEIGHT_QUERIES = 1.0  # weight, in queries, of equal weights
-_LEAST_RATE = 1e-12  # keeps logarithms finite, and is never worth a sample
+LEAST_RATE = 1e-12  # keeps logarithms finite, and is never worth a sample
 _HELD_OUT = 4  # one query in so many decides on the number of profiles
 _LEAST_GAIN = 1e-6  # of the mean log likelihood: less ends the iterations
 
@@ -132,7 +132,7 @@ def _most_likely(right, wrong, shares, means):
     hits, misses = shares.T @ right, shares.T @ wrong
     rates = (hits + _RATE_SAMPLES * means) / (hits + misses + _RATE_SAMPLES)
     counts = shares.sum(axis=0) + _WEIGHT_QUERIES / shares.shape[1]
-    rates = np.clip(rates, _LEAST_RATE, 1 - _LEAST_RATE)
+    rates = np.clip(rates, LEAST_RATE, 1 - LEAST_RATE)
     return rates, counts / counts.sum()
 
 

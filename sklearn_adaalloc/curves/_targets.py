@@ -616,7 +616,7 @@ def resolve_target(
     if kind is SuccessRate and has_one_value_per_query(y):
         check_rates(rewards[:, 0])
     elif kind.binary:
-        check_rewards(rewards, binary=True)
+        check_rewards(rewards, binary=True, n_decoders=None)
     return kind(**options), table if kind.takes_table else rewards
 
 

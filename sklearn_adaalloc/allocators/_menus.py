@@ -1,0 +1,113 @@
+"""Decisions over several decoders: between the shells of allocators and planning."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
+from sklearn_adaalloc.planning._prices import money_left
+from sklearn_adaalloc.planning._solvers import count_steps
+
+
+class Menu(NamedTuple):
+    """What is known of the queries of a batch, before any sample."""
+
+    weights: np.ndarray  # (n_queries, n_profiles)
+    profiles: np.ndarray  # (n_profiles, n_decoders)
+    costs: np.ndarray  # (n_queries, n_decoders), finite
+    limits: np.ndarray  # (n_queries, n_decoders), int
+    mandatory: np.ndarray  # (n_queries, n_decoders), int
+
+
+def open_menu(weights, profiles, costs, min_budget, max_budget, *, available=None):
+    """Put together what is known of a batch.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_queries, n_profiles)
+        Predicted weights of the profiles.
+    profiles : ndarray of shape (n_profiles, n_decoders)
+        Success rates.
+    costs : ndarray of shape (n_queries, n_decoders) or None
+        Predicted cost of a sample; inf where a decoder is missing. None means 1.
+    min_budget, max_budget : tuple of n_decoders int
+        Least and largest number of samples.
+    available : ndarray of shape (n_queries, n_decoders), default=None
+        Number of samples that there are, if it is known.
+
+    Returns
+    -------
+    menu : Menu
+        Where a decoder is missing, its limit is 0, and so it is not mandatory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import open_menu
+    >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, np.inf]])
+    >>> menu = open_menu(np.ones((1, 1)), profiles, costs, (1, 1), (8, 4))
+    >>> menu.limits, menu.mandatory
+    (array([[8, 0]]), array([[1, 0]]))
+    """
+    shape = len(weights), len(profiles.T)
+    costs = np.ones(shape) if costs is None else costs
+    limits = np.where(np.isfinite(costs), max_budget, 0)
+    if available is not None:
+        limits = np.minimum(limits, available)
+    costs = np.where(np.isfinite(costs), costs, 1.0)
+    return Menu(weights, profiles, costs, limits, np.minimum(min_budget, limits))
+
+
+def allocate_menu(menu, budget, unit):
+    """Split a budget over a batch, for one round.
+
+    Parameters
+    ----------
+    menu : Menu
+        What is known of the batch.
+    budget : float
+        Mean budget per query, of all decoders together.
+    unit : {"samples", "cost"}
+        What the budget counts.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_queries, n_decoders), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If the budget does not pay for mandatory samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import allocate_menu, open_menu
+    >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]] * 2)
+    >>> menu = open_menu(np.ones((2, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> allocate_menu(menu, budget=2.5, unit="cost")
+    array([[3, 0],
+           [2, 0]])
+    """
+    money = menu_money(menu, budget, unit)
+    belief = MenuBelief(*menu[:4], mandatory=menu.mandatory)
+    return belief.plan(money, 1, costs=menu.costs.ravel()).reshape(menu.limits.shape)
+
+
+def menu_money(menu, budget, unit):
+    """Money for a batch, checked to pay for mandatory samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import menu_money, open_menu
+    >>> profiles = np.array([[0.5, 0.9]])
+    >>> menu = open_menu(np.ones((3, 1)), profiles, None, (0, 0), (8, 4))
+    >>> menu_money(menu, 1.5, "samples"), menu_money(menu, 1.5, "cost")
+    (4, 4.5)
+    """
+    expense = (menu.mandatory * menu.costs).sum(axis=1)
+    left = money_left(budget, expense, 1)
+    if unit == "samples":
+        return count_steps(budget, len(expense), 0)
+    return left + float(expense.sum())
