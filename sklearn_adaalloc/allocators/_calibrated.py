@@ -77,6 +77,11 @@ class CalibratedAllocator(RegressorAllocator):
         new allocator, and fit that on newly graded queries.
         """
         check_is_fitted(self)
+        if self._n_decoders:
+            raise ValueError(
+                "drift_report is for one decoder, or a weak and a strong one. This "
+                f"{type(self).__name__} was fitted on {self._n_decoders} decoders."
+            )
         alpha = check_in_interval(alpha, "alpha", 0, 1)
         if (X is None) == (scores is None):
             given = "neither" if X is None else "both"
@@ -106,7 +111,7 @@ class CalibratedAllocator(RegressorAllocator):
         budgets = self._calibration_budgets()
         if self.unit == "cost":
             budgets = budgets * self._observed_costs
-        return float(budgets.mean())
+        return float(budgets.sum() / len(budgets))
 
     def _calibration_budgets(self):
         costs = self._predicted_costs
@@ -119,8 +124,8 @@ class CalibratedAllocator(RegressorAllocator):
         return separate_coins(np.zeros(len(self.calibration_scores_)))
 
     def _decide(self, X):
-        marginals = self.predict_marginals(X)
-        return self._follow(marginals, self._coins(X), self._predict_costs(X))
+        scores = self._checked_scores(X)
+        return self._follow(scores, self._coins(X), self._predict_costs(X))
 
     def _allocate(self, scores, costs=None):
         # Without the queries, coins cannot depend on content: they depend on position.
@@ -142,8 +147,8 @@ class CalibratedAllocator(RegressorAllocator):
         self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
         self._calibration_coins = query_coins(queries, self._coin_seed)
         self._predicted_costs = self._predict_costs(queries)
-        self._observed_costs = _mean_costs(table[calibration], self.unit)
-        self._calibrate(self._predict_marginals(queries), table[calibration])
+        self._observed_costs = self._mean_costs(table[calibration])
+        self._calibrate(self._predict_scores(queries), table[calibration])
         self._solved = None
         self._rule()
 
@@ -153,6 +158,16 @@ class CalibratedAllocator(RegressorAllocator):
         if self._solved is None or self._solved[0] != parameters:
             self._solved = parameters, self._solve(*parameters)
         return self._solved[1]
+
+    def _mean_costs(self, table):
+        """Observed mean cost of a sample; the predicted one where there is none."""
+        if self.unit == "samples":
+            return None
+        unknown = np.isnan(table.costs).all(axis=-1)
+        costs = np.where(
+            unknown[..., None], self._predicted_costs[..., None], table.costs
+        )
+        return np.nanmean(costs, axis=-1)
 
     @abstractmethod
     def _calibrate(self, predicted, table):
@@ -196,7 +211,3 @@ class CalibratedAllocator(RegressorAllocator):
                 f"{type(self).__name__} was calibrated for. Fit again with that "
                 "max_budget."
             )
-
-
-def _mean_costs(table, unit):
-    return None if unit == "samples" else np.nanmean(table.costs, axis=1)

@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_adaalloc.allocators._coins import separate_coins
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
+from sklearn_adaalloc.planning._menus import plan_at_price, prices_around
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
@@ -111,3 +113,70 @@ def menu_money(menu, budget, unit):
     if unit == "samples":
         return count_steps(budget, len(expense), 0)
     return left + float(expense.sum())
+
+
+def menu_rule(menu, budget, coins, *, observed=None):
+    """Find the rule that spends a budget on calibration queries, each decided alone.
+
+    Parameters
+    ----------
+    menu : Menu
+        What is known of the calibration queries.
+    budget : float
+        Mean budget per query, of all decoders together.
+    coins : ndarray of shape (n_queries,)
+        Coins of the queries.
+    observed : ndarray of shape (n_queries, n_decoders), default=None
+        What a sample costs indeed. None means as predicted.
+
+    Returns
+    -------
+    rule : dict
+        Prices just above (`price`) and just below (`floor`) that of the budget, and the
+        `share` of queries with different plans that follow the second one.
+    """
+    observed = menu.costs if observed is None else observed
+    weights, profiles, costs, limits, mandatory = menu
+    expense = (mandatory * observed).sum(axis=1)
+    money = money_left(budget, expense, 1) + float(expense.sum())
+    high, low = prices_around(
+        weights,
+        profiles,
+        costs,
+        limits,
+        money,
+        mandatory=mandatory,
+        observed=observed,
+    )
+    few, many = (_at_price(menu, price) for price in (high, low))
+    left = money - (few * observed).sum()
+    extra = ((many - few) * observed).sum(axis=1)
+    movable = np.flatnonzero(extra > 0)
+    rule = {"price": high, "floor": low, "share": 0.0, "by_place": False}
+    if movable.size == 0:
+        return rule
+    coins = coins[movable]
+    alike = np.unique(coins, return_counts=True)[1].max()
+    rule["by_place"] = bool(alike > max(len(movable) / 4, 1))
+    coins = separate_coins(coins) if rule["by_place"] else coins
+    order = np.argsort(coins)
+    paid = np.cumsum(extra[movable][order])
+    edges = np.concatenate([[0.0], coins[order], [1.0]])
+    n_moved = np.count_nonzero(paid <= left * (1 + 1e-12))
+    rule["share"] = float(edges[n_moved : n_moved + 2].mean())
+    return rule
+
+
+def follow_menu(menu, rule, coins):
+    """Budgets of queries (n_queries, n_decoders) by a rule of :func:`menu_rule`."""
+    few, many = (_at_price(menu, rule[name]) for name in ("price", "floor"))
+    movable = np.flatnonzero(((many - few) * menu.costs).sum(axis=1) > 0)
+    own = separate_coins(coins[movable]) if rule["by_place"] else coins[movable]
+    moved = movable[own < rule["share"]]
+    few[moved] = many[moved]
+    return few
+
+
+def _at_price(menu, price):
+    weights, profiles, costs, limits, mandatory = menu
+    return plan_at_price(weights, profiles, costs, limits, price, mandatory=mandatory)

@@ -4,6 +4,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
+from sklearn_adaalloc.allocators._menus import follow_menu, menu_rule
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.planning._prices import (
     money_left,
@@ -111,6 +112,8 @@ class PricedAllocator(CalibratedAllocator):
     True
     """
 
+    _takes_menus = True
+
     def __init__(
         self,
         regressor=None,
@@ -146,6 +149,10 @@ class PricedAllocator(CalibratedAllocator):
         self.calibration_scores_ = predicted
 
     def _solve(self, budget, min_budget, max_budget):
+        if self._n_decoders:
+            menu = self._open_menu(self.calibration_scores_, self._predicted_costs)
+            coins = self._own_coins()
+            return menu_rule(menu, budget, coins, observed=self._observed_costs)
         self._check_steps(max_budget, self.calibration_scores_.shape[1])
         predicted, observed = self._predicted_costs, self._observed_costs
         marginals = self._offered(self.calibration_scores_, predicted)
@@ -166,6 +173,8 @@ class PricedAllocator(CalibratedAllocator):
 
     def _follow(self, scores, coins, costs=None):
         rule = self._rule()
+        if self._n_decoders:
+            return follow_menu(self._open_menu(scores, costs), rule, coins)
         _, min_budget, _ = self._check_budget()
         offered = self._offered(scores, costs)[:, min_budget:]
         bought, tied = steps_at_price(offered, rule["price"], rule["floor"])

@@ -5,15 +5,10 @@ import pytest
 
 from sklearn_adaalloc.planning._menus import (
     _improved_counts,
-    _ratios,
-    certain_steps,
-    decoder_subsets,
     failure_paths,
-    follow_paths,
     path_expenses,
     plan_menu,
 )
-from sklearn_adaalloc.planning._rounds import plan_one_by_one, plan_round
 
 
 def small_instance(rng):
