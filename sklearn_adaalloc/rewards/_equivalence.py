@@ -106,13 +106,17 @@ class MathEquivalence(FormulaComparer, DocumentationLinkMixin, BaseEstimator):
         return first_of
 
     def _equal(self, first, others):
-        """Those of the normal forms that are equal to the first.
+        """Those of the normal forms that are right where the first is the reference.
 
-        Each must be right where the other is the reference: x + y = 0 is accepted for
-        0, as an equation that ends with it, but 0 is not accepted for x + y = 0.
+        An equation is what it ends with, as for 3 + 4 = 7. But x + y = 0 is not 0: such
+        an equation must also have 0 accepted as its answer.
         """
-        right = self._right([(first, other) for other in others])
-        return {other for other, _ in self._right([pair[::-1] for pair in right])}
+        pairs = self._right([(first, other) for other in others])
+        equal = {other for _, other in pairs}
+        if first.formula == "0":
+            pairs = self._right([(other, first) for other in equal])
+            equal = {other for other, _ in pairs}
+        return equal
 
     def _right(self, pairs):
         """Pairs of a reference and an answer that is right."""
