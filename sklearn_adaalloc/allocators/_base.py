@@ -271,12 +271,18 @@ class RegressorAllocator(BaseAllocator):
                 "unit='cost' is not accepted for routing. Expected unit='samples': the "
                 "budget is the share of queries for the strong decoder."
             )
+        self.cost_regressor_ = self._new_cost_regressor().fit(X, self._costs_of(table))
+
+    def _costs_of(self, table):
+        """Costs of a RewardTable if the budget counts them, otherwise None."""
+        if self.unit == "samples":
+            return None
         if table.costs is None:
             raise ValueError(
                 "unit='cost' needs the costs of samples, and rewards has none. "
                 "Expected RewardTable(rewards, costs=...)."
             )
-        self.cost_regressor_ = self._new_cost_regressor().fit(X, table.costs)
+        return table.costs
 
     def _new_cost_regressor(self):
         if self.cost_regressor is None:
