@@ -187,8 +187,9 @@ class RewardBelief:
         """Plan the samples to take now.
 
         In the last round, each further sample goes to the query whose best reward it is
-        expected to improve most, per cost. In an earlier round, each query gets 1 / `n_rounds` of
-        these samples (rounded up). New rewards can then change the rest of the plan.
+        expected to improve most, per cost. In an earlier round, each query gets
+        1 / `n_rounds` of these samples (rounded up). New rewards can then change the
+        rest of the plan.
         """
         left = self._limits - self.budgets
         gains = self._improvements()

@@ -24,6 +24,7 @@ from sklearn_adaalloc.planning._solvers import count_steps
 _CAUTION = 3.0  # standard errors of a round's cost that are kept back
 _SCALE_SPREAD = 0.2  # prior standard deviation of what predictions of a batch are off
 _LEAST_VARIANCE = 1e-9
+_OUT_OF_REACH = 1e6  # factor on the cost of a sample that the money left cannot pay
 
 
 class CostSpread(NamedTuple):
@@ -57,13 +58,13 @@ def fit_cost_spread(costs, predicted):
     >>> spread.within
     0.01
     """
-    ratios = costs / predicted[:, None]
-    ratios = ratios / np.nanmean(np.nanmean(ratios, axis=1))
-    n_samples = np.isfinite(ratios).sum(axis=1)
-    means = np.nanmean(ratios, axis=1)
-    squares = np.nansum((ratios - means[:, None]) ** 2)
-    within = squares / max((n_samples - 1).sum(), 1)
-    between = np.mean((means - 1) ** 2) - within * np.mean(1 / n_samples)
+    predicted = predicted * (np.nanmean(costs, axis=1).mean() / predicted.mean())
+    weights = predicted**2 / np.sum(predicted**2)
+    n_samples = np.isfinite(costs).sum(axis=1)
+    means = np.nanmean(costs, axis=1)
+    squares = np.nansum(((costs - means[:, None]) / predicted[:, None]) ** 2, axis=1)
+    within = weights @ squares / max(weights @ (n_samples - 1), _LEAST_VARIANCE)
+    between = weights @ ((means / predicted - 1) ** 2 - within / n_samples)
     return CostSpread(float(max(between, 0.0)), float(within))
 
 
@@ -168,11 +169,15 @@ class CostMoney:
     def plan(self, belief, n_rounds, min_budget):
         """Plan a round that the money left pays for with near certainty."""
         means, variance_of = self._estimate()
+        # The last round spends what the others keep back.
+        n_rounds = n_rounds if n_rounds is None else max(n_rounds - 1, 1)
+        alone = means + _CAUTION * np.sqrt(variance_of(1))
+        means = np.where(alone > self.left, _OUT_OF_REACH * means, means)
         least = float(min_budget * means.sum())
         money = max(self.left, least)
         while True:
             budgets = belief.plan(money, n_rounds, min_budget, means)
-            error = np.sqrt(variance_of(budgets))
+            error = np.sqrt(variance_of(budgets).sum())
             too_much = means @ budgets + _CAUTION * error - self.left
             if too_much <= 0 or money <= least:
                 return budgets
@@ -221,12 +226,9 @@ class CostMoney:
         scale = (precision @ ratios + _SCALE_SPREAD**-2) / total
         trust = precision * between
         means = prior * ((1 - trust) * scale + trust * ratios)
-        # Without costs of this batch, predictions are taken to be right on average.
-        scale_variance = 1 / total if n_samples.any() else 0.0
 
         def variance_of(budgets):
             own = budgets**2 * between * (1 - trust) + budgets * within
-            common = prior * budgets @ (1 - trust)
-            return scale**2 * (prior**2 @ own) + scale_variance * common**2
+            return (scale * prior) ** 2 * own
 
         return means, variance_of

@@ -34,7 +34,7 @@ from sklearn_adaalloc.planning._success import cumulative_hazards, failure_curve
 
 _WORK = 2**24  # limit on kinds x steps^2 of the programme: some tenths of a second
 _FEWEST_KINDS = 256
-_LATE = 1e-12  # prefers late samples among equal plans: more verdicts are known then
+_DELAY = 1e-12  # what decides between equal plans that take samples late or early
 _LEAST_PRICE = 1e-12
 _MOST_ROUNDS = 32  # rounds planned ahead: with so many, plans equal those one by one
 
@@ -148,8 +148,11 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0, costs=None)
         money, costs = money / costs.min(), costs / costs.min()
         expense = costs * expenses[-1]
     stops = _stops_at_price(failing, expense, sizes, money)
+    # Among equal plans, more verdicts are known for late samples. Where costs count,
+    # early ones tell what samples cost, and leave less to a last round.
+    delay = _DELAY if costs is None else -_DELAY
     frugal, lavish = (
-        np.maximum(_first_stops(failing, expenses, d), min_budget) for d in stops
+        np.maximum(_first_stops(failing, expenses, d, delay), min_budget) for d in stops
     )
     # At the price, both plans are equally good. The plan that spends more goes to as
     # many queries as the money pays for.
@@ -294,11 +297,11 @@ def _stops_at_price(failing, expense, sizes, money):
     return stops_at(np.exp(high)), stops_at(np.exp(low))
 
 
-def _first_stops(failing, expenses, stops):
+def _first_stops(failing, expenses, stops, delay):
     """First stops (n_curves,) of the cheapest plans with given last stops."""
     every = np.arange(len(failing))[:, None]
     for expense in expenses[-2::-1]:
-        total = expense + failing * (stops - every) + _LATE * every
+        total = expense + failing * (stops - every) + delay * every
         stops = np.where(every <= stops, total, np.inf).argmin(axis=0)
     return stops
 
