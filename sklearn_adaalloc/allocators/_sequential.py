@@ -14,7 +14,7 @@ from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
-from sklearn_adaalloc.planning._money import CostMoney, fit_cost_spread
+from sklearn_adaalloc.planning._money import CostMoney, CostSpread, fit_cost_spread
 from sklearn_adaalloc.planning._solvers import allocate
 
 
@@ -78,9 +78,10 @@ class SequentialAllocator(RegressorAllocator):
         Highest reward of `fit`. No reward is expected to be higher.
     cost_regressor_ : estimator
         The fitted regressor of costs, if the budget counts them.
-    cost_spread_ : tuple of two float
-        Relative variance of costs around their predictions, if the budget counts them:
-        of the means of queries, and of samples of one query. Cross-validated.
+    cost_spread_ : tuple of four float
+        Variance of costs around their predictions, if the budget counts them: a factor
+        and a power of the prediction, for the means of queries and for samples of one
+        query. Cross-validated.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -218,7 +219,7 @@ class SequentialAllocator(RegressorAllocator):
                 marginals, limits, min_budget=min_budget, highest=highest, **options
             )
         if costs is not None:
-            spread = self.cost_spread_
+            spread = CostSpread(*self.cost_spread_)
             options["money"] = CostMoney(budget, costs, spread, min_budget=min_budget)
         return SequentialSession(
             belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options

@@ -16,6 +16,7 @@ attributes and methods:
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.linear_model import GammaRegressor
 
 from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
 from sklearn_adaalloc.planning._prices import money_left
@@ -23,19 +24,41 @@ from sklearn_adaalloc.planning._solvers import count_steps
 
 _CAUTION = 3.0  # standard errors of a round's cost that are kept back
 _SCALE_SPREAD = 0.2  # prior standard deviation of what predictions of a batch are off
-_LEAST_VARIANCE = 1e-9
+_LEAST_VARIANCE = 1e-9  # relative
+_POWERS = (0.0, 4.0)  # of the prediction; costs in proportion to it have 2
 _OUT_OF_REACH = 1e6  # factor on the cost of a sample that the money left cannot pay
 
 
 class CostSpread(NamedTuple):
-    """Relative variance of costs around their prediction."""
+    """Variance of costs around predictions: a factor times a power of the prediction.
 
-    between: float  # of the mean costs of queries
-    within: float  # of samples of one query
+    Attributes
+    ----------
+    between, between_power : float
+        Of the mean costs of queries.
+    within, within_power : float
+        Of samples of one query.
+    """
+
+    between: float
+    between_power: float
+    within: float
+    within_power: float
+
+    def relative(self, predicted):
+        """Variances between and within, divided by the squared prediction."""
+        between = self.between * predicted ** (self.between_power - 2)
+        within = self.within * predicted ** (self.within_power - 2)
+        return np.maximum([between, within], _LEAST_VARIANCE)
 
 
 def fit_cost_spread(costs, predicted):
-    """Relative variances of costs, between queries and between samples of one query.
+    """Fit the variance of costs, between queries and between samples of one query.
+
+    Costs differ in how their variance grows with their mean: answers that never end
+    make those of cheap queries as variable as those of dear ones. A regression of
+    squared deviations on the logarithm of the prediction finds the power (a gamma
+    regression, so that the sum of the variances fits).
 
     Parameters
     ----------
@@ -50,22 +73,40 @@ def fit_cost_spread(costs, predicted):
 
     Examples
     --------
+    Standard deviations that are a tenth of the prediction:
+
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._money import fit_cost_spread
-    >>> spread = fit_cost_spread(
-    ...     np.array([[4.0, 6.0], [15.0, 15.0]]), np.array([10.0, 10.0])
-    ... )
-    >>> spread.within
-    0.01
+    >>> predicted = np.array([10.0, 20.0, 40.0])
+    >>> spread = fit_cost_spread(predicted[:, None] * [0.9, 1.0, 1.1], predicted)
+    >>> round(spread.within, 4), round(spread.within_power, 4)
+    (0.01, 2.0)
     """
-    predicted = predicted * (np.nanmean(costs, axis=1).mean() / predicted.mean())
-    weights = predicted**2 / np.sum(predicted**2)
     n_samples = np.isfinite(costs).sum(axis=1)
     means = np.nanmean(costs, axis=1)
-    squares = np.nansum(((costs - means[:, None]) / predicted[:, None]) ** 2, axis=1)
-    within = weights @ squares / max(weights @ (n_samples - 1), _LEAST_VARIANCE)
-    between = weights @ ((means / predicted - 1) ** 2 - within / n_samples)
-    return CostSpread(float(max(between, 0.0)), float(within))
+    predicted = predicted * (means.mean() / predicted.mean())
+    several = n_samples > 1
+    within = within_power = 0.0
+    if several.any():
+        variances = np.nanvar(costs[several], axis=1, ddof=1)
+        within, within_power = _fit_power(predicted[several], variances)
+    noise = within * predicted**within_power / n_samples
+    squares = np.maximum((means - predicted) ** 2 - noise, 0.0)
+    return CostSpread(*_fit_power(predicted, squares), within, within_power)
+
+
+def _fit_power(predicted, variances):
+    """Factor and power of a curve through variances of costs; their sums agree."""
+    least = _LEAST_VARIANCE * predicted**2
+    if np.ptp(np.log(predicted)) < _LEAST_VARIANCE or (variances < least).all():
+        power = 2.0
+    else:
+        logs = np.log(predicted / predicted.mean())[:, None]
+        target = np.maximum(variances, least)
+        regression = GammaRegressor(alpha=1e-3, max_iter=1000)
+        regression.fit(logs, target / target.mean())
+        power = float(np.clip(regression.coef_[0], *_POWERS))
+    return float(variances.sum() / (predicted**power).sum()), power
 
 
 class SampleMoney:
@@ -145,7 +186,7 @@ class CostMoney:
 
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._money import CostMoney, CostSpread
-    >>> money = CostMoney(10, np.array([3.0, 3.0]), CostSpread(0.1, 0.1))
+    >>> money = CostMoney(10, np.array([3.0, 3.0]), CostSpread(0.1, 2, 0.1, 2))
     >>> money.pay(np.array([12.0, 0.0]), np.array([2, 0]))
     >>> money.left
     8.0
@@ -156,7 +197,7 @@ class CostMoney:
     def __init__(self, budget, predicted, spread, *, min_budget=0):
         money_left(budget, predicted, min_budget)  # raises if it does not suffice
         self._prior = predicted
-        self._spread = CostSpread(*np.maximum(spread, _LEAST_VARIANCE).tolist())
+        self._variances = spread.relative(predicted)
         self._n_samples = np.zeros(len(predicted), dtype=np.int64)
         self.left = float(budget * len(predicted))
         self.paid = np.zeros(len(predicted))
@@ -218,7 +259,7 @@ class CostMoney:
 
     def _estimate(self):
         """Mean cost of the next samples, and the variance of the cost of budgets."""
-        between, within = self._spread
+        between, within = self._variances
         n_samples, prior = self._n_samples, self._prior
         ratios = self.paid / prior / np.maximum(n_samples, 1)
         precision = n_samples / (n_samples * between + within)
