@@ -22,10 +22,10 @@ from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
-_CAUTION = 3.0  # standard errors of a round's cost that are kept back
-_SCALE_SPREAD = 0.2  # prior standard deviation of what predictions of a batch are off
+_CAUTION = 2.5  # standard errors of a round's cost that are kept back
+_SCALE_SPREAD = 0.1  # prior standard deviation of the scale of a batch's costs
 _LEAST_VARIANCE = 1e-9  # relative
-_POWERS = (0.0, 4.0)  # of the prediction; costs in proportion to it have 2
+_POWERS = (0.0, 2.0)  # from equal variances to equal relative variances
 _OUT_OF_REACH = 1e6  # factor on the cost of a sample that the money left cannot pay
 
 
@@ -38,18 +38,23 @@ class CostSpread(NamedTuple):
         Of the mean costs of queries.
     within, within_power : float
         Of samples of one query.
+    highest : float
+        Highest cost seen. Variances are limited to what it allows.
     """
 
     between: float
     between_power: float
     within: float
     within_power: float
+    highest: float
 
     def relative(self, predicted):
         """Variances between and within, divided by the squared prediction."""
         between = self.between * predicted ** (self.between_power - 2)
         within = self.within * predicted ** (self.within_power - 2)
-        return np.maximum([between, within], _LEAST_VARIANCE)
+        # Of positive numbers up to `highest`, the variance is at most this.
+        most = np.maximum(self.highest / predicted - 1, 0.0)
+        return np.clip([between, within], _LEAST_VARIANCE, most + _LEAST_VARIANCE)
 
 
 def fit_cost_spread(costs, predicted):
@@ -92,7 +97,8 @@ def fit_cost_spread(costs, predicted):
         within, within_power = _fit_power(predicted[several], variances)
     noise = within * predicted**within_power / n_samples
     squares = np.maximum((means - predicted) ** 2 - noise, 0.0)
-    return CostSpread(*_fit_power(predicted, squares), within, within_power)
+    between = _fit_power(predicted, squares)
+    return CostSpread(*between, within, within_power, float(np.nanmax(costs)))
 
 
 def _fit_power(predicted, variances):
@@ -158,7 +164,8 @@ class CostMoney:
     \eta_{ij}`: its prediction, a scale of the whole batch, and what the query and the
     sample deviate by. Scale and mean cost of each query are estimated from what was
     paid, by linear credibility. A round is only started if the money left pays for its
-    expected cost and three standard errors. In the last round that stays unspent.
+    expected cost and 2.5 standard errors. What the other rounds keep back, the last one
+    spends, all but its own standard errors.
 
     Parameters
     ----------
@@ -186,7 +193,7 @@ class CostMoney:
 
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._money import CostMoney, CostSpread
-    >>> money = CostMoney(10, np.array([3.0, 3.0]), CostSpread(0.1, 2, 0.1, 2))
+    >>> money = CostMoney(10, np.array([3.0, 3.0]), CostSpread(0.1, 2, 0.1, 2, 9))
     >>> money.pay(np.array([12.0, 0.0]), np.array([2, 0]))
     >>> money.left
     8.0
@@ -209,16 +216,21 @@ class CostMoney:
 
     def plan(self, belief, n_rounds, min_budget):
         """Plan a round that the money left pays for with near certainty."""
-        means, variance_of = self._estimate()
+        means, variance_of, shared_variance = self._estimate()
+        if n_rounds == 1 and not self._n_samples.any():
+            shared_variance = 0.0  # predictions are all that such a session has
         # The last round spends what the others keep back.
         n_rounds = n_rounds if n_rounds is None else max(n_rounds - 1, 1)
         alone = means + _CAUTION * np.sqrt(variance_of(1))
-        means = np.where(alone > self.left, _OUT_OF_REACH * means, means)
+        if not min_budget:
+            means = np.where(alone > self.left, _OUT_OF_REACH * means, means)
         least = float(min_budget * means.sum())
         money = max(self.left, least)
         while True:
             budgets = belief.plan(money, n_rounds, min_budget, means)
-            error = np.sqrt(variance_of(budgets).sum())
+            error = np.sqrt(
+                variance_of(budgets).sum() + shared_variance * (means @ budgets) ** 2
+            )
             too_much = means @ budgets + _CAUTION * error - self.left
             if too_much <= 0 or money <= least:
                 return budgets
@@ -272,4 +284,4 @@ class CostMoney:
             own = budgets**2 * between * (1 - trust) + budgets * within
             return (scale * prior) ** 2 * own
 
-        return means, variance_of
+        return means, variance_of, 1 / total / scale**2
