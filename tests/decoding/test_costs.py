@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.dummy import DummyRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc import (
     AdaptiveAllocator,
@@ -52,12 +54,18 @@ def wrong(queries, answers):
     return [np.zeros(len(row)) for row in answers]
 
 
+def lengths(queries):
+    return np.array([[len(query)] for query in queries], dtype=float)
+
+
 def fitted(allocator, **parameters):
     regressor = RewardRegressor(DummyRegressor(), target="rate_distribution")
     queries = ["a", "bb", "ccc", "dddd"] * 10
     costs = np.array([[2.0 * len(query)] for query in queries]) * np.ones(8)
     rewards = np.random.default_rng(0).integers(0, 2, (40, 8)).astype(float)
-    policy = allocator(regressor, unit="cost", **parameters)
+    policy = make_pipeline(
+        FunctionTransformer(lengths), allocator(regressor, unit="cost", **parameters)
+    )
     return policy.fit(queries, RewardTable(rewards, costs=costs))
 
 
@@ -90,7 +98,9 @@ def test_the_budget_in_cost_is_kept_and_its_share_reported(allocator):
 
 def test_the_share_of_a_budget_in_samples():
     regressor = RewardRegressor(DummyRegressor(), target="rate_distribution")
-    policy = AdaptiveAllocator(regressor, budget=2)
+    policy = make_pipeline(
+        FunctionTransformer(lengths), AdaptiveAllocator(regressor, budget=2)
+    )
     policy.fit(QUERIES, [[1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1]])
     decoded = BestOfK(policy, Lengths(), wrong).decode(QUERIES)
     assert decoded.budget_share == decoded.budgets.mean() / 2
