@@ -26,6 +26,7 @@ _CAUTION = 2.5  # standard errors of a round's cost that are kept back
 _SCALE_SPREAD = 0.1  # prior standard deviation of the scale of a batch's costs
 _LEAST_VARIANCE = 1e-9  # relative
 _POWERS = (0.0, 2.0)  # from equal variances to equal relative variances
+_HALVINGS = 10
 _OUT_OF_REACH = 1e6  # factor on the cost of a sample that the money left cannot pay
 
 
@@ -224,17 +225,27 @@ class CostMoney:
         alone = means + _CAUTION * np.sqrt(variance_of(1))
         if not min_budget:
             means = np.where(alone > self.left, _OUT_OF_REACH * means, means)
-        least = float(min_budget * means.sum())
-        money = max(self.left, least)
-        while True:
+
+        def plan(money):
             budgets = belief.plan(money, n_rounds, min_budget, means)
-            error = np.sqrt(
-                variance_of(budgets).sum() + shared_variance * (means @ budgets) ** 2
-            )
-            too_much = means @ budgets + _CAUTION * error - self.left
-            if too_much <= 0 or money <= least:
-                return budgets
-            money = max(money - max(too_much, means.min()), least)
+            cost = means @ budgets
+            variance = variance_of(budgets).sum() + shared_variance * cost**2
+            return budgets, cost + _CAUTION * np.sqrt(variance) <= self.left
+
+        low = float(min_budget * means.sum())
+        high = max(self.left, low)
+        budgets, is_safe = plan(high)
+        if is_safe:
+            return budgets
+        budgets, _ = plan(low)
+        for _ in range(_HALVINGS):  # the largest plan that is safe
+            middle = (low + high) / 2
+            planned, is_safe = plan(middle)
+            if is_safe:
+                budgets, low = planned, middle
+            else:
+                high = middle
+        return budgets
 
     def read(self, costs, rewards, asked):
         """Check the costs of a round: one per sample, or one total per query."""
