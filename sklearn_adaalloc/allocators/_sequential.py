@@ -61,7 +61,7 @@ class SequentialAllocator(RegressorAllocator):
         Unit of `budget`. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
         costs in `fit`, and a session that is told what its samples cost. Samples then
         go where a reward is expected for the least cost. No round starts that the
-        money left cannot be expected to pay, with a reserve of 2.5 standard errors of
+        money left cannot be expected to pay, with a reserve of three standard errors of
         what its samples cost. A batch therefore spends slightly less than the budget,
         and hardly ever more.
     cost_regressor : estimator, default=None

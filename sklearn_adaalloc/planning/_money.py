@@ -22,7 +22,7 @@ from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
-_CAUTION = 2.5  # standard errors of a round's cost that are kept back
+_CAUTION = 3.0  # standard errors of a round's cost that are kept back
 _SCALE_SPREAD = 0.1  # prior standard deviation of the scale of a batch's costs
 _LEAST_VARIANCE = 1e-9  # relative
 _POWERS = (0.0, 2.0)  # from equal variances to equal relative variances
@@ -165,7 +165,7 @@ class CostMoney:
     \eta_{ij}`: its prediction, a scale of the whole batch, and what the query and the
     sample deviate by. Scale and mean cost of each query are estimated from what was
     paid, by linear credibility. A round is only started if the money left pays for its
-    expected cost and 2.5 standard errors. What the other rounds keep back, the last one
+    expected cost and three standard errors. What other rounds keep back, the last one
     spends, all but its own standard errors.
 
     Parameters
