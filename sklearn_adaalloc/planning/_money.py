@@ -26,6 +26,7 @@ _CAUTION = 3.0  # standard errors of a round's cost that are kept back
 _SCALE_SPREAD = 0.1  # prior standard deviation of the scale of a batch's costs
 _LEAST_VARIANCE = 1e-9  # relative
 _POWERS = (0.0, 2.0)  # from equal variances to equal relative variances
+_FIRM_SAMPLES = 10.0  # prior weight, in samples, of what is expected of later samples
 _HALVINGS = 10
 _OUT_OF_REACH = 1e6  # factor on the cost of a sample that the money left cannot pay
 
@@ -209,6 +210,8 @@ class CostMoney:
         self._n_samples = np.zeros(len(predicted), dtype=np.int64)
         self.left = float(budget * len(predicted))
         self.paid = np.zeros(len(predicted))
+        # Cost of samples of queries that had some before, and what was expected of it.
+        self._again = np.full(2, _FIRM_SAMPLES * float(predicted.mean()))
 
     @property
     def predicted(self):
@@ -276,6 +279,9 @@ class CostMoney:
 
     def pay(self, paid, n_samples):
         """Count the cost of a round."""
+        again = (self._n_samples > 0) & (n_samples > 0)
+        expected = self._estimate()[0][again] @ n_samples[again]
+        self._again = self._again + [paid[again].sum(), expected]
         self.left -= float(paid.sum())
         self.paid = self.paid + paid
         self._n_samples = self._n_samples + n_samples
@@ -290,6 +296,9 @@ class CostMoney:
         scale = (precision @ ratios + _SCALE_SPREAD**-2) / total
         trust = precision * between
         means = prior * ((1 - trust) * scale + trust * ratios)
+        # Sampled again are those whose answers were wrong: they are dearer than others.
+        factor = self._again[0] / self._again[1]
+        means = np.where(n_samples > 0, factor * means, means)
 
         def variance_of(budgets):
             own = budgets**2 * between * (1 - trust) + budgets * within
