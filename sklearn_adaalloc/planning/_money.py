@@ -281,7 +281,7 @@ class CostMoney:
         """Count the cost of a round."""
         again = (self._n_samples > 0) & (n_samples > 0)
         expected = self._estimate()[0][again] @ n_samples[again]
-        self._again = self._again + [paid[again].sum(), expected]
+        self._again = self._again + np.array([paid[again].sum(), expected])
         self.left -= float(paid.sum())
         self.paid = self.paid + paid
         self._n_samples = self._n_samples + n_samples

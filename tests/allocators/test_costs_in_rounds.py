@@ -10,7 +10,13 @@ from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 
-from sklearn_adaalloc import RewardRegressor, RewardTable, SequentialAllocator
+from sklearn_adaalloc import (
+    RewardRegressor,
+    RewardTable,
+    SequentialAllocator,
+    load_policy,
+    save_policy,
+)
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.planning._money import CostMoney, CostSpread, fit_cost_spread
@@ -108,6 +114,14 @@ def test_saved_sessions_go_on(world, tmp_path):
     loaded = joblib.load(tmp_path / "session")
     assert_array_equal(loaded.ask(), session.ask())
     assert loaded.money_left == session.money_left
+
+
+def test_saved_policies_plan_the_same(world, tmp_path):
+    save_policy(world.policy, tmp_path / "policy")
+    loaded = load_policy(tmp_path / "policy").start(world.data[400:450])
+    session = world.policy.start(world.data[400:450])
+    assert_array_equal(loaded.ask(), session.ask())
+    assert_array_equal(loaded.predicted_costs, session.predicted_costs)
 
 
 def test_sessions_of_earlier_versions_count_samples(world):
