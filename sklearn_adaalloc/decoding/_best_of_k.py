@@ -152,6 +152,8 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
     True
     """
 
+    price = None  # of decoders pickled by earlier versions
+
     def __init__(
         self, policy, sampler, reward, *, default_answer="I don't know.", price=None
     ):
