@@ -250,10 +250,12 @@ class RegressorAllocator(BaseAllocator):
                 f"unit={self.unit!r} was set after fit, which learnt no costs. "
                 "Expected unit='samples'. Fit again to count costs."
             )
-        costs = check_numbers(
-            self.cost_regressor_.predict(X), "costs", "one cost per query"
-        )
-        if costs.shape != (_num_samples(X),) or not (costs > 0).all():
+        return self._check_costs(self.cost_regressor_.predict(X), _num_samples(X))
+
+    def _check_costs(self, costs, n_queries):
+        """Check what a regressor predicts as costs."""
+        costs = check_numbers(costs, "costs", "one cost per query")
+        if costs.shape != (n_queries,) or not (costs > 0).all():
             raise ValueError(
                 f"cost_regressor={self.cost_regressor!r} predicts costs of shape "
                 f"{costs.shape} from {costs.min():g} on. Expected one positive number "

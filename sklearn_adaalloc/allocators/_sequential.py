@@ -252,7 +252,7 @@ class SequentialAllocator(RegressorAllocator):
         else:
             regressor = self._new_cost_regressor()
             predicted = cross_val_predict(regressor, X, costs, cv=n_folds)
-        return fit_cost_spread(costs, predicted)
+        return fit_cost_spread(costs, self._check_costs(predicted, len(costs)))
 
     def _check_table(self, rewards):
         if has_decoders(rewards):

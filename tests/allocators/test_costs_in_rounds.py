@@ -221,6 +221,14 @@ def test_unit_changed_after_fit(world):
         policy.set_params(unit="cost").start([[0.5]])
 
 
+@pytest.mark.parametrize("regressor", [Ridge(), Known()])
+def test_predicted_costs_are_checked(world, regressor):
+    policy = clone(world.policy).set_params(cost_regressor=regressor)
+    table = RewardTable(world.rewards, costs=world.costs)
+    with pytest.raises(ValueError, match=r"cost_regressor=.* predicts costs of shape"):
+        policy.fit(np.column_stack([world.data, -np.ones(900)]), table)
+
+
 def test_unit_is_checked(world):
     with pytest.raises(ValueError, match=r"unit='dollars' is not accepted"):
         clone(world.policy).set_params(unit="dollars").fit(world.data, world.rewards)
