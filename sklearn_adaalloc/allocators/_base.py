@@ -250,10 +250,12 @@ class RegressorAllocator(BaseAllocator):
                 f"unit={self.unit!r} was set after fit, which learnt no costs. "
                 "Expected unit='samples'. Fit again to count costs."
             )
-        costs = check_numbers(
-            self.cost_regressor_.predict(X), "costs", "one cost per query"
-        )
-        if costs.shape != (_num_samples(X),) or not (costs > 0).all():
+        return self._check_costs(self.cost_regressor_.predict(X), _num_samples(X))
+
+    def _check_costs(self, costs, n_queries):
+        """Check what a regressor predicts as costs."""
+        costs = check_numbers(costs, "costs", "one cost per query")
+        if costs.shape != (n_queries,) or not (costs > 0).all():
             raise ValueError(
                 f"cost_regressor={self.cost_regressor!r} predicts costs of shape "
                 f"{costs.shape} from {costs.min():g} on. Expected one positive number "
@@ -271,12 +273,18 @@ class RegressorAllocator(BaseAllocator):
                 "unit='cost' is not accepted for routing. Expected unit='samples': the "
                 "budget is the share of queries for the strong decoder."
             )
+        self.cost_regressor_ = self._new_cost_regressor().fit(X, self._costs_of(table))
+
+    def _costs_of(self, table):
+        """Costs of a RewardTable if the budget counts them, otherwise None."""
+        if self.unit == "samples":
+            return None
         if table.costs is None:
             raise ValueError(
                 "unit='cost' needs the costs of samples, and rewards has none. "
                 "Expected RewardTable(rewards, costs=...)."
             )
-        self.cost_regressor_ = self._new_cost_regressor().fit(X, table.costs)
+        return table.costs
 
     def _new_cost_regressor(self):
         if self.cost_regressor is None:

@@ -1,6 +1,8 @@
 """Budgets in rounds: the rewards of each round decide the next."""
 
 import numpy as np
+from sklearn.model_selection import cross_val_predict
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import (
@@ -10,7 +12,9 @@ from sklearn_adaalloc._utils.parameters import (
 from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders, is_binary
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc.planning._money import CostMoney, CostSpread, fit_cost_spread
 from sklearn_adaalloc.planning._solvers import allocate
 
 
@@ -39,8 +43,8 @@ class SequentialAllocator(RegressorAllocator):
         Regressor with a method ``predict_marginals``. None means
         `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent in all rounds together. It
-        can be changed after `fit`.
+        Mean number of samples per query that may be spent in all rounds together; with
+        ``unit="cost"``, their mean cost. It can be changed after `fit`.
     n_rounds : int or None, default=4
         Largest number of rounds. None means one sample of a query at a time, always for
         the query with the highest chance of success. This saves most and takes the most
@@ -53,6 +57,16 @@ class SequentialAllocator(RegressorAllocator):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
+    unit : {"samples", "cost"}, default="samples"
+        Unit of `budget`. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs in `fit`, and a session that is told what its samples cost. Samples then
+        go where a reward is expected for the least cost. No round starts that the
+        money left cannot be expected to pay, with a reserve of three standard errors of
+        what its samples cost. A batch therefore spends slightly less than the budget,
+        and hardly ever more.
+    cost_regressor : estimator, default=None
+        Predicts the cost of a sample of each query, for ``unit="cost"``. None means
+        :class:`~sklearn_adaalloc.regressors.CostRegressor`.
     random_state : int, RandomState instance or None, default=None
         Seed of the default regressor.
 
@@ -64,6 +78,12 @@ class SequentialAllocator(RegressorAllocator):
         Whether the rewards of `fit` were 0/1.
     highest_reward_ : float
         Highest reward of `fit`. No reward is expected to be higher.
+    cost_regressor_ : estimator
+        The fitted regressor of costs, if the budget counts them.
+    cost_spread_ : tuple of four float
+        Variance of costs around their predictions, if the budget counts them: a factor
+        and a power of the prediction, for the means of queries and for samples of one
+        query. Cross-validated.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -91,7 +111,10 @@ class SequentialAllocator(RegressorAllocator):
     True
     """
 
-    _parameter_constraints = {"n_rounds": OPTIONAL_COUNT}
+    _parameter_constraints = {
+        "n_rounds": OPTIONAL_COUNT,
+        "unit": [StrOptions({"samples", "cost"})],
+    }
 
     def __init__(
         self,
@@ -102,6 +125,8 @@ class SequentialAllocator(RegressorAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        unit="samples",
+        cost_regressor=None,
         random_state=None,
     ):
         self.regressor = regressor
@@ -110,6 +135,8 @@ class SequentialAllocator(RegressorAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.unit = unit
+        self.cost_regressor = cost_regressor
         self.random_state = random_state
 
     def start(self, X):
@@ -131,9 +158,8 @@ class SequentialAllocator(RegressorAllocator):
             If a parameter is out of its range, such as a budget below min_budget.
         """
         marginals = self._curves(X)
-        return self._open_session(
-            marginals, np.full(len(marginals), marginals.shape[1])
-        )
+        limits = np.full(len(marginals), marginals.shape[1])
+        return self._open_session(marginals, limits, self._predict_costs(X))
 
     def score(self, X, y):
         """Mean reward of a session that is simulated on graded samples.
@@ -144,7 +170,8 @@ class SequentialAllocator(RegressorAllocator):
             Queries in a form that the regressor accepts.
         y : array-like of shape (n_queries, n_samples)
             Reward table of these queries. The samples of a row are used in order, each
-            once. A query gets at most as many samples as its row holds.
+            once. A query gets at most as many samples as its row holds. With
+            ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable` with costs.
 
         Returns
         -------
@@ -157,22 +184,28 @@ class SequentialAllocator(RegressorAllocator):
             Before `fit`.
         ValueError
             If `y` is not a reward table, is a routing table, or has another number of
-            queries than `X`.
+            queries than `X`. Also if the budget counts costs and `y` has none.
         """
+        return float(self._replay(X, y).best_rewards.mean())
+
+    def _replay(self, X, y):
+        """A session that was simulated to its end."""
         marginals = self._curves(X)
         rewards = check_rewards(y, n_queries=len(marginals))
         n_samples = np.isfinite(rewards).sum(axis=-1)
         self._check_table(rewards)
+        costs = self._costs_of(as_table(y))
         limits = np.minimum(n_samples, marginals.shape[1])
-        session = self._open_session(marginals, limits)
-        return float(replay(session, rewards).mean())
+        session = self._open_session(marginals, limits, self._predict_costs(X))
+        replay(session, rewards, costs)
+        return session
 
     def _curves(self, X):
         """Marginal rewards; the first is not repaired, so it is the mean reward."""
         check_is_fitted(self)
         return self._predict_marginals(X, least=1)
 
-    def _open_session(self, marginals, limits):
+    def _open_session(self, marginals, limits, costs):
         budget, min_budget, _ = self._check_budget()
         check_parameters(self)
         n_rounds = self.n_rounds
@@ -187,6 +220,9 @@ class SequentialAllocator(RegressorAllocator):
             belief = RewardBelief(
                 marginals, limits, min_budget=min_budget, highest=highest, **options
             )
+        if costs is not None:
+            spread = CostSpread(*self.cost_spread_)
+            options["money"] = CostMoney(budget, costs, spread, min_budget=min_budget)
         return SequentialSession(
             belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
         )
@@ -202,6 +238,21 @@ class SequentialAllocator(RegressorAllocator):
         self.binary_ = is_binary(rewards)
         self.highest_reward_ = float(np.nanmax(rewards))
         super()._fit(X, table)
+
+    def _fit_costs(self, X, table):
+        vars(self).pop("cost_spread_", None)  # remove that of an earlier fit
+        super()._fit_costs(X, table)
+        if self.unit == "cost":
+            self.cost_spread_ = tuple(self._cross_validated_spread(X, table.costs))
+
+    def _cross_validated_spread(self, X, costs):
+        n_folds = min(5, len(costs))
+        if n_folds < 2:
+            predicted = self.cost_regressor_.predict(X)
+        else:
+            regressor = self._new_cost_regressor()
+            predicted = cross_val_predict(regressor, X, costs, cv=n_folds)
+        return fit_cost_spread(costs, self._check_costs(predicted, len(costs)))
 
     def _check_table(self, rewards):
         if has_decoders(rewards):
