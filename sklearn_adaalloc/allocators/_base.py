@@ -329,15 +329,18 @@ class RegressorAllocator(BaseAllocator):
                 f"unit={self.unit!r} was set after fit, which learnt no costs. "
                 "Expected unit='samples'. Fit again to count costs."
             )
+        n_queries = _num_samples(X)
         if self._n_decoders:
-            regressors = self.cost_regressor_
-            return np.column_stack([self._costs_by(each, X) for each in regressors])
-        return self._costs_by(self.cost_regressor_, X)
+            predicted = [each.predict(X) for each in self.cost_regressor_]
+            return np.column_stack(
+                [self._check_costs(costs, n_queries) for costs in predicted]
+            )
+        return self._check_costs(self.cost_regressor_.predict(X), n_queries)
 
-    def _costs_by(self, regressor, X):
-        """Checked costs (n_queries,) that a regressor predicts."""
-        costs = check_numbers(regressor.predict(X), "costs", "one cost per query")
-        if costs.shape != (_num_samples(X),) or not (costs > 0).all():
+    def _check_costs(self, costs, n_queries):
+        """Check what a regressor predicts as costs."""
+        costs = check_numbers(costs, "costs", "one cost per query")
+        if costs.shape != (n_queries,) or not (costs > 0).all():
             raise ValueError(
                 f"cost_regressor={self.cost_regressor!r} predicts costs of shape "
                 f"{costs.shape} from {costs.min():g} on. Expected one positive number "
@@ -355,18 +358,24 @@ class RegressorAllocator(BaseAllocator):
                 "unit='cost' is not accepted for routing. Expected unit='samples': the "
                 "budget is the share of queries for the strong decoder."
             )
+        costs = self._costs_of(table)
+        if self._n_decoders:
+            self.cost_regressor_ = [
+                self._fit_decoder_costs(X, each) for each in costs.swapaxes(0, 1)
+            ]
+        else:
+            self.cost_regressor_ = self._new_cost_regressor().fit(X, costs)
+
+    def _costs_of(self, table):
+        """Costs of a RewardTable if the budget counts them, otherwise None."""
+        if self.unit == "samples":
+            return None
         if table.costs is None:
             raise ValueError(
                 "unit='cost' needs the costs of samples, and rewards has none. "
                 "Expected RewardTable(rewards, costs=...)."
             )
-        if self._n_decoders:
-            self.cost_regressor_ = [
-                self._fit_decoder_costs(X, costs)
-                for costs in table.costs.swapaxes(0, 1)
-            ]
-        else:
-            self.cost_regressor_ = self._new_cost_regressor().fit(X, table.costs)
+        return table.costs
 
     def _fit_decoder_costs(self, X, costs):
         """Regressor of the costs of one decoder, from the queries that it answered."""

@@ -1,16 +1,34 @@
 """Budgets in rounds: the rewards of each round decide the next."""
 
+from reprlib import repr as short_repr
+
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
+from scipy.sparse import issparse
+from sklearn.model_selection import cross_val_predict
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import (
+    MOST,
     OPTIONAL_COUNT,
     check_parameters,
 )
 from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders, is_binary
 from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.allocators._menu_session import MenuSession, replay_menu
+from sklearn_adaalloc.allocators._menus import menu_money
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
+from sklearn_adaalloc.planning._menu_money import MenuMoney
+from sklearn_adaalloc.planning._money import (
+    CostMoney,
+    CostSpread,
+    SampleMoney,
+    fit_cost_spread,
+)
 from sklearn_adaalloc.planning._solvers import allocate
 
 
@@ -39,8 +57,8 @@ class SequentialAllocator(RegressorAllocator):
         Regressor with a method ``predict_marginals``. None means
         `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent in all rounds together. It
-        can be changed after `fit`.
+        Mean number of samples per query that may be spent in all rounds together; with
+        ``unit="cost"``, their mean cost. It can be changed after `fit`.
     n_rounds : int or None, default=4
         Largest number of rounds. None means one sample of a query at a time, always for
         the query with the highest chance of success. This saves most and takes the most
@@ -53,6 +71,16 @@ class SequentialAllocator(RegressorAllocator):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
+    unit : {"samples", "cost"}, default="samples"
+        Unit of `budget`. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs in `fit`, and a session that is told what its samples cost. Samples then
+        go where a reward is expected for the least cost. No round starts that the
+        money left cannot be expected to pay, with a reserve of three standard errors of
+        what its samples cost. A batch therefore spends slightly less than the budget,
+        and hardly ever more.
+    cost_regressor : estimator, default=None
+        Predicts the cost of a sample of each query, for ``unit="cost"``. None means
+        :class:`~sklearn_adaalloc.regressors.CostRegressor`.
     random_state : int, RandomState instance or None, default=None
         Seed of the default regressor.
 
@@ -64,6 +92,12 @@ class SequentialAllocator(RegressorAllocator):
         Whether the rewards of `fit` were 0/1.
     highest_reward_ : float
         Highest reward of `fit`. No reward is expected to be higher.
+    cost_regressor_ : estimator
+        The fitted regressor of costs, if the budget counts them.
+    cost_spread_ : tuple of four float
+        Variance of costs around their predictions, if the budget counts them: a factor
+        and a power of the prediction, for the means of queries and for samples of one
+        query. Cross-validated.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -91,7 +125,11 @@ class SequentialAllocator(RegressorAllocator):
     True
     """
 
-    _parameter_constraints = {"n_rounds": OPTIONAL_COUNT}
+    _takes_menus = True
+    _parameter_constraints = {
+        "n_rounds": OPTIONAL_COUNT,
+        "unit": [StrOptions({"samples", "cost"})],
+    }
 
     def __init__(
         self,
@@ -102,6 +140,8 @@ class SequentialAllocator(RegressorAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        unit="samples",
+        cost_regressor=None,
         random_state=None,
     ):
         self.regressor = regressor
@@ -110,15 +150,20 @@ class SequentialAllocator(RegressorAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.unit = unit
+        self.cost_regressor = cost_regressor
         self.random_state = random_state
 
-    def start(self, X):
+    def start(self, X, *, available=None):
         """Open a session on a batch of queries.
 
         Parameters
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
             Queries in a form that the regressor accepts.
+        available : array-like of shape (n_queries, n_decoders), default=None
+            On a table of several decoders: which of them can answer each query, True or
+            False. None means all.
 
         Returns
         -------
@@ -128,12 +173,20 @@ class SequentialAllocator(RegressorAllocator):
         Raises
         ------
         ValueError
-            If a parameter is out of its range, such as a budget below min_budget.
+            If a parameter is out of its range, such as a budget below min_budget, or
+            `available` does not fit.
         """
+        check_is_fitted(self)
+        if self._n_decoders:
+            return self._open_menu_session(X, self._check_available(available, X))
+        if available is not None:
+            raise ValueError(
+                f"available={short_repr(available)} is not accepted: this policy was "
+                "fitted on a table of one decoder. Expected None."
+            )
         marginals = self._curves(X)
-        return self._open_session(
-            marginals, np.full(len(marginals), marginals.shape[1])
-        )
+        limits = np.full(len(marginals), marginals.shape[1])
+        return self._open_session(marginals, limits, self._predict_costs(X))
 
     def score(self, X, y):
         """Mean reward of a session that is simulated on graded samples.
@@ -144,7 +197,8 @@ class SequentialAllocator(RegressorAllocator):
             Queries in a form that the regressor accepts.
         y : array-like of shape (n_queries, n_samples)
             Reward table of these queries. The samples of a row are used in order, each
-            once. A query gets at most as many samples as its row holds.
+            once. A query gets at most as many samples as its row holds. With
+            ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable` with costs.
 
         Returns
         -------
@@ -157,22 +211,36 @@ class SequentialAllocator(RegressorAllocator):
             Before `fit`.
         ValueError
             If `y` is not a reward table, is a routing table, or has another number of
-            queries than `X`.
+            queries than `X`. Also if the budget counts costs and `y` has none.
         """
+        return float(self._replay(X, y).best_rewards.mean())
+
+    def _replay(self, X, y):
+        """A session that was simulated to its end."""
+        check_is_fitted(self)
+        if self._n_decoders:
+            table = self._check_menu(y, n_queries=_num_samples(X))
+            costs = self._costs_of(table)
+            n_samples = np.isfinite(table.rewards).sum(axis=2)
+            session = self._open_menu_session(X, n_samples)
+            replay_menu(session, table.rewards, costs)
+            return session
         marginals = self._curves(X)
         rewards = check_rewards(y, n_queries=len(marginals))
         n_samples = np.isfinite(rewards).sum(axis=-1)
         self._check_table(rewards)
+        costs = self._costs_of(as_table(y))
         limits = np.minimum(n_samples, marginals.shape[1])
-        session = self._open_session(marginals, limits)
-        return float(replay(session, rewards).mean())
+        session = self._open_session(marginals, limits, self._predict_costs(X))
+        replay(session, rewards, costs)
+        return session
 
     def _curves(self, X):
         """Marginal rewards; the first is not repaired, so it is the mean reward."""
         check_is_fitted(self)
         return self._predict_marginals(X, least=1)
 
-    def _open_session(self, marginals, limits):
+    def _open_session(self, marginals, limits, costs):
         budget, min_budget, _ = self._check_budget()
         check_parameters(self)
         n_rounds = self.n_rounds
@@ -187,26 +255,99 @@ class SequentialAllocator(RegressorAllocator):
             belief = RewardBelief(
                 marginals, limits, min_budget=min_budget, highest=highest, **options
             )
+        if costs is not None:
+            spread = CostSpread(*self.cost_spread_)
+            options["money"] = CostMoney(budget, costs, spread, min_budget=min_budget)
         return SequentialSession(
             belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
         )
 
-    def _allocate(self, marginals, costs=None):
+    def _open_menu_session(self, X, available):
+        """A session in which each decoder has at most so many samples available."""
+        budget, _, _ = self._check_budget()
+        check_parameters(self)
+        costs = self._predict_costs(X)
+        menu = self._open_menu(self._checked_scores(X), costs, available)
+        belief = MenuBelief(*menu[:4], mandatory=menu.mandatory)
+        money = menu_money(menu, budget, self.unit)  # raises if it does not suffice
+        if costs is None:
+            money = SampleMoney(money, np.zeros(menu.limits.size, dtype=np.int64))
+        else:
+            spreads = [CostSpread(*spread) for spread in self.cost_spread_]
+            money = MenuMoney(budget, menu.costs, spreads)
+        return MenuSession(
+            belief,
+            menu.limits.shape,
+            budget=budget,
+            n_rounds=self.n_rounds,
+            empty_reward=self.empty_reward,
+            money=money,
+        )
+
+    def _check_available(self, available, X):
+        """Number of samples that decoders can give; None means as many as asked."""
+        if available is None:
+            return None
+        shape = _num_samples(X), self._n_decoders
+        mask = np.asarray(available)
+        if mask.shape != shape or mask.dtype != bool:
+            raise ValueError(
+                f"available has shape {mask.shape} and type {mask.dtype}. Expected one "
+                f"True or False for each decoder of each query, shape {shape}."
+            )
+        return np.where(mask, MOST, 0)
+
+    def _is_menu(self, rewards):
+        return has_decoders(rewards)
+
+    def _allocate(self, scores, costs=None):
+        if self._n_decoders:
+            return self._allocate_menu(scores, costs)
         budget, min_budget, _ = self._check_budget()
-        budgets, _ = allocate(marginals, budget, min_budget=min_budget, costs=costs)
+        budgets, _ = allocate(scores, budget, min_budget=min_budget, costs=costs)
         return budgets
 
     def _fit(self, X, table):
         rewards = table.rewards
-        self._check_table(rewards)
         self.binary_ = is_binary(rewards)
         self.highest_reward_ = float(np.nanmax(rewards))
         super()._fit(X, table)
 
+    def _fit_costs(self, X, table):
+        vars(self).pop("cost_spread_", None)  # remove that of an earlier fit
+        super()._fit_costs(X, table)
+        if self.unit == "cost" and self._n_decoders:
+            self.cost_spread_ = [
+                tuple(self._decoder_spread(X, *pair))
+                for pair in zip(
+                    table.costs.swapaxes(0, 1), self.cost_regressor_, strict=True
+                )
+            ]
+        elif self.unit == "cost":
+            self.cost_spread_ = tuple(
+                self._cross_validated_spread(X, table.costs, self.cost_regressor_)
+            )
+
+    def _decoder_spread(self, X, costs, regressor):
+        """Spread of the costs of one decoder, from the queries that it answered."""
+        rows = np.flatnonzero(np.isfinite(costs).any(axis=1))
+        X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
+        X = _safe_indexing(X, rows)
+        return self._cross_validated_spread(X, costs[rows], regressor)
+
+    def _cross_validated_spread(self, X, costs, fitted):
+        n_folds = min(5, len(costs))
+        if n_folds < 2:
+            predicted = fitted.predict(X)
+        else:
+            regressor = self._new_cost_regressor()
+            predicted = cross_val_predict(regressor, X, costs, cv=n_folds)
+        return fit_cost_spread(costs, self._check_costs(predicted, len(costs)))
+
     def _check_table(self, rewards):
         if has_decoders(rewards):
             raise ValueError(
-                f"rewards of shape {rewards.shape} are a routing table. Rounds need "
-                "samples of one decoder, shape (n_queries, n_samples); for routing use "
-                "AdaptiveAllocator."
+                f"rewards of shape {rewards.shape} have an axis of decoders, but this "
+                "SequentialAllocator was fitted on a table of one. Give the samples of "
+                "one decoder, shape (n_queries, n_samples)."
             )

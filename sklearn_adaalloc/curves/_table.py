@@ -232,6 +232,7 @@ class RewardTable:
         ----------
         key : callable
             Takes the list of distinct answers to one query and returns as many keys.
+            None, "" and -1 as keys stand for no answer.
 
         Returns
         -------
@@ -266,12 +267,17 @@ class RewardTable:
                     f"key returned {len(keys)} keys for the {len(answers)} answers of "
                     f"row {row}. Expected one key for each answer."
                 )
-            first = {}
-            same = [first.setdefault(k, len(first)) for k in keys]
-            lookup = dict(zip(numbers, same, strict=True))
-            codes[row] = [lookup.get(code, NO_ANSWER) for code in flat[row].tolist()]
-            position = [same.index(number) for number in range(len(first))]
-            labels[row] = tuple(answers[i] for i in position)
+            label = {}  # of each key: the first of its answers
+            for k, answer in zip(keys, answers, strict=True):
+                if not _is_no_answer(k):
+                    label.setdefault(k, answer)
+            code_of_key = dict(zip(label, range(len(label)), strict=True))
+            new = {
+                number: code_of_key.get(k, NO_ANSWER)
+                for number, k in zip(numbers, keys, strict=True)
+            }
+            codes[row] = [new.get(code, NO_ANSWER) for code in flat[row].tolist()]
+            labels[row] = tuple(label.values())
         fields = {"costs": self.costs, "scores": self.scores, "decoders": self.decoders}
         codes = codes.reshape(self.codes.shape)
         return self._of(self.rewards, codes=codes, _labels=labels, **fields)

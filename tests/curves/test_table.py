@@ -119,6 +119,14 @@ def test_keys_join_answers_that_are_the_same():
     assert table.codes.tolist() == [[0, 1, 2, -1]]
 
 
+@pytest.mark.parametrize("nothing", [None, "", -1])
+def test_answers_whose_key_is_no_answer_have_no_vote(nothing):
+    table = RewardTable([[1, 0, 0]], answers=[["...", "a", "b"]])
+    joined = table.with_keys(lambda answers: [nothing, "key", "key"])
+    assert joined.codes.tolist() == [[-1, 0, 0]]
+    assert joined.answers.tolist() == [[None, "a", "a"]]
+
+
 def test_repr_says_what_is_known(table):
     assert repr(table) == "RewardTable(2 queries, 3 samples; costs, answers, scores)"
     assert repr(RewardTable(np.zeros((1, 4, 2)))) == (
