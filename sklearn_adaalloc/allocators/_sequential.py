@@ -92,6 +92,7 @@ class SequentialAllocator(RegressorAllocator):
     """
 
     _parameter_constraints = {"n_rounds": OPTIONAL_COUNT}
+    _words = {"plan": " in the one-shot plan, before any round"}
 
     def __init__(
         self,
