@@ -25,7 +25,7 @@ from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import smallest_budget
 
 N_WORLDS, N_FIT, N_POPULATION, N_CALIBRATION, N_SAMPLES = 5, 1000, 8000, 2000, 16
-BUDGETS = 5 / 1.02 ** np.arange(50)
+BUDGETS = 4.5 / 1.03 ** np.arange(30)
 TARGETS = ["best-of-4", 0.6]  # samples of every query, or a reward
 
 
