@@ -130,6 +130,7 @@ class SequentialAllocator(RegressorAllocator):
         "n_rounds": OPTIONAL_COUNT,
         "unit": [StrOptions({"samples", "cost"})],
     }
+    _words = {"plan": " in the one-shot plan, before any round"}
 
     def __init__(
         self,
