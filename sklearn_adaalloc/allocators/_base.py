@@ -72,9 +72,11 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
             Queries in a form that the regressor accepts.
-        y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-            Reward table. NaN marks a missing sample. A table with three axes is a
-            routing table, with the weak decoder first.
+        y : array-like of shape (n_queries, n_samples) or \
+                (n_queries, n_decoders, n_samples)
+            Reward table. NaN marks a missing sample. A table of two decoders is a
+            routing table, with the weak decoder first, unless each decoder gets a
+            budget of its own. Some allocators accept more decoders.
 
         Returns
         -------
@@ -344,7 +346,9 @@ class RegressorAllocator(BaseAllocator):
         Returns
         -------
         marginals : ndarray of shape (n_queries, max_budget)
-            Each row is non-increasing after its first `min_budget` steps.
+            Each row is non-increasing after its first `min_budget` steps. If decoders
+            have budgets of their own, of each decoder alone, (n_queries, n_decoders,
+            max_budget).
 
         Raises
         ------
@@ -367,7 +371,8 @@ class RegressorAllocator(BaseAllocator):
         Returns
         -------
         budgets : ndarray of shape (n_queries,), dtype int64
-            Samples given to each query; in routing 0 = weak, 1 = strong.
+            Samples given to each query; in routing 0 = weak, 1 = strong. If decoders
+            have budgets of their own, (n_queries, n_decoders).
 
         Raises
         ------
