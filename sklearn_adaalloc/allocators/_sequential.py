@@ -7,10 +7,16 @@ from sklearn_adaalloc._utils.parameters import (
     OPTIONAL_COUNT,
     check_parameters,
 )
-from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders, is_binary
+from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc.allocators._base import RegressorAllocator
-from sklearn_adaalloc.allocators._session import SequentialSession, replay
-from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc.allocators._session import replay
+from sklearn_adaalloc.allocators._told import told_of
+from sklearn_adaalloc.curves._selection import (
+    expected_rewards,
+    fields_of,
+    resolve_selection,
+)
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._solvers import allocate
 
 
@@ -102,6 +108,7 @@ class SequentialAllocator(RegressorAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         random_state=None,
     ):
         self.regressor = regressor
@@ -110,6 +117,7 @@ class SequentialAllocator(RegressorAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.random_state = random_state
 
     def start(self, X):
@@ -160,12 +168,20 @@ class SequentialAllocator(RegressorAllocator):
             queries than `X`.
         """
         marginals = self._curves(X)
-        rewards = check_rewards(y, n_queries=len(marginals))
-        n_samples = np.isfinite(rewards).sum(axis=-1)
-        self._check_table(rewards)
+        table = as_table(y, n_queries=len(marginals))
+        self._check_table(table.rewards)
+        fields_of(resolve_selection(self.selection), table)  # raises if one is missing
+        n_samples = np.isfinite(table.rewards).sum(axis=-1)
         limits = np.minimum(n_samples, marginals.shape[1])
         session = self._open_session(marginals, limits)
-        return float(replay(session, rewards).mean())
+        replay(session, told_of(self.selection).read(table))
+        got = expected_rewards(
+            table.head(session.budgets),
+            session.budgets,
+            empty_reward=self.empty_reward,
+            selection=self.selection,
+        )
+        return float(got.mean())
 
     def _curves(self, X):
         """Marginal rewards; the first is not repaired, so it is the mean reward."""
@@ -175,21 +191,8 @@ class SequentialAllocator(RegressorAllocator):
     def _open_session(self, marginals, limits):
         budget, min_budget, _ = self._check_budget()
         check_parameters(self)
-        n_rounds = self.n_rounds
-        options = {"empty_reward": self.empty_reward}
-        if self.binary_:
-            share_plans = n_rounds is not None
-            belief = SuccessBelief(
-                marginals, limits, share_plans=share_plans, **options
-            )
-        else:
-            highest = self.highest_reward_
-            belief = RewardBelief(
-                marginals, limits, min_budget=min_budget, highest=highest, **options
-            )
-        return SequentialSession(
-            belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
-        )
+        money = {"budget": budget, "n_rounds": self.n_rounds, "min_budget": min_budget}
+        return told_of(self.selection).open(self, marginals, limits, money)
 
     def _allocate(self, marginals, costs=None):
         budget, min_budget, _ = self._check_budget()
@@ -199,7 +202,12 @@ class SequentialAllocator(RegressorAllocator):
     def _fit(self, X, table):
         rewards = table.rewards
         self._check_table(rewards)
-        self.binary_ = is_binary(rewards)
+        learnt = told_of(self.selection).learn(
+            table, resolve_selection(self.selection)
+        )
+        vars(self).pop("score_rewards_", None)  # remove that of an earlier fit
+        vars(self).update(learnt)
+        self.lowest_reward_ = float(np.nanmin(rewards))
         self.highest_reward_ = float(np.nanmax(rewards))
         super()._fit(X, table)
 

@@ -1,10 +1,14 @@
 """Rounds of sampling on one batch: ask, sample, grade, tell, and ask again."""
 
+from collections.abc import Mapping, Set
+from reprlib import repr as short_repr
+
 import numpy as np
 
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.numbers import reward_array
 from sklearn_adaalloc._utils.rewards import is_binary
+from sklearn_adaalloc.curves._table import is_no_answer
 from sklearn_adaalloc.planning._solvers import count_steps
 
 
@@ -120,7 +124,7 @@ class SequentialSession:
                 "to. Call ask first, then call tell once for each answer that is not "
                 "None."
             )
-        table = _check_verdicts(rewards, self._asked, binary=self._belief.binary)
+        table = self._read(rewards)
         self._belief.update(table)
         self._money -= int(self._asked.sum())
         self._min_budget = 0
@@ -128,6 +132,10 @@ class SequentialSession:
         self.rounds_taken += 1
         if self._rounds_left is not None:
             self._rounds_left -= 1
+
+    def _read(self, rewards):
+        """Check what was told of one round, and return it as the belief takes it."""
+        return _check_verdicts(rewards, self._asked, binary=self._belief.binary)
 
     def _plan(self):
         """Plan the next round that has samples (n_queries,); None if there is none."""
@@ -141,6 +149,60 @@ class SequentialSession:
                 return None
             self._rounds_left -= 1  # the plan defers all samples: use one round less
         return None
+
+
+class ScoreSession(SequentialSession):
+    """A session that is told scores: the answer with the highest is taken.
+
+    :meth:`tell` takes scores where that of a `SequentialSession` takes rewards. The
+    rewards of its answers are never known, so that there are no `best_rewards`.
+    """
+
+    @property
+    def best_scores(self):
+        """Highest score of each query so far (n_queries,), -inf without a sample."""
+        return self._belief.best_scores.copy()
+
+    @property
+    def best_rewards(self):
+        raise AttributeError(
+            "a session with selection='score' is told no rewards. See best_scores."
+        )
+
+    def _read(self, scores):
+        return _check_verdicts(scores, self._asked, binary=False, name="scores")
+
+
+class VoteSession(SequentialSession):
+    """A session that is told answers: the one with most votes is taken.
+
+    :meth:`tell` takes answers, str or int, where that of a `SequentialSession` takes
+    rewards. None, "" and -1 stand for no answer. The rewards of answers are never
+    known, so that there are no `best_rewards`.
+    """
+
+    @property
+    def answers(self):
+        """Answer with most votes of each query so far, a list of n_queries.
+
+        The first of several with as many; None where there is no answer.
+        """
+        return self._belief.leaders
+
+    @property
+    def counts(self):
+        """Votes of each answer so far, a list of n_queries dict."""
+        return [dict(votes) for votes in self._belief.counts]
+
+    @property
+    def best_rewards(self):
+        raise AttributeError(
+            "a session with selection='vote' is told no rewards. See answers and "
+            "counts."
+        )
+
+    def _read(self, answers):
+        return _check_answers(answers, self._asked)
 
 
 def replay(session, rewards):
@@ -175,30 +237,30 @@ def replay(session, rewards):
         columns = np.minimum(columns, rewards.shape[1] - 1)
         told = np.take_along_axis(rewards, columns, axis=1)
         session.tell(np.where(wanted, told, np.nan))
-    return session.best_rewards
+    return getattr(session, "best_rewards", None)  # a vote knows no rewards
 
 
-def _check_verdicts(rewards, asked, *, binary):
-    """Check the rewards of one round; return a table (n_queries, n_new), NaN last."""
+def _check_verdicts(rewards, asked, *, binary, name="rewards"):
+    """Check the numbers of one round; return a table (n_queries, n_new), NaN last."""
     table = reward_array(rewards)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != len(asked):
         raise ValueError(
-            f"rewards has shape {table.shape}. Expected the rewards of {len(asked)} "
+            f"{name} has shape {table.shape}. Expected the {name} of {len(asked)} "
             "queries: one sequence each, or an array (n_queries, n_samples) with NaN."
         )
     given = np.isfinite(table).sum(axis=1)
     if np.isinf(table).any():
         row = np.flatnonzero(np.isinf(table).any(axis=1))[0]
         raise ValueError(
-            f"rewards contains infinity in row {row}. Expected finite "
-            "rewards: grade that sample again."
+            f"{name} contains infinity in row {row}. Expected finite "
+            f"{name}: grade that sample again."
         )
     if (given != asked).any():
         row = np.flatnonzero(given != asked)[0]
         raise ValueError(
-            f"rewards has {given[row]} rewards in row {row}, where {asked[row]} were "
-            "asked for. Give as many rewards for each query as ask returned. Where it "
+            f"{name} has {given[row]} {name} in row {row}, where {asked[row]} were "
+            f"asked for. Give as many {name} for each query as ask returned. Where it "
             "returned 0, give an empty row or only NaN."
         )
     if binary and not is_binary(table):
@@ -211,9 +273,42 @@ def _check_verdicts(rewards, asked, *, binary):
     return _compact(table)
 
 
+def _check_answers(answers, asked):
+    """Check the answers of one round; return one list per query, None for no answer."""
+    rows = None if isinstance(answers, str | Mapping | Set) else list(answers)
+    if rows is None or len(rows) != len(asked):
+        raise ValueError(
+            f"answers={short_repr(answers)} is not accepted. Expected the answers of "
+            f"{len(asked)} queries: one sequence each."
+        )
+    return [_check_row(*each) for each in zip(rows, asked.tolist(), range(len(rows)))]
+
+
+def _check_row(given, n_asked, row):
+    """Answers to one query; beyond those asked for, only such as are no answer."""
+    single = given is None or isinstance(given, str | int | float | np.integer)
+    read = [
+        None if is_no_answer(each) else each for each in ([given] if single else given)
+    ]
+    wrong = [each for each in read if not isinstance(each, str | int | np.integer | None)]
+    if wrong:
+        raise ValueError(
+            f"answers has {short_repr(wrong[0])} in row {row}. Expected a str or an "
+            "int; None, '' or -1 for no answer."
+        )
+    spare = read[n_asked:]
+    if len(read) < n_asked or any(each is not None for each in spare):
+        raise ValueError(
+            f"answers has {len(read)} answers in row {row}, where {n_asked} were asked "
+            "for. Give as many answers for each query as ask returned, with None for a "
+            "sample that holds none."
+        )
+    return read[:n_asked]
+
+
 def _compact(table):
     """Move NaN to the end of each row and keep the order of the rest."""
-    missing = np.isnan(table)
+    missing = table != table  # NaN, also among objects
     if not (missing[:, :-1] & ~missing[:, 1:]).any():
         return table
     order = np.argsort(missing, axis=1, kind="stable")

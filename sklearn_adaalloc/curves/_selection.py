@@ -24,7 +24,7 @@ from sklearn_adaalloc.curves._decoders import decoder_rewards
 from sklearn_adaalloc.curves._extension import extend_short_rows
 from sklearn_adaalloc.curves._scores import order_by_score
 from sklearn_adaalloc.curves._table import RewardTable
-from sklearn_adaalloc.curves._votes import vote_curves
+from sklearn_adaalloc.curves._votes import leader_rewards, vote_curves
 
 
 class Selection(ABC):
@@ -223,6 +223,15 @@ class MostVotes(Selection):
             Exact.
         """
         return vote_curves(rewards, codes, max_budget, replacement)
+
+    def at_budgets(self, rewards, budgets, *, replacement="auto", codes):
+        """Expected reward at each query's budget, exact; see `Selection`."""
+        whole = budgets == np.isfinite(rewards).sum(axis=1)
+        if replacement != "auto" or not whole.all():
+            return super().at_budgets(
+                rewards, budgets, replacement=replacement, codes=codes
+            )
+        return leader_rewards(rewards, codes)
 
 
 SELECTIONS = {"reward": BestReward(), "score": HighestScore(), "vote": MostVotes()}

@@ -260,18 +260,9 @@ class RewardTable:
             answers = numbers
             if self._labels is not None:
                 answers = [self._labels[row][number] for number in numbers]
-            keys = list(key(answers))
-            if len(keys) != len(answers):
-                raise ValueError(
-                    f"key returned {len(keys)} keys for the {len(answers)} answers of "
-                    f"row {row}. Expected one key for each answer."
-                )
-            first = {}
-            same = [first.setdefault(k, len(first)) for k in keys]
+            same, labels[row] = group_answers(key, answers, row)
             lookup = dict(zip(numbers, same, strict=True))
             codes[row] = [lookup.get(code, NO_ANSWER) for code in flat[row].tolist()]
-            position = [same.index(number) for number in range(len(first))]
-            labels[row] = tuple(answers[i] for i in position)
         fields = {"costs": self.costs, "scores": self.scores, "decoders": self.decoders}
         codes = codes.reshape(self.codes.shape)
         return self._of(self.rewards, codes=codes, _labels=labels, **fields)
@@ -318,6 +309,20 @@ class RewardTable:
         return self._of(
             self.rewards[rows], decoders=self.decoders, _labels=labels, **arrays
         )
+
+    def head(self, budgets):
+        """A table of the first samples of each row only, `budgets` of them."""
+        rank = np.cumsum(~np.isnan(self.rewards), axis=-1)
+        taken = rank <= np.asarray(budgets)[:, None]
+        fillers = {"costs": np.nan, "codes": NO_ANSWER, "scores": np.nan}
+        arrays = {
+            name: np.where(taken, getattr(self, name), filler)
+            for name, filler in fillers.items()
+            if getattr(self, name) is not None
+        }
+        table = self[:]
+        vars(table).update(rewards=np.where(taken, self.rewards, np.nan), **arrays)
+        return table
 
     def __repr__(self):
         *axes, n_samples = self.shape
@@ -366,6 +371,49 @@ def as_table(rewards, *, n_queries=None):
         )
     check_rewards(rewards.rewards, n_queries=n_queries)
     return rewards
+
+
+def group_answers(key, answers, row):
+    """Number answers such that those with equal keys have the same number.
+
+    Parameters
+    ----------
+    key : callable
+        Takes the list of distinct answers to one query and returns as many keys.
+    answers : list
+        Distinct answers to one query.
+    row : int
+        Row of the query, for the error message.
+
+    Returns
+    -------
+    numbers : list of int
+        Number of each answer, from 0 on.
+    distinct : tuple
+        The first answer of each number.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many keys as answers.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.curves._table import group_answers
+    >>> group_answers(lambda answers: [float(a) for a in answers], ["0.5", ".5"], 0)
+    ([0, 0], ('0.5',))
+    """
+    keys = list(key(answers))
+    if len(keys) != len(answers):
+        raise ValueError(
+            f"key returned {len(keys)} keys for the {len(answers)} answers of "
+            f"row {row}. Expected one key for each answer."
+        )
+    known, distinct = {}, []
+    for answer, own in zip(answers, keys, strict=True):
+        if known.setdefault(own, len(known)) == len(distinct):
+            distinct.append(answer)
+    return [known[own] for own in keys], tuple(distinct)
 
 
 def _column(frame, name, role):
@@ -509,7 +557,7 @@ def _encode_answers(answers, missing):
     for row, given in enumerate(flat.tolist()):
         known = {}
         for column, answer in enumerate(given):
-            if _is_no_answer(answer):
+            if is_no_answer(answer):
                 continue
             if not isinstance(answer, str | int | np.integer):
                 raise ValueError(
@@ -545,7 +593,15 @@ def _is_even(answers):
     return isinstance(answers, np.ndarray) or hasattr(answers, "to_numpy")
 
 
-def _is_no_answer(answer):
+def is_no_answer(answer):
+    """Whether a sample holds no answer to vote for: None, NaN, "" or -1.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.curves._table import is_no_answer
+    >>> [is_no_answer(answer) for answer in (None, "", -1, "7", 0)]
+    [True, True, True, False, False]
+    """
     if answer is None or (isinstance(answer, float) and np.isnan(answer)):
         return True
     return isinstance(answer, str | int | np.integer) and answer in ("", -1)
