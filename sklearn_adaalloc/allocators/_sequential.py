@@ -23,10 +23,11 @@ from sklearn_adaalloc.planning._solvers import allocate
 class SequentialAllocator(RegressorAllocator):
     """Split a budget over a batch in rounds, using the rewards of earlier rounds.
 
-    Use it if a verifier can grade answers during decoding. Then an allocation that is
-    fixed in advance loses most of the possible savings. `start` opens a session on a
-    batch. The session asks for samples of each query, receives their rewards and asks
-    again, until no round or no budget is left.
+    Use it if a verifier can grade answers during decoding, or if they are voted on.
+    Then an allocation that is fixed in advance loses most of the possible savings.
+    `start` opens a session on a batch. The session asks for samples of each query,
+    receives their rewards, scores or answers, and asks again, until no round or no
+    budget is left.
 
     - For 0/1 rewards, a solved query gets no more samples. The samples that it did not
       need go to the other queries. The predicted curves are sufficient for this: they
@@ -36,6 +37,12 @@ class SequentialAllocator(RegressorAllocator):
     - For real-valued rewards, samples go to the queries whose best reward is expected
       to improve most. Assumes that the rewards of a query are normal. Its own samples
       update the mean and the standard deviation.
+    - With ``selection="vote"`` the session is told answers, and samples go to the
+      queries whose leading answer is most likely to be corrected by them. A query stops
+      once its lead is as good as decided. Predictions say where votes will disagree.
+    - With ``selection="score"`` the session is told scores. `fit` learns what reward a
+      score promises, and the rest is as for real-valued rewards. Where higher scores
+      promise no more, a query stops.
 
     `predict` returns the one-shot allocation for the same predictions.
 
@@ -50,7 +57,7 @@ class SequentialAllocator(RegressorAllocator):
     n_rounds : int or None, default=4
         Largest number of rounds. None means one sample of a query at a time, always for
         the query with the highest chance of success. This saves most and takes the most
-        rounds.
+        rounds. Votes are then asked for in parts of a sixteenth of the money left.
     min_budget : int, default=0
         Smallest number of samples that every query gets in the first round.
     max_budget : int, default=None
@@ -59,6 +66,10 @@ class SequentialAllocator(RegressorAllocator):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
+    selection : {"reward", "score", "vote"} or MostVotes, default="reward"
+        How an answer is chosen among the samples of a query, and so what a session is
+        told. The latter two need a :class:`~sklearn_adaalloc.RewardTable` with scores
+        or answers. ``MostVotes(key=...)`` says which answers are the same.
     random_state : int, RandomState instance or None, default=None
         Seed of the default regressor.
 
@@ -67,9 +78,11 @@ class SequentialAllocator(RegressorAllocator):
     regressor_ : estimator
         The fitted regressor.
     binary_ : bool
-        Whether the rewards of `fit` were 0/1.
-    highest_reward_ : float
-        Highest reward of `fit`. No reward is expected to be higher.
+        Whether sessions are told 0/1 rewards, as those of `fit` were.
+    lowest_reward_, highest_reward_ : float
+        Lowest and highest reward of `fit`. No reward is expected to be higher.
+    score_rewards_ : tuple of two ndarrays
+        Scores and the rewards that they promise, with ``selection="score"``.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -130,8 +143,8 @@ class SequentialAllocator(RegressorAllocator):
 
         Returns
         -------
-        session : SequentialSession
-            Asks for samples and receives their rewards.
+        session : SequentialSession, ScoreSession or VoteSession
+            Asks for samples and receives their rewards, scores or answers.
 
         Raises
         ------
@@ -152,20 +165,22 @@ class SequentialAllocator(RegressorAllocator):
             Queries in a form that the regressor accepts.
         y : array-like of shape (n_queries, n_samples)
             Reward table of these queries. The samples of a row are used in order, each
-            once. A query gets at most as many samples as its row holds.
+            once. A query gets at most as many samples as its row holds. With another
+            `selection`, a :class:`~sklearn_adaalloc.RewardTable` with what it needs.
 
         Returns
         -------
         score : float
-            Mean over queries of the best reward that each query got.
+            Mean over queries of the best reward that each query got, or of the reward
+            of the answer with the highest score or with most votes, ties shared.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If `y` is not a reward table, is a routing table, or has another number of
-            queries than `X`.
+            If `y` is not a reward table, is a routing table, lacks scores or answers
+            that are needed, or has another number of queries than `X`.
         """
         marginals = self._curves(X)
         table = as_table(y, n_queries=len(marginals))
@@ -202,9 +217,7 @@ class SequentialAllocator(RegressorAllocator):
     def _fit(self, X, table):
         rewards = table.rewards
         self._check_table(rewards)
-        learnt = told_of(self.selection).learn(
-            table, resolve_selection(self.selection)
-        )
+        learnt = told_of(self.selection).learn(table, resolve_selection(self.selection))
         vars(self).pop("score_rewards_", None)  # remove that of an earlier fit
         vars(self).update(learnt)
         self.lowest_reward_ = float(np.nanmin(rewards))

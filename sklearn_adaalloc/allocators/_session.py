@@ -154,8 +154,27 @@ class SequentialSession:
 class ScoreSession(SequentialSession):
     """A session that is told scores: the answer with the highest is taken.
 
-    :meth:`tell` takes scores where that of a `SequentialSession` takes rewards. The
-    rewards of its answers are never known, so that there are no `best_rewards`.
+    :meth:`~sklearn_adaalloc.SequentialAllocator.start` opens it if the allocator has
+    ``selection="score"``. :meth:`tell` takes scores where that of a `SequentialSession`
+    takes rewards. The rewards of answers are never known: there are no `best_rewards`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor, RewardTable, SequentialAllocator
+    >>> X, rewards, scores = [[0.0], [1.0]], [[1, 0], [0, 1]], [[0.9, 0.1], [0.4, 0.6]]
+    >>> policy = SequentialAllocator(
+    ...     RewardRegressor(Ridge(), selection="score"), budget=2, selection="score"
+    ... )
+    >>> policy = policy.fit(X, RewardTable(rewards, scores=scores))
+    >>> session = policy.start([[0.5], [0.8]])
+    >>> session.ask()
+    array([1, 1])
+    >>> session.tell([[0.9], [0.2]])
+    >>> session.ask()  # no score promises more than 0.9 does
+    array([0, 1])
+    >>> session.best_scores
+    array([0.9, 0.2])
     """
 
     @property
@@ -176,9 +195,31 @@ class ScoreSession(SequentialSession):
 class VoteSession(SequentialSession):
     """A session that is told answers: the one with most votes is taken.
 
-    :meth:`tell` takes answers, str or int, where that of a `SequentialSession` takes
-    rewards. None, "" and -1 stand for no answer. The rewards of answers are never
-    known, so that there are no `best_rewards`.
+    :meth:`~sklearn_adaalloc.SequentialAllocator.start` opens it if the allocator has
+    ``selection="vote"``. :meth:`tell` takes answers, str or int, where that of a
+    `SequentialSession` takes rewards. None, "" and -1 stand for no answer. The rewards
+    of answers are never known: there are no `best_rewards`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor, RewardTable, SequentialAllocator
+    >>> X, rewards, answers = [[0.0], [1.0]], [[1, 1, 0]] * 2, [["7", "7", "8"]] * 2
+    >>> policy = SequentialAllocator(
+    ...     RewardRegressor(Ridge(), selection="vote"), budget=2, selection="vote"
+    ... )
+    >>> policy = policy.fit(X, RewardTable(rewards, answers=answers))
+    >>> session = policy.start([[0.5], [0.8]])
+    >>> session.ask()
+    array([2, 1])
+    >>> session.tell([["7", "8"], ["5"]])
+    >>> session.ask()  # the tie
+    array([1, 0])
+    >>> session.tell([["7"], []])
+    >>> session.answers
+    ['7', '5']
+    >>> session.counts[0]
+    {'7': 2, '8': 1}
     """
 
     @property
@@ -275,29 +316,30 @@ def _check_verdicts(rewards, asked, *, binary, name="rewards"):
 
 def _check_answers(answers, asked):
     """Check the answers of one round; return one list per query, None for no answer."""
-    rows = None if isinstance(answers, str | Mapping | Set) else list(answers)
-    if rows is None or len(rows) != len(asked):
+    answers = answers.to_numpy() if hasattr(answers, "to_numpy") else answers
+    known = not isinstance(answers, str | Mapping | Set) and np.iterable(answers)
+    rows = list(answers) if known else []
+    if len(rows) != len(asked):
         raise ValueError(
             f"answers={short_repr(answers)} is not accepted. Expected the answers of "
             f"{len(asked)} queries: one sequence each."
         )
-    return [_check_row(*each) for each in zip(rows, asked.tolist(), range(len(rows)))]
+    rounds = enumerate(zip(rows, asked.tolist(), strict=True))
+    return [_check_row(given, n_asked, row) for row, (given, n_asked) in rounds]
 
 
 def _check_row(given, n_asked, row):
-    """Answers to one query; beyond those asked for, only such as are no answer."""
-    single = given is None or isinstance(given, str | int | float | np.integer)
-    read = [
-        None if is_no_answer(each) else each for each in ([given] if single else given)
-    ]
-    wrong = [each for each in read if not isinstance(each, str | int | np.integer | None)]
-    if wrong:
-        raise ValueError(
-            f"answers has {short_repr(wrong[0])} in row {row}. Expected a str or an "
-            "int; None, '' or -1 for no answer."
-        )
-    spare = read[n_asked:]
-    if len(read) < n_asked or any(each is not None for each in spare):
+    """Answers to one query; those beyond what was asked for must be no answer."""
+    single = isinstance(given, str) or not np.iterable(given)
+    cells = [given] if single else list(given)
+    read = [None if is_no_answer(cell) else cell for cell in cells]
+    for answer in read:
+        if not isinstance(answer, str | int | np.integer | None):
+            raise ValueError(
+                f"answers has {short_repr(answer)} in row {row}. Expected a str or an "
+                "int; None, '' or -1 for no answer."
+            )
+    if len(read) < n_asked or any(each is not None for each in read[n_asked:]):
         raise ValueError(
             f"answers has {len(read)} answers in row {row}, where {n_asked} were asked "
             "for. Give as many answers for each query as ask returned, with None for a "

@@ -74,10 +74,16 @@ class ToldScores:
     @staticmethod
     def open(policy, marginals, limits, money):
         options = {"empty_reward": policy.empty_reward}
+        promised = getattr(policy, "score_rewards_", None)
+        if promised is None:
+            raise ValueError(
+                f"selection={policy.selection!r} was set after fit, which learnt "
+                "nothing about scores. Fit again on a RewardTable with scores."
+            )
         belief = ScoreBelief(
             marginals,
             limits,
-            policy.score_rewards_,
+            promised,
             min_budget=money["min_budget"],
             **options,
         )

@@ -313,7 +313,7 @@ class RewardTable:
     def head(self, budgets):
         """A table of the first samples of each row only, `budgets` of them."""
         rank = np.cumsum(~np.isnan(self.rewards), axis=-1)
-        taken = rank <= np.asarray(budgets)[:, None]
+        taken = rank <= np.reshape(budgets, (-1,) + (1,) * (self.ndim - 1))
         fillers = {"costs": np.nan, "codes": NO_ANSWER, "scores": np.nan}
         arrays = {
             name: np.where(taken, getattr(self, name), filler)

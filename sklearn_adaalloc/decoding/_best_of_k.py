@@ -12,6 +12,7 @@ from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.grading import check_graded
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.queries import check_queries
+from sklearn_adaalloc.allocators import VoteSession
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._policies import read_policy
 from sklearn_adaalloc.sampling import TokenUsage
@@ -170,6 +171,7 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         )
         if hasattr(allocator, "start"):
             session = allocator.start(X)
+            _refuse_votes(allocator, session)
         else:
             budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
             session = _OneRound(budgets)
@@ -223,6 +225,15 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             gathered.usage,
             session.rounds_taken,
             gathered.errors,
+        )
+
+
+def _refuse_votes(allocator, session):
+    if isinstance(session, VoteSession):
+        raise ValueError(
+            f"policy={short_repr(allocator)} takes votes, but BestOfK returns the "
+            "answer with the best reward. Expected selection='reward' or 'score'. For "
+            "votes, sample yourself and tell a session the answers: policy.start(X)."
         )
 
 

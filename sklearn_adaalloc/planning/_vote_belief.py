@@ -3,15 +3,18 @@
 It has the methods of the other beliefs, see `_beliefs`. `update` receives answers.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
 
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._table import group_answers
-from sklearn_adaalloc.planning._beliefs import RewardBelief
+from sklearn_adaalloc.planning._rounds import mean_budget
+from sklearn_adaalloc.planning._solvers import allocate
 from sklearn_adaalloc.planning._votes import lead_gains, vote_weights
 
+_PARTS = 16  # without rounds, the part of the money that is planned at a time
 _AHEAD = 32  # votes looked ahead: a lead that so many cannot change is decided
 
 
@@ -40,8 +43,6 @@ class VoteBelief:
         Votes of each answer to a query, in the order in which answers first came.
     """
 
-    plan = RewardBelief.plan  # the same plan, with other gains
-
     def __init__(
         self, marginals, limits, *, key=None, empty_reward=0.0, reward_range=(0.0, 1.0)
     ):
@@ -63,6 +64,35 @@ class VoteBelief:
         """Answer with most votes of each query, the first of several; None if none."""
         return [max(votes, key=votes.get, default=None) for votes in self.counts]
 
+    def plan(self, money, n_rounds, min_budget=0, costs=None):
+        """Plan the samples to take now: those worth most, for a part of the money.
+
+        The part is what first samples take, and of the rest 1 / `n_rounds`. The answers
+        then say where the remainder is worth most. Without rounds a part is small, and
+        a query gets one sample at a time.
+        """
+        left = self._limits - self.budgets
+        gains = self._improvements()
+        beyond = np.arange(gains.shape[1]) >= left[:, None]
+        np.minimum(gains, 0.0, out=gains, where=beyond)
+        sure = np.full(len(gains), min_budget)
+        if (fresh := self.budgets == 0).any():
+            bought = self._buy(gains, money, min_budget, costs)
+            sure[fresh] = np.minimum(bought, max(min_budget, 1))[fresh]
+        spent = float(sure.sum() if costs is None else sure @ costs)
+        part = spent + (money - spent) / (n_rounds or _PARTS)
+        part = math.ceil(part) if costs is None else part
+        now = self._buy(gains, part, min_budget, costs)
+        if not now.any():  # the part does not pay for a sample, but the money may
+            now = np.minimum(self._buy(gains, money, min_budget, costs), 1)
+        if n_rounds is None:
+            now = np.minimum(now, max(min_budget, 1))
+        return np.minimum(now, left)
+
+    def _buy(self, gains, money, min_budget, costs):
+        budget = mean_budget(money, len(gains)) if costs is None else money / len(gains)
+        return allocate(gains, budget, min_budget=min_budget, costs=costs)[0]
+
     def update(self, answers):
         """Add answers: one list per query, with None for no answer.
 
@@ -70,8 +100,10 @@ class VoteBelief:
         """
         rows = [row for row, new in enumerate(answers) if len(new)]
         told = [_add(self._answers[row], answers[row]) for row in rows]
-        counts = [self._merge(votes, row) for row, votes in zip(rows, told, strict=True)]
-        for row, votes, merged in zip(rows, told, counts, strict=True):
+        counts = [
+            self._merge(votes, row) for row, votes in zip(rows, told, strict=True)
+        ]
+        for (row, votes), merged in zip(pairs, counts, strict=True):
             self._answers[row], self.counts[row] = votes, merged
             first, second, *_ = sorted([*merged.values(), 0, 0], reverse=True)
             self._leads[row] = first, second
@@ -90,20 +122,22 @@ class VoteBelief:
         return merged
 
     def _improvements(self):
-        """What further samples are worth (n_queries, max_budget), non-increasing.
+        """What further samples are worth (n_queries, n_ahead + 1), non-increasing.
 
         The first sample of a query gains what is predicted, the others as votes do.
         Their gains fall with the share of samples that held no answer.
         """
         fresh = self.budgets == 0
         first, second = self._leads.T
-        gains = _of_each(np.where(fresh, 1, first), second, min(self._n_steps, _AHEAD))
+        n_ahead = min(self._n_steps, _AHEAD)
+        gains = np.zeros((len(fresh), n_ahead + 1))
+        gains[:, :-1] = _of_each(np.where(fresh, 1, first), second, n_ahead)
         weights = vote_weights(self._predicted, self.budgets)
         gains *= (weights * (self._n_votes + 1) / (self.budgets + 1))[:, None]
-        gains = np.pad(gains, ((0, 0), (0, self._n_steps - gains.shape[1])))
         gains[fresh, 1:] = gains[fresh, :-1]
         gains[fresh, 0] = self._first_gain[fresh]
-        return concave_repair(gains)
+        gains[fresh] = concave_repair(gains[fresh])
+        return gains
 
 
 def _add(votes, answers):
@@ -116,8 +150,9 @@ def _add(votes, answers):
 
 def _of_each(first, second, n_votes):
     """Gains of each further vote (n_queries, n_votes), each distinct lead once."""
-    leads, query = np.unique(np.stack([first, second]), axis=1, return_inverse=True)
-    gains = [_vote_gains(*lead, n_votes) for lead in leads.T.tolist()]
+    base = int(second.max(initial=0)) + 1
+    leads, query = np.unique(first * base + second, return_inverse=True)
+    gains = [_vote_gains(*divmod(lead, base), n_votes) for lead in leads.tolist()]
     return np.array(gains)[query]
 
 
@@ -125,4 +160,5 @@ def _of_each(first, second, n_votes):
 def _vote_gains(first, second, n_votes):
     """Slopes of the least concave majorant of the gains (n_votes,)."""
     gains = lead_gains([first], [second], n_votes)
-    return concave_repair(np.diff(gains, prepend=0.0))[0]
+    slopes = concave_repair(np.diff(gains, prepend=0.0))[0]
+    return np.maximum(slopes, 0.0)  # rounding can make the last ones negative

@@ -1,7 +1,7 @@
 r"""What further votes are worth: how likely they are to correct the leading answer.
 
-The leader of a query has :math:`v_1` votes, its rival :math:`v_2`. With a uniform prior,
-the rival is in truth the more frequent of the two with probability
+The leader of a query has :math:`v_1` votes, its rival :math:`v_2`. With a uniform
+prior, the rival is in truth the more frequent of the two with probability
 
 .. math::
 
