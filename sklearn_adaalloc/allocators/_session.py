@@ -158,6 +158,19 @@ class ScoreSession(SequentialSession):
     ``selection="score"``. :meth:`tell` takes scores where that of a `SequentialSession`
     takes rewards. The rewards of answers are never known: there are no `best_rewards`.
 
+    Parameters
+    ----------
+    belief : object
+        Holds what is known about the queries and plans the rounds.
+    budget : float
+        Mean number of samples per query.
+    n_rounds : int or None
+        Largest number of rounds. None means one sample of a query at a time.
+    min_budget : int, default=0
+        Smallest number of samples that every query gets in the first round.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample.
+
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
@@ -199,6 +212,19 @@ class VoteSession(SequentialSession):
     ``selection="vote"``. :meth:`tell` takes answers, str or int, where that of a
     `SequentialSession` takes rewards. None, "" and -1 stand for no answer. The rewards
     of answers are never known: there are no `best_rewards`.
+
+    Parameters
+    ----------
+    belief : object
+        Holds what is known about the queries and plans the rounds.
+    budget : float
+        Mean number of samples per query.
+    n_rounds : int or None
+        Largest number of rounds. None means one sample of a query at a time.
+    min_budget : int, default=0
+        Smallest number of samples that every query gets in the first round.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample.
 
     Examples
     --------

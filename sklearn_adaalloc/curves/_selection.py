@@ -225,7 +225,24 @@ class MostVotes(Selection):
         return vote_curves(rewards, codes, max_budget, replacement)
 
     def at_budgets(self, rewards, budgets, *, replacement="auto", codes):
-        """Expected reward at each query's budget, exact; see `Selection`."""
+        """Expected reward of the most frequent answer at each query's budget.
+
+        Parameters
+        ----------
+        rewards : ndarray of shape (n_queries, n_samples)
+            Reward table; NaN marks a missing sample.
+        budgets : ndarray of shape (n_queries,)
+            Number of samples of each query, at least 1.
+        replacement : {"auto"} or bool, default="auto"
+            As in :meth:`Selection.curves`.
+        codes : ndarray of shape (n_queries, n_samples), int
+            Answers as numbers; -1 for none.
+
+        Returns
+        -------
+        expected : ndarray of shape (n_queries,)
+            Exact.
+        """
         whole = budgets == np.isfinite(rewards).sum(axis=1)
         if replacement != "auto" or not whole.all():
             return super().at_budgets(

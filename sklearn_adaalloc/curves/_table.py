@@ -311,7 +311,26 @@ class RewardTable:
         )
 
     def head(self, budgets):
-        """A table of the first samples of each row only, `budgets` of them."""
+        """Keep the first samples of each query; the others are missing then.
+
+        Parameters
+        ----------
+        budgets : array-like of shape (n_queries,), int
+            Number of samples to keep of each query, and of each decoder if there are
+            several. Missing samples do not count.
+
+        Returns
+        -------
+        table : RewardTable
+            Of the same shape. A query may have no sample at all.
+
+        Examples
+        --------
+        >>> from sklearn_adaalloc import RewardTable
+        >>> RewardTable([[1, 0], [0, 1]]).head([2, 1]).rewards
+        array([[ 1.,  0.],
+               [ 0., nan]])
+        """
         rank = np.cumsum(~np.isnan(self.rewards), axis=-1)
         taken = rank <= np.reshape(budgets, (-1,) + (1,) * (self.ndim - 1))
         fillers = {"costs": np.nan, "codes": NO_ANSWER, "scores": np.nan}

@@ -100,9 +100,8 @@ class VoteBelief:
         """
         rows = [row for row, new in enumerate(answers) if len(new)]
         told = [_add(self._answers[row], answers[row]) for row in rows]
-        counts = [
-            self._merge(votes, row) for row, votes in zip(rows, told, strict=True)
-        ]
+        pairs = list(zip(rows, told, strict=True))
+        counts = [self._merge(votes, row) for row, votes in pairs]
         for (row, votes), merged in zip(pairs, counts, strict=True):
             self._answers[row], self.counts[row] = votes, merged
             first, second, *_ = sorted([*merged.values(), 0, 0], reverse=True)
