@@ -358,9 +358,10 @@ def _check_row(given, n_asked, row):
     """Answers to one query; those beyond what was asked for must be no answer."""
     single = isinstance(given, str) or not np.iterable(given)
     cells = [given] if single else list(given)
+    cells = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells]
     read = [None if is_no_answer(cell) else cell for cell in cells]
     for answer in read:
-        if not isinstance(answer, str | int | np.integer | None):
+        if not isinstance(answer, str | int | None):
             raise ValueError(
                 f"answers has {short_repr(answer)} in row {row}. Expected a str or an "
                 "int; None, '' or -1 for no answer."
