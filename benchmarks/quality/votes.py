@@ -102,7 +102,7 @@ def vote_sets(data, rule):
         table = RewardTable(
             arrays["rewards"].astype(np.float64),
             answers=read_answers(path, arrays["answers"]),
-            costs=arrays["tokens"].astype(np.float64),
+            costs=np.maximum(arrays["tokens"], 1).astype(np.float64),
         )
         own = features if path.parent.name == "math500" else {}
         yield Bunch(
@@ -128,28 +128,19 @@ def read_answers(path, codes):
 
 
 def play_all(polls, n_draws):
-    """Votes, tokens and accuracy of each query, by policy: (n_budgets, n_queries, 3)."""
-    n_queries = len(polls.table)
+    """Votes, tokens and accuracy by policy, each of shape (n_budgets, n_queries, 3)."""
     played = {"equal": play_equal(polls.table)}
-    folds = list(two_folds(range(n_queries)))
-    worlds = [
-        [
-            shuffled(polls.table[test], np.random.default_rng(draw))
-            for draw in range(n_draws)
-        ]
-        for _, test in folds
-    ]
-    for name in POLICIES:
-        if POLICIES[name][0] not in polls.features:
-            continue
-        played[name] = np.empty((len(BUDGETS), n_queries, 3))
-        for (train, test), tables in zip(folds, worlds, strict=True):
-            played[name][:, test] = play_ours(
-                polls, train, test, tables, *POLICIES[name]
-            )
-    played["Beta rule"] = np.empty((len(BUDGETS), n_queries, 3))
-    for (_, test), tables in zip(folds, worlds, strict=True):
-        played["Beta rule"][:, test] = play_beta(tables)
+    names = [name for name in POLICIES if POLICIES[name][0] in polls.features]
+    for name in ("Beta rule", *names):
+        played[name] = np.empty_like(played["equal"])
+    for train, test in two_folds(range(len(polls.table))):
+        rngs = map(np.random.default_rng, range(n_draws))
+        tables = [shuffled(polls.table[test], rng) for rng in rngs]
+        running = [run_of(table) for table in tables]
+        played["Beta rule"][:, test] = play_beta(tables, running)
+        for name in names:
+            took = play_ours(polls, train, test, tables, *POLICIES[name])
+            played[name][:, test] = mean_outcome(took, running)
     return played
 
 
@@ -182,26 +173,38 @@ def at(curves, b):
     return curves[:, low] + (b - low) * (curves[:, high] - curves[:, low])
 
 
-def measure(table, budgets):
-    """Votes, tokens and expected reward of each query's first samples."""
-    head = table.head(budgets)
-    rewards = expected_rewards(head, budgets, selection="vote")
-    return np.stack([budgets, np.nansum(head.costs, axis=1), rewards], axis=1)
+def run_of(table):
+    """Votes, tokens and reward after each number of votes, (n + 1, n_queries, 3)."""
+    n_queries, n_samples = table.shape
+    runs = np.zeros((n_samples + 1, n_queries, 3))
+    for n in range(1, n_samples + 1):
+        budgets = np.full(n_queries, n)
+        runs[n, :, 0] = n
+        runs[n, :, 1] = table.costs[:, :n].sum(axis=1)
+        runs[n, :, 2] = expected_rewards(table.head(budgets), budgets, selection="vote")
+    return runs
+
+
+def mean_outcome(took, running):
+    """Mean over draws at the votes taken; `took` (n_draws, n_policies, n_queries)."""
+    queries = np.arange(took.shape[-1])
+    runs = zip(took, running, strict=True)
+    return np.mean([run[votes, queries] for votes, run in runs], axis=0)
 
 
 def play_ours(polls, train, test, tables, features, n_rounds):
+    """Votes taken (n_draws, n_budgets, n_queries)."""
     X = polls.features[features]
     policy = SequentialAllocator(
         difficulty_model(features), n_rounds=n_rounds, selection="vote"
     )
     policy.fit(X[train], polls.table[train])
-    played = []
-    for budget in BUDGETS:
+    took = np.empty((len(tables), len(BUDGETS), len(test)), dtype=np.int64)
+    for k, budget in enumerate(BUDGETS):
         policy.set_params(budget=budget)
-        budgets = [take_votes(policy.start(X[test]), table.codes) for table in tables]
-        runs = [measure(*each) for each in zip(tables, budgets, strict=True)]
-        played.append(np.mean(runs, axis=0))
-    return np.stack(played)
+        for draw, table in enumerate(tables):
+            took[draw, k] = take_votes(policy.start(X[test]), table.codes)
+    return took
 
 
 def difficulty_model(features):
@@ -220,21 +223,12 @@ def take_votes(session, codes):
     return session.budgets
 
 
-def play_beta(tables):
+def play_beta(tables, running):
     """The Beta rule at every threshold, mixed such that the mean votes are a budget."""
+    took = np.stack([stop_at_thresholds(table.codes).T for table in tables])
+    runs = mean_outcome(took, running)
+    spend = runs[:, :, 0].mean(axis=1)
     played = []
-    stops = [stop_at_thresholds(table.codes) for table in tables]
-    runs = [
-        np.mean(
-            [
-                measure(table, stop[:, k])
-                for table, stop in zip(tables, stops, strict=True)
-            ],
-            axis=0,
-        )
-        for k in range(len(THRESHOLDS))
-    ]
-    spend = np.array([run[:, 0].mean() for run in runs])
     for budget in BUDGETS:
         high = int(np.searchsorted(spend, budget).clip(1, len(spend) - 1))
         share = (budget - spend[high - 1]) / max(spend[high] - spend[high - 1], 1e-12)
