@@ -39,8 +39,7 @@ from sklearn_adaalloc import RewardRegressor, RewardTable, SequentialAllocator
 from sklearn_adaalloc.curves import MostVotes, expected_rewards, reward_curves
 from sklearn_adaalloc.planning._votes import lead_doubt
 
-ASKED = (1.5, 2, 3, 4, 6, 8)
-BUDGETS = (*ASKED, 12, 16)
+BUDGETS = (1.5, 2, 3, 4, 6, 8, 12)
 MANY = 32
 THRESHOLDS = np.unique(
     np.concatenate([np.linspace(0.5, 0.99, 99), 1 - np.geomspace(1e-2, 1e-9, 71)])

@@ -67,9 +67,10 @@ class VoteBelief:
     def plan(self, money, n_rounds, min_budget=0, costs=None):
         """Plan the samples to take now: those worth most, for a part of the money.
 
-        The part is what first samples take, and of the rest 1 / `n_rounds`. The answers
-        then say where the remainder is worth most. Without rounds a part is small, and
-        a query gets one sample at a time.
+        The part is what first samples take, and a share of the rest that is larger if
+        few rounds are left: 0.4 of it with four rounds, all with one. The answers then
+        say where the remainder is worth most. Without rounds the share is a sixteenth,
+        and a query gets one sample at a time.
         """
         left = self._limits - self.budgets
         gains = self._improvements()
@@ -80,7 +81,8 @@ class VoteBelief:
             bought = self._buy(gains, money, min_budget, costs)
             sure[fresh] = np.minimum(bought, max(min_budget, 1))[fresh]
         spent = float(sure.sum() if costs is None else sure @ costs)
-        part = spent + (money - spent) / (n_rounds or _PARTS)
+        share = 1 / _PARTS if n_rounds is None else n_rounds ** -(2 / 3)
+        part = spent + (money - spent) * share
         part = math.ceil(part) if costs is None else part
         now = self._buy(gains, part, min_budget, costs)
         if not now.any():  # the part does not pay for a sample, but the money may
