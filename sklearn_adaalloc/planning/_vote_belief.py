@@ -16,6 +16,7 @@ from sklearn_adaalloc.planning._votes import lead_gains, vote_weights
 
 _PARTS = 16  # without rounds, the part of the money that is planned at a time
 _AHEAD = 32  # votes looked ahead: a lead that so many cannot change is decided
+_DECIDED = 1e-6  # a gain per vote that counts as none: that of ten votes to nothing
 
 
 class VoteBelief:
@@ -162,4 +163,4 @@ def _vote_gains(first, second, n_votes):
     """Slopes of the least concave majorant of the gains (n_votes,)."""
     gains = lead_gains([first], [second], n_votes)
     slopes = concave_repair(np.diff(gains, prepend=0.0))[0]
-    return np.maximum(slopes, 0.0)  # rounding can make the last ones negative
+    return np.where(slopes < _DECIDED, 0.0, slopes)
