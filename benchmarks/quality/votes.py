@@ -38,13 +38,17 @@ from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import RewardRegressor, RewardTable, SequentialAllocator
 from sklearn_adaalloc.curves import MostVotes, expected_rewards, reward_curves
 from sklearn_adaalloc.planning._votes import lead_doubt
+from sklearn_adaalloc.rewards import MathEquivalence
 
 BUDGETS = (1.5, 2, 3, 4, 6, 8, 12)
 MANY = 32
 THRESHOLDS = np.unique(
     np.concatenate([np.linspace(0.5, 0.99, 99), 1 - np.geomspace(1e-2, 1e-9, 71)])
 )
-SAME = {"exact": MostVotes()}  # when two answers are the same
+SAME = {  # when two answers are the same
+    "exact": MostVotes(),
+    "equivalent": MostVotes(key=MathEquivalence(n_jobs=1)),
+}
 POLICIES = {
     "ours": ("none", None),
     "ours, probes": ("probes", None),
@@ -106,7 +110,8 @@ def vote_sets(data, rule):
         own = features if path.parent.name == "math500" else {}
         yield Bunch(
             name=f"{path.parent.name}/{path.stem}",
-            table=table if rule.key is None else table.with_keys(rule.key),
+            # Letters are equivalent only where they are equal.
+            table=table.with_keys(rule.key) if own and rule.key else table,
             features={"none": np.zeros((n_queries, 1)), **own},
         )
 

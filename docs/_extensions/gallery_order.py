@@ -6,6 +6,7 @@ ORDER = [
     "plot_difficulty_model.py",
     "plot_rate_distribution.py",
     "plot_sequential.py",
+    "plot_costs.py",
     "plot_choose_budget.py",
     "plot_regressors.py",
     "plot_real_valued_rewards.py",

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from inspect import signature
 
+import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
@@ -18,12 +19,22 @@ from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
     check_rewards,
     has_decoders,
+    is_binary,
     warn_beyond_samples,
+)
+from sklearn_adaalloc.allocators._explanation import (
+    Decision,
+    expected_at,
+    explanation_frame,
+    price_paid,
+    reward_range,
+    success_range,
 )
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics import expected_reward_score
+from sklearn_adaalloc.planning._rewards import mean_and_deviation
 
 
 class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
@@ -43,6 +54,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
 
     _parameter_constraints = {}
     selection = "reward"  # default of subclasses without a choice and of old pickles
+    _binary = True  # of old pickles
     unit = "samples"
     cost_regressor = None
 
@@ -89,6 +101,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         if self.max_budget is not None:
             warn_beyond_samples(rewards, max_budget, name="max_budget", beyond=EXTENDED)
         self._n_axes = rewards.ndim
+        self._binary = is_binary(rewards)
         self.n_queries_ = len(rewards)
         self._fit(X, table)
         return self
@@ -119,6 +132,66 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         return expected_reward_score(
             y, budgets, empty_reward=self.empty_reward, selection=self.selection
         )
+
+    def explain(self, X):
+        """Explain the budget of each query, in numbers and words; needs pandas.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            Queries in a form that the regressor accepts.
+
+        Returns
+        -------
+        frame : DataFrame with n_queries rows
+            - `budget`: as from `predict`. In routing also `decoder`, "weak" or
+              "strong".
+            - `expected_reward`: predicted reward at that budget, such as the chance of
+              success. In routing, the chance that the chosen decoder's answer is
+              preferred.
+            - `low`, `high`: its 80 % range. If the regressor predicts a distribution
+              over success rates, the success chance is in this range with that
+              probability. For real-valued rewards, the best reward is, if the rewards
+              of a query are normal as predicted. NaN for all other predictions.
+            - `next_value`: what one more sample is expected to add; NaN at
+              `max_budget`.
+            - `cost`: predicted cost of the budget, in the unit of the budget.
+            - `price`: what the last sample that the budget bought adds, per unit of
+              cost. One more unit of budget would add about as much. NaN for a rule
+              without a price.
+            - `why`: a plain sentence.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If the regressor does not accept `X`.
+        """
+        check_is_fitted(self)
+        return explanation_frame(self._decision(X))
+
+    def _decision(self, X):
+        """Budgets and what they were decided by: here, by a rule without a price."""
+        budgets, marginals = self.predict(X), self.predict_marginals(X)
+        unknown = np.full(len(budgets), np.nan)
+        expected = expected_at(marginals, budgets, empty_reward=self.empty_reward)
+        return Decision(
+            budgets=budgets,
+            expected=unknown if self._n_axes == 3 else expected,
+            low=unknown,
+            high=unknown,
+            values=marginals,
+            offered=marginals,
+            routing=self._n_axes == 3,
+            rule=self._rule_in_words(),
+        )
+
+    def _rule_in_words(self):
+        """How budgets come about, to end a sentence."""
+        return "by a rule without a price"
 
     def _check_axes(self, rewards):
         """Check that the table is a routing table if and only if that of `fit` was."""
@@ -234,9 +307,69 @@ class RegressorAllocator(BaseAllocator):
 
     def _decide(self, X):
         """Return budgets (n_queries,)."""
-        marginals = self.predict_marginals(X)
-        costs = self._predict_costs(X)
+        return self._decide_by(X, self.predict_marginals(X), self._predict_costs(X))
+
+    def _decide_by(self, X, marginals, costs):
+        """Return budgets (n_queries,) by what was predicted for the queries."""
         return self._allocate(marginals, costs)
+
+    def _decision(self, X):
+        marginals, costs = self.predict_marginals(X), self._predict_costs(X)
+        budgets = self._decide_by(X, marginals, costs)
+        _, min_budget, _ = self._check_budget()
+        low, high = self._reward_range(X, budgets)
+        values, offered = self._weigh(marginals, costs)
+        if costs is not None:
+            costs = np.broadcast_to(costs.reshape(len(costs), -1), values.shape)
+        return Decision(
+            budgets=budgets,
+            expected=self._expected_rewards(marginals, budgets),
+            low=low,
+            high=high,
+            values=values,
+            offered=offered,
+            costs=costs,
+            price=self._price(offered, budgets),
+            min_budget=min_budget,
+            routing=self._n_axes == 3,
+            **self._words,
+        )
+
+    _words = {}  # further fields of `Decision`
+
+    def _weigh(self, marginals, costs):
+        """Marginal rewards that the rule goes by, and the same per cost."""
+        if costs is None:
+            return marginals, marginals
+        return marginals, marginals / costs.reshape(len(costs), -1)
+
+    def _price(self, offered, budgets):
+        """Value per cost of the last sample bought, of values (n_queries, n_steps)."""
+        _, min_budget, _ = self._check_budget()
+        return price_paid(offered, budgets, min_budget=min_budget)
+
+    def _expected_rewards(self, marginals, budgets):
+        if self._n_axes == 2:
+            return expected_at(marginals, budgets, empty_reward=self.empty_reward)
+        if getattr(self.regressor_, "target_", None) != "preference":
+            return np.full(len(budgets), np.nan)  # only a difference is known
+        return 0.5 + np.where(budgets == 1, 1, -1) * marginals[:, 0]
+
+    def _reward_range(self, X, budgets):
+        """80 % range of the reward at the budgets (n_queries,), NaN if not known."""
+        if self._n_axes == 3:
+            return np.full((2, len(budgets)), np.nan)
+        best_counts = resolve_selection(self.selection).follows_rates
+        if best_counts and hasattr(self.regressor_, "predict_rate_distribution"):
+            weights = self.regressor_.predict_rate_distribution(X)
+            edges = success_range(weights, self.regressor_.rates_, budgets)
+        elif best_counts and not self._binary and self._check_budget()[2] > 1:
+            curves = self._predict_marginals(X, least=1)  # the first is the mean
+            normal = mean_and_deviation(curves, empty_reward=self.empty_reward)
+            edges = reward_range(*normal, np.maximum(budgets, 1))
+        else:
+            edges = np.nan, np.nan
+        return [np.where(budgets == 0, self.empty_reward, edge) for edge in edges]
 
     def _predict_costs(self, X):
         """Cost of samples, in the unit of `budget`; None means that each costs 1.
@@ -250,10 +383,12 @@ class RegressorAllocator(BaseAllocator):
                 f"unit={self.unit!r} was set after fit, which learnt no costs. "
                 "Expected unit='samples'. Fit again to count costs."
             )
-        costs = check_numbers(
-            self.cost_regressor_.predict(X), "costs", "one cost per query"
-        )
-        if costs.shape != (_num_samples(X),) or not (costs > 0).all():
+        return self._check_costs(self.cost_regressor_.predict(X), _num_samples(X))
+
+    def _check_costs(self, costs, n_queries):
+        """Check what a regressor predicts as costs."""
+        costs = check_numbers(costs, "costs", "one cost per query")
+        if costs.shape != (n_queries,) or not (costs > 0).all():
             raise ValueError(
                 f"cost_regressor={self.cost_regressor!r} predicts costs of shape "
                 f"{costs.shape} from {costs.min():g} on. Expected one positive number "
@@ -271,12 +406,18 @@ class RegressorAllocator(BaseAllocator):
                 "unit='cost' is not accepted for routing. Expected unit='samples': the "
                 "budget is the share of queries for the strong decoder."
             )
+        self.cost_regressor_ = self._new_cost_regressor().fit(X, self._costs_of(table))
+
+    def _costs_of(self, table):
+        """Costs of a RewardTable if the budget counts them, otherwise None."""
+        if self.unit == "samples":
+            return None
         if table.costs is None:
             raise ValueError(
                 "unit='cost' needs the costs of samples, and rewards has none. "
                 "Expected RewardTable(rewards, costs=...)."
             )
-        self.cost_regressor_ = self._new_cost_regressor().fit(X, table.costs)
+        return table.costs
 
     def _new_cost_regressor(self):
         if self.cost_regressor is None:

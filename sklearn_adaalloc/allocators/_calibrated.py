@@ -118,9 +118,8 @@ class CalibratedAllocator(RegressorAllocator):
             return self._calibration_coins
         return separate_coins(np.zeros(len(self.calibration_scores_)))
 
-    def _decide(self, X):
-        marginals = self.predict_marginals(X)
-        return self._follow(marginals, self._coins(X), self._predict_costs(X))
+    def _decide_by(self, X, marginals, costs):
+        return self._follow(marginals, self._coins(X), costs)
 
     def _allocate(self, scores, costs=None):
         # Without the queries, coins cannot depend on content: they depend on position.

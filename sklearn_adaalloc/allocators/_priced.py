@@ -172,6 +172,9 @@ class PricedAllocator(CalibratedAllocator):
         extra = tied_budgets(tied, coins, rule["share"], rule["by_place"])
         return min_budget + bought + extra
 
+    def _price(self, offered, budgets):
+        return self.price_
+
     def _offered(self, scores, costs):
         """Marginal rewards, per cost if the budget counts cost, repaired anew.
 

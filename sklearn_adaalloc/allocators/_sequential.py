@@ -1,6 +1,8 @@
 """Budgets in rounds: the rewards of each round decide the next."""
 
 import numpy as np
+from sklearn.model_selection import cross_val_predict
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import (
@@ -17,6 +19,7 @@ from sklearn_adaalloc.curves._selection import (
     resolve_selection,
 )
 from sklearn_adaalloc.curves._table import as_table
+from sklearn_adaalloc.planning._money import CostMoney, CostSpread, fit_cost_spread
 from sklearn_adaalloc.planning._solvers import allocate
 
 
@@ -52,8 +55,8 @@ class SequentialAllocator(RegressorAllocator):
         Regressor with a method ``predict_marginals``. None means
         `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent in all rounds together. It
-        can be changed after `fit`.
+        Mean number of samples per query that may be spent in all rounds together; with
+        ``unit="cost"``, their mean cost. It can be changed after `fit`.
     n_rounds : int or None, default=4
         Largest number of rounds. None means one sample of a query at a time, always for
         the query with the highest chance of success. This saves most and takes the most
@@ -70,6 +73,16 @@ class SequentialAllocator(RegressorAllocator):
         How an answer is chosen among the samples of a query, and so what a session is
         told. The latter two need a :class:`~sklearn_adaalloc.RewardTable` with scores
         or answers. ``MostVotes(key=...)`` says which answers are the same.
+    unit : {"samples", "cost"}, default="samples"
+        Unit of `budget`. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs in `fit`, and a session that is told what its samples cost. Samples then
+        go where a reward is expected for the least cost. No round starts that the
+        money left cannot be expected to pay, with a reserve of three standard errors of
+        what its samples cost. A batch therefore spends slightly less than the budget,
+        and hardly ever more.
+    cost_regressor : estimator, default=None
+        Predicts the cost of a sample of each query, for ``unit="cost"``. None means
+        :class:`~sklearn_adaalloc.regressors.CostRegressor`.
     random_state : int, RandomState instance or None, default=None
         Seed of the default regressor.
 
@@ -83,6 +96,12 @@ class SequentialAllocator(RegressorAllocator):
         Lowest and highest reward of `fit`. No reward is expected to be higher.
     score_rewards_ : tuple of two ndarrays
         Scores and the rewards that they promise, with ``selection="score"``.
+    cost_regressor_ : estimator
+        The fitted regressor of costs, if the budget counts them.
+    cost_spread_ : tuple of four float
+        Variance of costs around their predictions, if the budget counts them: a factor
+        and a power of the prediction, for the means of queries and for samples of one
+        query. Cross-validated.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -110,7 +129,11 @@ class SequentialAllocator(RegressorAllocator):
     True
     """
 
-    _parameter_constraints = {"n_rounds": OPTIONAL_COUNT}
+    _parameter_constraints = {
+        "n_rounds": OPTIONAL_COUNT,
+        "unit": [StrOptions({"samples", "cost"})],
+    }
+    _words = {"plan": " in the one-shot plan, before any round"}
 
     def __init__(
         self,
@@ -122,6 +145,8 @@ class SequentialAllocator(RegressorAllocator):
         max_budget=None,
         empty_reward=0.0,
         selection="reward",
+        unit="samples",
+        cost_regressor=None,
         random_state=None,
     ):
         self.regressor = regressor
@@ -131,6 +156,8 @@ class SequentialAllocator(RegressorAllocator):
         self.max_budget = max_budget
         self.empty_reward = empty_reward
         self.selection = selection
+        self.unit = unit
+        self.cost_regressor = cost_regressor
         self.random_state = random_state
 
     def start(self, X):
@@ -152,9 +179,8 @@ class SequentialAllocator(RegressorAllocator):
             If a parameter is out of its range, such as a budget below min_budget.
         """
         marginals = self._curves(X)
-        return self._open_session(
-            marginals, np.full(len(marginals), marginals.shape[1])
-        )
+        limits = np.full(len(marginals), marginals.shape[1])
+        return self._open_session(marginals, limits, self._predict_costs(X))
 
     def score(self, X, y):
         """Mean reward of a session that is simulated on graded samples.
@@ -166,7 +192,8 @@ class SequentialAllocator(RegressorAllocator):
         y : array-like of shape (n_queries, n_samples)
             Reward table of these queries. The samples of a row are used in order, each
             once. A query gets at most as many samples as its row holds. With another
-            `selection`, a :class:`~sklearn_adaalloc.RewardTable` with what it needs.
+            `selection` or ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable`
+            with what it needs.
 
         Returns
         -------
@@ -179,35 +206,45 @@ class SequentialAllocator(RegressorAllocator):
         NotFittedError
             Before `fit`.
         ValueError
-            If `y` is not a reward table, is a routing table, lacks scores or answers
-            that are needed, or has another number of queries than `X`.
+            If `y` is not a reward table, is a routing table, or has another number of
+            queries than `X`. Also if it lacks the scores, answers or costs that are
+            needed.
         """
-        marginals = self._curves(X)
-        table = as_table(y, n_queries=len(marginals))
-        self._check_table(table.rewards)
-        fields_of(resolve_selection(self.selection), table)  # raises if one is missing
-        n_samples = np.isfinite(table.rewards).sum(axis=-1)
-        limits = np.minimum(n_samples, marginals.shape[1])
-        session = self._open_session(marginals, limits)
-        replay(session, told_of(self.selection).read(table))
+        session = self._replay(X, y)
         got = expected_rewards(
-            table.head(session.budgets),
+            as_table(y).head(session.budgets),
             session.budgets,
             empty_reward=self.empty_reward,
             selection=self.selection,
         )
         return float(got.mean())
 
+    def _replay(self, X, y):
+        """A session that was simulated to its end."""
+        marginals = self._curves(X)
+        table = as_table(y, n_queries=len(marginals))
+        self._check_table(table.rewards)
+        fields_of(resolve_selection(self.selection), table)  # raises if one is missing
+        costs = self._costs_of(table)
+        n_samples = np.isfinite(table.rewards).sum(axis=-1)
+        limits = np.minimum(n_samples, marginals.shape[1])
+        session = self._open_session(marginals, limits, self._predict_costs(X))
+        replay(session, told_of(self.selection).read(table), costs)
+        return session
+
     def _curves(self, X):
         """Marginal rewards; the first is not repaired, so it is the mean reward."""
         check_is_fitted(self)
         return self._predict_marginals(X, least=1)
 
-    def _open_session(self, marginals, limits):
+    def _open_session(self, marginals, limits, costs):
         budget, min_budget, _ = self._check_budget()
         check_parameters(self)
-        money = {"budget": budget, "n_rounds": self.n_rounds, "min_budget": min_budget}
-        return told_of(self.selection).open(self, marginals, limits, money)
+        terms = {"budget": budget, "n_rounds": self.n_rounds, "min_budget": min_budget}
+        if costs is not None:
+            spread = CostSpread(*self.cost_spread_)
+            terms["money"] = CostMoney(budget, costs, spread, min_budget=min_budget)
+        return told_of(self.selection).open(self, marginals, limits, terms)
 
     def _allocate(self, marginals, costs=None):
         budget, min_budget, _ = self._check_budget()
@@ -223,6 +260,21 @@ class SequentialAllocator(RegressorAllocator):
         self.lowest_reward_ = float(np.nanmin(rewards))
         self.highest_reward_ = float(np.nanmax(rewards))
         super()._fit(X, table)
+
+    def _fit_costs(self, X, table):
+        vars(self).pop("cost_spread_", None)  # remove that of an earlier fit
+        super()._fit_costs(X, table)
+        if self.unit == "cost":
+            self.cost_spread_ = tuple(self._cross_validated_spread(X, table.costs))
+
+    def _cross_validated_spread(self, X, costs):
+        n_folds = min(5, len(costs))
+        if n_folds < 2:
+            predicted = self.cost_regressor_.predict(X)
+        else:
+            regressor = self._new_cost_regressor()
+            predicted = cross_val_predict(regressor, X, costs, cv=n_folds)
+        return fit_cost_spread(costs, self._check_costs(predicted, len(costs)))
 
     def _check_table(self, rewards):
         if has_decoders(rewards):

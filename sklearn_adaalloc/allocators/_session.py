@@ -9,7 +9,7 @@ from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.numbers import reward_array
 from sklearn_adaalloc._utils.rewards import is_binary
 from sklearn_adaalloc.curves._table import is_no_answer
-from sklearn_adaalloc.planning._solvers import count_steps
+from sklearn_adaalloc.planning._money import SampleMoney
 
 
 class SequentialSession:
@@ -23,13 +23,15 @@ class SequentialSession:
     belief : object
         Holds what is known about the queries and plans the rounds.
     budget : float
-        Mean number of samples per query.
+        Mean number of samples per query; with `money` not used.
     n_rounds : int or None
         Largest number of rounds. None means one sample of a query at a time.
     min_budget : int, default=0
         Smallest number of samples that every query gets in the first round.
     empty_reward : float, default=0.0
         Reward of a query without a sample.
+    money : object, default=None
+        Money of another unit than samples. None counts `budget` in samples.
 
     Attributes
     ----------
@@ -53,9 +55,13 @@ class SequentialSession:
     True
     """
 
-    def __init__(self, belief, *, budget, n_rounds, min_budget=0, empty_reward=0.0):
+    def __init__(
+        self, belief, *, budget, n_rounds, min_budget=0, empty_reward=0.0, money=None
+    ):
         self._belief = belief
-        self._money = count_steps(budget, len(belief.budgets), 0)
+        if money is None:
+            money = SampleMoney.of_budget(budget, len(belief.budgets))
+        self._money = money
         self._rounds_left = n_rounds
         self._min_budget = min_budget
         self._empty_reward = empty_reward
@@ -68,6 +74,8 @@ class SequentialSession:
             state = state | {"rounds_taken": state["n_rounds"]}
             del state["n_rounds"]
         vars(self).update(state)
+        if isinstance(self._money, int):  # earlier versions counted samples only
+            self._money = SampleMoney(self._money, self._belief.budgets)
 
     @property
     def n_rounds(self):
@@ -79,6 +87,30 @@ class SequentialSession:
     def budgets(self):
         """Number of samples of each query so far, ndarray of shape (n_queries,)."""
         return self._belief.budgets.copy()
+
+    @property
+    def costs(self):
+        """What was paid for each query so far, ndarray of shape (n_queries,).
+
+        If the budget counts samples, each costs 1.
+        """
+        return self._money.paid.copy()
+
+    @property
+    def predicted_costs(self):
+        """Expected cost of the next sample of each query, ndarray (n_queries,).
+
+        What was paid has corrected it. None if the budget counts samples.
+        """
+        return self._money.predicted
+
+    @property
+    def money_left(self):
+        """What may still be spent on all queries together, in the unit of the budget.
+
+        It is negative if samples cost more than could be expected.
+        """
+        return self._money.left
 
     @property
     def best_rewards(self):
@@ -101,7 +133,7 @@ class SequentialSession:
             self._asked = self._plan()
         return None if self._asked is None else self._asked.copy()
 
-    def tell(self, rewards):
+    def tell(self, rewards, costs=None):
         """Give the session the rewards of the samples that it asked for.
 
         Parameters
@@ -109,14 +141,19 @@ class SequentialSession:
         rewards : sequence of n_queries sequences, or array-like of shape \
                 (n_queries, n_samples)
             For each query, as many rewards as `ask` returned. If that is 0, give an
-            empty sequence or only NaN.
+            empty sequence or only NaN. Sessions of other kinds are told scores or
+            answers.
+        costs : array-like of the shape of `rewards` or (n_queries,), default=None
+            What each of these samples cost, or all samples of each query together.
+            Required if the budget counts costs.
 
         Raises
         ------
         ValueError
             If `ask` was not called, if the number of rewards does not fit, if a reward
             is infinite, or if it is neither 0 nor 1 although the allocator was fitted
-            on 0/1 rewards. The session then stays unchanged.
+            on 0/1 rewards. Also if costs are missing, of another shape, or not positive
+            where there is a reward. The session then stays unchanged.
         """
         if self._asked is None:
             raise ValueError(
@@ -125,8 +162,9 @@ class SequentialSession:
                 "None."
             )
         table = self._read(rewards)
+        paid = self._money.read(costs, self._marks(rewards), self._asked)
         self._belief.update(table)
-        self._money -= int(self._asked.sum())
+        self._money.pay(paid, self._asked)
         self._min_budget = 0
         self._asked = None
         self.rounds_taken += 1
@@ -137,11 +175,15 @@ class SequentialSession:
         """Check what was told of one round, and return it as the belief takes it."""
         return _check_verdicts(rewards, self._asked, binary=self._belief.binary)
 
+    def _marks(self, rewards):
+        """What was told, or other numbers, with NaN where no sample is."""
+        return rewards
+
     def _plan(self):
         """Plan the next round that has samples (n_queries,); None if there is none."""
-        while self._money > 0 and self._rounds_left != 0:
-            budgets = self._belief.plan(
-                self._money, self._rounds_left, self._min_budget
+        while self._money.left > 0 and self._rounds_left != 0:
+            budgets = self._money.plan(
+                self._belief, self._rounds_left, self._min_budget
             )
             if budgets.any():
                 return budgets
@@ -163,13 +205,15 @@ class ScoreSession(SequentialSession):
     belief : object
         Holds what is known about the queries and plans the rounds.
     budget : float
-        Mean number of samples per query.
+        Mean number of samples per query; with `money` not used.
     n_rounds : int or None
         Largest number of rounds. None means one sample of a query at a time.
     min_budget : int, default=0
         Smallest number of samples that every query gets in the first round.
     empty_reward : float, default=0.0
         Reward of a query without a sample.
+    money : object, default=None
+        Money of another unit than samples. None counts `budget` in samples.
 
     Examples
     --------
@@ -218,13 +262,15 @@ class VoteSession(SequentialSession):
     belief : object
         Holds what is known about the queries and plans the rounds.
     budget : float
-        Mean number of samples per query.
+        Mean number of samples per query; with `money` not used.
     n_rounds : int or None
         Largest number of rounds. None means one sample of a query at a time.
     min_budget : int, default=0
         Smallest number of samples that every query gets in the first round.
     empty_reward : float, default=0.0
         Reward of a query without a sample.
+    money : object, default=None
+        Money of another unit than samples. None counts `budget` in samples.
 
     Examples
     --------
@@ -271,8 +317,12 @@ class VoteSession(SequentialSession):
     def _read(self, answers):
         return _check_answers(answers, self._asked)
 
+    def _marks(self, answers):
+        told = np.arange(self._asked.max()) < self._asked[:, None]
+        return np.where(told, 0.0, np.nan)
 
-def replay(session, rewards):
+
+def replay(session, rewards, costs=None):
     """Simulate a session to its end on graded samples, taken in row order.
 
     Parameters
@@ -281,6 +331,8 @@ def replay(session, rewards):
         A new session whose queries are the rows of the table.
     rewards : ndarray of shape (n_queries, n_samples)
         Reward table. Each row needs as many samples as the session may ask for.
+    costs : ndarray of shape (n_queries, n_samples), default=None
+        What each sample costs, for a session whose budget counts that.
 
     Returns
     -------
@@ -296,14 +348,14 @@ def replay(session, rewards):
     >>> replay(session, np.array([[1.0, 0.0], [0.0, 1.0]]))
     array([1., 1.])
     """
-    rewards = _compact(rewards)
+    known = [_compact(rewards)] + ([] if costs is None else [_compact(costs)])
     while (budgets := session.ask()) is not None:
         taken = session.budgets[:, None]
         columns = taken + np.arange(budgets.max())
         wanted = columns < taken + budgets[:, None]
         columns = np.minimum(columns, rewards.shape[1] - 1)
-        told = np.take_along_axis(rewards, columns, axis=1)
-        session.tell(np.where(wanted, told, np.nan))
+        told = [np.take_along_axis(table, columns, axis=1) for table in known]
+        session.tell(*(np.where(wanted, table, np.nan) for table in told))
     return getattr(session, "best_rewards", None)  # a vote knows no rewards
 
 

@@ -5,7 +5,8 @@ For each rule of selection there is one class, with three static methods:
 ============================================  ======================================
 ``learn(table, rule)``                        fitted attributes, from the table of
                                               `fit`
-``open(policy, marginals, limits, money)``    a new session
+``open(policy, marginals, limits, terms)``    a new session on these terms: budget,
+                                              rounds, least samples and money
 ``read(table)``                               what a replay tells, in the shape of
                                               the rewards; NaN where there is none
 ============================================  ======================================
@@ -40,10 +41,10 @@ class ToldRewards:
         return {"binary_": is_binary(table.rewards)}
 
     @staticmethod
-    def open(policy, marginals, limits, money):
+    def open(policy, marginals, limits, terms):
         options = {"empty_reward": policy.empty_reward}
         if policy.binary_:
-            share_plans = money["n_rounds"] is not None
+            share_plans = terms["n_rounds"] is not None
             belief = SuccessBelief(
                 marginals, limits, share_plans=share_plans, **options
             )
@@ -51,11 +52,11 @@ class ToldRewards:
             belief = RewardBelief(
                 marginals,
                 limits,
-                min_budget=money["min_budget"],
+                min_budget=terms["min_budget"],
                 highest=policy.highest_reward_,
                 **options,
             )
-        return SequentialSession(belief, **money, **options)
+        return SequentialSession(belief, **terms, **options)
 
     @staticmethod
     def read(table):
@@ -72,7 +73,7 @@ class ToldScores:
         return {"binary_": False, "score_rewards_": promised}
 
     @staticmethod
-    def open(policy, marginals, limits, money):
+    def open(policy, marginals, limits, terms):
         options = {"empty_reward": policy.empty_reward}
         promised = getattr(policy, "score_rewards_", None)
         if promised is None:
@@ -84,10 +85,10 @@ class ToldScores:
             marginals,
             limits,
             promised,
-            min_budget=money["min_budget"],
+            min_budget=terms["min_budget"],
             **options,
         )
-        return ScoreSession(belief, **money, **options)
+        return ScoreSession(belief, **terms, **options)
 
     @staticmethod
     def read(table):
@@ -103,7 +104,7 @@ class ToldAnswers:
         return {"binary_": False}
 
     @staticmethod
-    def open(policy, marginals, limits, money):
+    def open(policy, marginals, limits, terms):
         options = {"empty_reward": policy.empty_reward}
         belief = VoteBelief(
             marginals,
@@ -112,7 +113,7 @@ class ToldAnswers:
             reward_range=(policy.lowest_reward_, policy.highest_reward_),
             **options,
         )
-        return VoteSession(belief, **money, **options)
+        return VoteSession(belief, **terms, **options)
 
     @staticmethod
     def read(table):

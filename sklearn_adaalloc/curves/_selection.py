@@ -187,7 +187,9 @@ class MostVotes(Selection):
     key : callable, default=None
         Takes the list of distinct answers to one query and returns a list of as many
         keys. Answers with equal keys are the same, so that their votes count together.
-        None compares the answers themselves.
+        An answer with the key None has no vote. The default compares the answers
+        themselves. For answers in mathematics, pass
+        :class:`~sklearn_adaalloc.rewards.MathEquivalence`.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from sklearn_adaalloc._utils.grading import check_graded
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.allocators import VoteSession
+from sklearn_adaalloc.decoding._bill import Bill, check_price
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._policies import read_policy
 from sklearn_adaalloc.sampling import TokenUsage
@@ -37,6 +38,12 @@ class BestAnswers(NamedTuple):
         Number of rounds of sampling; 1 if all budgets are decided up front.
     errors : dict
         Row of a query -> exception, the first reason for a missing answer.
+    costs : ndarray of shape (n_queries,)
+        What was paid for each query: the tokens of its answers, or their price. NaN if
+        the sampler reports no tokens.
+    budget_share : float
+        Share of the policy's budget that was spent, in the unit of the budget: samples
+        or costs. NaN if the policy has no budget.
     """
 
     answers: list
@@ -45,6 +52,18 @@ class BestAnswers(NamedTuple):
     usage: TokenUsage
     rounds_taken: int
     errors: dict
+    costs: np.ndarray | None = None
+    budget_share: float = np.nan
+
+    @property
+    def total_cost(self):
+        """What was paid for all queries together."""
+        return float(np.sum(self.costs))
+
+    @property
+    def cost_spread(self):
+        """Standard deviation of the costs of the queries."""
+        return float(np.std(self.costs))
 
     @property
     def n_rounds(self):
@@ -80,6 +99,9 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         an answer is chosen only if no other one is graded.
     default_answer : str, default="I don't know."
         Answer to a query without a sample.
+    price : tuple of two float, default=None
+        Price of a token of a prompt and of a token of an answer, in the unit of the
+        policy's budget if that is a cost. None counts the tokens of answers.
 
     See Also
     --------
@@ -91,6 +113,11 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
     sampler may compute its features in its own pass over the prompts. Then features
     need no extra pass. This requires equal model, layer, pooling, length limit,
     template and precision.
+
+    A policy whose budget counts costs (``unit="cost"``) needs a sampler that reports
+    tokens. It must be fitted on costs of the same kind: tokens of answers, or their
+    price. In rounds, the session is told what each round really cost. A sample that
+    failed for good counts with its predicted cost there.
 
     Answers that were paid for are kept. If a sample fails for good, for example because
     a server refuses it, the others are not affected. A query without any answer is not
@@ -126,11 +153,16 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, policy, sampler, reward, *, default_answer="I don't know."):
+    price = None  # of decoders pickled by earlier versions
+
+    def __init__(
+        self, policy, sampler, reward, *, default_answer="I don't know.", price=None
+    ):
         self.policy = policy
         self.sampler = sampler
         self.reward = reward
         self.default_answer = default_answer
+        self.price = price
 
     def decode(self, queries):
         """Answer queries.
@@ -153,7 +185,9 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             If a query is neither a text nor a chat, or if the policy is not an
             allocator or is one for routing. Also if the sampler returns another number
             of answers than requested, or the reward function does not return one number
-            per answer. If all samples failed, the first of their errors.
+            per answer. Also if `price` is not two numbers, or if the budget counts
+            costs and the sampler reports no tokens. If all samples failed, the first of
+            their errors.
 
         Warns
         -----
@@ -162,6 +196,7 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             hundred was cut off at the token limit.
         """
         queries = check_queries(queries)
+        price = check_price(self.price)
         allocator, X, sampler = read_policy(
             self.policy,
             self.sampler,
@@ -169,6 +204,9 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             n_axes=2,
             instead="Give it to Router, or fit it on samples of one decoder.",
         )
+        gathered = Gathered(queries)
+        bill = Bill(gathered, allocator, self.sampler, price)
+        bill.check_sampler(sampler)
         if hasattr(allocator, "start"):
             session = allocator.start(X)
             _refuse_votes(allocator, session)
@@ -176,7 +214,6 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
             session = _OneRound(budgets)
         binary = getattr(allocator, "binary_", False)
-        gathered = Gathered(queries)
         verdicts = [[] for _ in queries]
         try:
             while (asked := session.ask()) is not None:
@@ -185,14 +222,15 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
                 graded = self._grade(queries, samples)
                 for row, rewards in zip(verdicts, graded, strict=True):
                     row.extend(rewards)
-                session.tell(_as_told(graded, asked, binary=binary))
+                told = _as_told(graded, asked, binary=binary)
+                session.tell(told, **bill.news(session, asked))
             raise_if_all_failed(gathered)
         except BaseException as error:
-            error.partial = self._decoded(gathered, verdicts, session)
+            error.partial = self._decoded(gathered, verdicts, session, bill)
             raise
         gathered.warn(stacklevel=2)
         _warn_ungraded(queries, verdicts)
-        return self._decoded(gathered, verdicts, session)
+        return self._decoded(gathered, verdicts, session, bill)
 
     def _grade(self, queries, samples):
         """Rewards of one round, an array per query; empty without samples."""
@@ -205,7 +243,7 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
                 verdicts[row] = rewards
         return verdicts
 
-    def _decoded(self, gathered, verdicts, session):
+    def _decoded(self, gathered, verdicts, session, bill):
         """The best of the answers so far."""
         answers = [self.default_answer] * len(verdicts)
         best_rewards = np.full(len(verdicts), np.nan)
@@ -225,6 +263,8 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             gathered.usage,
             session.rounds_taken,
             gathered.errors,
+            bill.costs,
+            bill.budget_share,
         )
 
 
@@ -276,6 +316,8 @@ def _warn_ungraded(queries, verdicts):
 class _OneRound:
     """The session of a policy that decides everything up front."""
 
+    predicted_costs = 0.0  # nothing is planned with them
+
     def __init__(self, budgets):
         self._asked = budgets
         self.budgets = np.zeros_like(budgets)
@@ -284,5 +326,5 @@ class _OneRound:
     def ask(self):
         return None if self.rounds_taken else self._asked
 
-    def tell(self, rewards):
+    def tell(self, rewards, costs=None):
         self.budgets, self.rounds_taken = self._asked, 1

@@ -15,6 +15,7 @@ from sklearn_adaalloc.metrics._budget_curve import (
 from sklearn_adaalloc.metrics._budget_curve_display import BudgetCurveDisplay
 from sklearn_adaalloc.metrics._calibration_display import RewardCalibrationDisplay
 from sklearn_adaalloc.metrics._expected_reward import (
+    cost_report,
     expected_reward_score,
     mean_budget_score,
     net_reward_score,
@@ -34,6 +35,7 @@ __all__ = [
     "budget_curve",
     "calibration_table",
     "compute_saved",
+    "cost_report",
     "cost_to_recover",
     "expected_reward_interval",
     "expected_reward_score",

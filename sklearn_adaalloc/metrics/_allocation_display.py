@@ -149,7 +149,7 @@ class AllocationDisplay:
         ValueError
             As in :func:`budget_curve`, or if there are fewer than three queries.
         """
-        _, marginals, min_budget = check_policy(rewards, marginals, min_budget, 0.0)
+        _, marginals, min_budget, _ = check_policy(rewards, marginals, min_budget, 0.0)
         groups = _difficulty_groups(check_rewards(rewards))
         queries, _ = bought_steps(marginals, min_budget)
         points = thin(len(queries) + 1)

@@ -141,6 +141,7 @@ def expected_reward_interval(
     *,
     empty_reward=0.0,
     selection="reward",
+    unit="samples",
     confidence=0.95,
     n_bootstrap=2000,
     random_state=None,
@@ -164,6 +165,10 @@ def expected_reward_interval(
         How an answer is chosen among the samples. "score" needs a
         :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
         Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What a uniform budget counts. "cost" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with costs; a sample of a query then
+        costs the mean of the query's samples.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000
@@ -197,7 +202,7 @@ def expected_reward_interval(
     """
     confidence = check_in_interval(confidence, "confidence", 0, 1)
     expected = query_rewards(
-        rewards, budgets, empty_reward=empty_reward, selection=selection
+        rewards, budgets, empty_reward=empty_reward, selection=selection, unit=unit
     )
     means = _resampled_means(expected, n_bootstrap, random_state)
     low, high = _central_interval(means, confidence)
@@ -211,6 +216,7 @@ def paired_difference(
     *,
     empty_reward=0.0,
     selection="reward",
+    unit="samples",
     confidence=0.95,
     n_bootstrap=2000,
     random_state=None,
@@ -220,7 +226,9 @@ def paired_difference(
     The bootstrap resamples per-query differences. Queries therefore stay paired, and
     the variance of their difficulty, which both policies share, cancels. Compare
     policies at equal realised spend: for example,
-    ``paired_difference(rewards, budgets, np.mean(budgets))`` is the gain over uniform.
+    ``paired_difference(rewards, budgets, np.mean(budgets))`` is the gain over uniform,
+    and ``paired_difference(table, budgets, mean_budget_score(table, budgets,
+    unit="cost"), unit="cost")`` that at equal cost.
     Assumes that the queries are independent draws from one population.
 
     Parameters
@@ -236,6 +244,10 @@ def paired_difference(
         How an answer is chosen among the samples. "score" needs a
         :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
         Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What a uniform budget counts. "cost" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with costs; a sample of a query then
+        costs the mean of the query's samples.
     confidence : float, default=0.95
         Coverage of the interval, between 0 and 1.
     n_bootstrap : int, default=2000
@@ -267,7 +279,7 @@ def paired_difference(
     >>> paired_difference(rewards, [2, 1, 2, 1], 1.5, random_state=0).difference
     0.125
     """
-    options = {"empty_reward": empty_reward, "selection": selection}
+    options = {"empty_reward": empty_reward, "selection": selection, "unit": unit}
     gain = query_rewards(rewards, budgets_a, **options)
     gain = gain - query_rewards(rewards, budgets_b, **options)
     return difference_from_gains(

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from sklearn_adaalloc._utils.budgets import check_budget
+from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers
 from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
 from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
@@ -15,7 +16,7 @@ from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_ste
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import reward_curves
 from sklearn_adaalloc.curves._table import as_table
-from sklearn_adaalloc.metrics._expected_reward import warn_undefined
+from sklearn_adaalloc.metrics._expected_reward import observed_costs, warn_undefined
 from sklearn_adaalloc.metrics._policy_curves import (
     area,
     first_crossing,
@@ -27,7 +28,14 @@ from sklearn_adaalloc.planning._solvers import allocate
 
 
 def budget_curve(
-    rewards, marginals, *, min_budget=0, empty_reward=0.0, selection="reward"
+    rewards,
+    marginals,
+    *,
+    min_budget=0,
+    empty_reward=0.0,
+    selection="reward",
+    unit="samples",
+    costs=None,
 ):
     """Reward against compute of a policy, for all budgets at once.
 
@@ -51,12 +59,19 @@ def budget_curve(
         How an answer is chosen among the samples. "score" needs a
         :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
         Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What spend counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs; a sample of a query then costs the mean of the query's samples.
+    costs : array-like of shape (n_queries,), default=None
+        Predicted cost of a sample of each query: the policy buys the largest marginals
+        per cost. None ranks by marginals alone.
 
     Returns
     -------
     spend : ndarray of shape (n_points,)
-        Mean budget per query, from `min_budget` in steps of ``1 / n_queries``. The last
-        point is where the policy stops buying: at its last positive predicted marginal.
+        Mean budget per query, from `min_budget` in steps of ``1 / n_queries``, or mean
+        observed cost per query. The last point is where the policy stops buying: at its
+        last positive predicted marginal.
     reward : ndarray of shape (n_points,)
         Mean expected reward at each spend.
 
@@ -81,14 +96,21 @@ def budget_curve(
     >>> reward
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    curves, marginals, min_budget = check_policy(
-        rewards, marginals, min_budget, empty_reward, selection
+    curves, marginals, min_budget, paid = check_policy(
+        rewards, marginals, min_budget, empty_reward, selection, unit, costs
     )
-    return policy_curve(curves, marginals, min_budget)
+    return policy_curve(curves, marginals, min_budget, paid)
 
 
 def gap_recovered_score(
-    rewards, marginals, *, min_budget=0, empty_reward=0.0, selection="reward"
+    rewards,
+    marginals,
+    *,
+    min_budget=0,
+    empty_reward=0.0,
+    selection="reward",
+    unit="samples",
+    costs=None,
 ):
     """Share of the gap between uniform and oracle that a policy recovers.
 
@@ -114,6 +136,12 @@ def gap_recovered_score(
         How an answer is chosen among the samples. "score" needs a
         :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
         Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What spend counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs; a sample of a query then costs the mean of the query's samples.
+    costs : array-like of shape (n_queries,), default=None
+        Predicted cost of a sample of each query: the policy buys the largest marginals
+        per cost. None ranks by marginals alone.
 
     Returns
     -------
@@ -137,13 +165,14 @@ def gap_recovered_score(
     >>> round(gap_recovered_score(rewards, [[0, 0], [0.5, 0.5]]), 4)
     1.0
     """
-    curves, marginals, min_budget = check_policy(
-        rewards, marginals, min_budget, empty_reward, selection
+    curves, marginals, min_budget, paid = check_policy(
+        rewards, marginals, min_budget, empty_reward, selection, unit, costs
     )
-    max_budget = marginals.shape[1]
-    uniform = area(uniform_curve(curves, min_budget), max_budget)
-    policy = area(policy_curve(curves, marginals, min_budget), max_budget) - uniform
-    oracle = area(oracle_curve(curves, min_budget), max_budget) - uniform
+    max_spend = marginals.shape[1] * (1 if paid is None else float(paid.mean()))
+    uniform = area(uniform_curve(curves, min_budget, paid), max_spend)
+    policy = area(policy_curve(curves, marginals, min_budget, paid), max_spend)
+    oracle = area(oracle_curve(curves, min_budget, paid), max_spend) - uniform
+    policy -= uniform
     if oracle <= 1e-12 * max(1.0, abs(uniform)):
         warn_undefined("gap_recovered_score", "the oracle gains nothing over uniform")
         return math.nan
@@ -151,7 +180,15 @@ def gap_recovered_score(
 
 
 def compute_saved(
-    rewards, marginals, budget, *, min_budget=0, empty_reward=0.0, selection="reward"
+    rewards,
+    marginals,
+    budget,
+    *,
+    min_budget=0,
+    empty_reward=0.0,
+    selection="reward",
+    unit="samples",
+    costs=None,
 ):
     """Share of compute that a policy saves at the reward of a uniform budget.
 
@@ -167,7 +204,8 @@ def compute_saved(
     marginals : array-like of shape (n_queries, max_budget)
         Predicted marginal rewards, as from ``predict_marginals``.
     budget : float
-        Uniform budget whose reward is to be reached, above 0 and at most max_budget.
+        Uniform budget whose reward is to be reached, above 0 and at most max_budget;
+        with ``unit="cost"``, what that costs.
     min_budget : int, default=0
         Number of samples that every query gets before the rest is allocated.
     empty_reward : float, default=0.0
@@ -176,6 +214,12 @@ def compute_saved(
         How an answer is chosen among the samples. "score" needs a
         :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
         Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What spend counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs; a sample of a query then costs the mean of the query's samples.
+    costs : array-like of shape (n_queries,), default=None
+        Predicted cost of a sample of each query: the policy buys the largest marginals
+        per cost. None ranks by marginals alone.
 
     Returns
     -------
@@ -199,14 +243,17 @@ def compute_saved(
     >>> compute_saved(rewards, [[0, 0], [0.5, 0.5]], budget=1)
     0.5
     """
-    curves, marginals, min_budget = check_policy(
-        rewards, marginals, min_budget, empty_reward, selection
+    curves, marginals, min_budget, paid = check_policy(
+        rewards, marginals, min_budget, empty_reward, selection, unit, costs
     )
-    max_budget = marginals.shape[1]
-    budget, _, _ = check_budget(budget, min_budget=min_budget, max_budget=max_budget)
-    budget = check_in_interval(budget, "budget", 0, max_budget, closed="right")
-    target = np.interp(budget, *uniform_curve(curves, min_budget))
-    spend = first_crossing(policy_curve(curves, marginals, min_budget), target)
+    most = marginals.shape[1]
+    if paid is None:
+        budget, _, _ = check_budget(budget, min_budget=min_budget, max_budget=most)
+    else:
+        most = most * float(paid.mean())
+    budget = check_in_interval(budget, "budget", 0, most, closed="right")
+    target = np.interp(budget, *uniform_curve(curves, min_budget, paid))
+    spend = first_crossing(policy_curve(curves, marginals, min_budget, paid), target)
     if math.isnan(spend):
         warn_undefined("compute_saved", "the policy never reaches uniform's reward")
     return 1 - spend / budget
@@ -220,6 +267,7 @@ def oracle_budgets(
     max_budget=None,
     empty_reward=0.0,
     selection="reward",
+    unit="samples",
 ):
     """Budgets from the observed marginals: an upper bound for every policy.
 
@@ -239,14 +287,17 @@ def oracle_budgets(
         How an answer is chosen among the samples. "score" needs a
         :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
         Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What `budget` counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs; a sample of a query then costs the mean of the query's samples.
 
     Returns
     -------
     budgets : ndarray of shape (n_queries,), dtype int64
-        At most ``floor(budget * n_queries)`` in total. The budgets are optimal if the
-        marginals of each query are non-increasing. They can increase if `empty_reward`
-        exceeds rewards or if a row has too few samples. Then the budgets are optimal
-        for the relaxed problem only.
+        At most ``floor(budget * n_queries)`` in total, or of that mean cost. The
+        budgets are optimal if the marginals of each query are non-increasing. They can
+        increase if `empty_reward` exceeds rewards or if a row has too few samples. Then
+        the budgets are optimal for the relaxed problem only.
 
     Raises
     ------
@@ -267,26 +318,37 @@ def oracle_budgets(
     table = as_table(rewards)
     if max_budget is None:
         max_budget = count_table_steps(table)
+    costs = observed_costs(table, unit)
     budget, min_budget, max_budget = check_budget(
-        budget, min_budget=min_budget, max_budget=max_budget
+        budget, min_budget=min_budget, max_budget=max_budget, unit=unit
     )
     curves = _observed_curves(table, max_budget, empty_reward, selection)
     marginals = np.diff(curves, axis=1)
     # Mandatory samples are bought without regard to their marginals: repair the rest.
     marginals = concave_repair(marginals, min_budget=min_budget)
-    return allocate(marginals, budget, min_budget=min_budget)[0]
+    return allocate(marginals, budget, min_budget=min_budget, costs=costs)[0]
 
 
-def check_policy(rewards, marginals, min_budget, empty_reward, selection="reward"):
-    """Check a reward table and predictions; return curves, marginals and min_budget.
+def check_policy(
+    rewards,
+    marginals,
+    min_budget,
+    empty_reward,
+    selection="reward",
+    unit="samples",
+    costs=None,
+):
+    """Check a table and predictions; return curves, marginals, min_budget and costs.
 
-    The curves (n_queries, max_budget + 1) are the observed reward curves.
+    The curves (n_queries, max_budget + 1) are the observed reward curves. With
+    predicted `costs`, the marginals are divided by them. The costs that are returned
+    are those observed (n_queries,), or None if samples count.
 
     Examples
     --------
     >>> from sklearn_adaalloc.metrics._budget_curve import check_policy
     >>> check_policy([[0, 1]], [[0.5]], 0, 0.0)
-    (array([[0. , 0.5]]), array([[0.5]]), 0)
+    (array([[0. , 0.5]]), array([[0.5]]), 0, None)
     """
     table = as_table(rewards)
     marginals = check_marginals(marginals, n_queries=len(table))
@@ -298,7 +360,20 @@ def check_policy(rewards, marginals, min_budget, empty_reward, selection="reward
             "of steps in marginals. Lower min_budget or predict more steps."
         )
     curves = _observed_curves(table, max_budget, empty_reward, selection, stacklevel=5)
-    return curves, marginals, min_budget
+    if costs is not None:
+        marginals = marginals / _check_costs(costs, len(table))[:, None]
+    return curves, marginals, min_budget, observed_costs(table, unit)
+
+
+def _check_costs(costs, n_queries):
+    expected = f"positive numbers, one per query: shape {(n_queries,)}"
+    costs = check_numbers(costs, "costs", expected).astype(np.float64)
+    if costs.shape != (n_queries,) or not ((costs > 0) & (costs <= LARGEST)).all():
+        raise ValueError(
+            f"costs of shape {costs.shape} are not accepted. Expected {expected}. Give "
+            "the predicted cost of a sample of each query."
+        )
+    return costs
 
 
 def _observed_curves(table, max_budget, empty_reward, selection, *, stacklevel=4):

@@ -2,7 +2,11 @@
 
 from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc.metrics._budget_curve import check_policy
-from sklearn_adaalloc.metrics._estimators import policy_name, predict_marginals
+from sklearn_adaalloc.metrics._estimators import (
+    policy_name,
+    predict_costs,
+    predict_marginals,
+)
 from sklearn_adaalloc.metrics._plotting import (
     UNIFORM_STYLE,
     new_axes,
@@ -33,6 +37,8 @@ class BudgetCurveDisplay:
         Curve of the allocation that knows the observed marginals.
     routing : bool, default=False
         Whether spend is the share of calls to the strong decoder.
+    unit : {"samples", "cost"}, default="samples"
+        What spend counts.
 
     Attributes
     ----------
@@ -51,11 +57,14 @@ class BudgetCurveDisplay:
     ['oracle', 'policy', 'uniform']
     """
 
-    def __init__(self, *, curves, uniform, oracle, routing=False):
+    unit = "samples"  # of displays pickled by earlier versions
+
+    def __init__(self, *, curves, uniform, oracle, routing=False, unit="samples"):
         self.curves = curves
         self.uniform = uniform
         self.oracle = oracle
         self.routing = routing
+        self.unit = unit
 
     def plot(self, ax=None, *, plot_uniform=True, plot_oracle=True, line_kwargs=None):
         """Draw the curves.
@@ -82,7 +91,8 @@ class BudgetCurveDisplay:
             self.lines_[name] = _draw(ax, curve, name, line_kwargs or {})
         if plot_uniform:
             self.lines_["uniform"] = _draw(ax, self.uniform, "uniform", UNIFORM_STYLE)
-        ax.set(xlabel=spend_label(self.routing), ylabel="expected reward per query")
+        ax.set_xlabel(spend_label(self.routing, self.unit))
+        ax.set_ylabel("expected reward per query")
         ax.margins(x=0)
         ax.legend(loc="lower right", frameon=False)
         return self
@@ -97,6 +107,8 @@ class BudgetCurveDisplay:
         min_budget=0,
         empty_reward=0.0,
         selection="reward",
+        unit="samples",
+        costs=None,
         ax=None,
         **plot_kwargs,
     ):
@@ -120,6 +132,13 @@ class BudgetCurveDisplay:
             How an answer is chosen among the samples. "score" needs a
             :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
             Not used in routing.
+        unit : {"samples", "cost"}, default="samples"
+            What spend counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable`
+            with costs. All curves then show observed costs.
+        costs : array-like of shape (n_queries,) or dict, default=None
+            Predicted cost of a sample of each query: a policy buys the largest
+            marginals per cost. A dict holds those of several policies by name. None, or
+            a policy that the dict does not name, ranks by marginals alone.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **plot_kwargs
@@ -137,10 +156,11 @@ class BudgetCurveDisplay:
         policies = marginals if isinstance(marginals, dict) else {name: marginals}
         curves, widths = {}, set()
         for policy, values in policies.items():
-            observed, values, min_budget = check_policy(
-                rewards, values, min_budget, empty_reward, selection
+            own = costs.get(policy) if isinstance(costs, dict) else costs
+            observed, values, min_budget, paid = check_policy(
+                rewards, values, min_budget, empty_reward, selection, unit, own
             )
-            curves[policy] = policy_curve(observed, values, min_budget)
+            curves[policy] = policy_curve(observed, values, min_budget, paid)
             widths.add(values.shape[1])
         if len(widths) != 1:
             raise ValueError(
@@ -150,9 +170,10 @@ class BudgetCurveDisplay:
             )
         display = cls(
             curves=curves,
-            uniform=uniform_curve(observed, min_budget),
-            oracle=oracle_curve(observed, min_budget),
+            uniform=uniform_curve(observed, min_budget, paid),
+            oracle=oracle_curve(observed, min_budget, paid),
             routing=has_decoders(rewards),
+            unit=unit,
         )
         return display.plot(ax, **plot_kwargs)
 
@@ -178,21 +199,28 @@ class BudgetCurveDisplay:
         name : str, default=None
             Name of a single policy. None means the name of its class.
         **kwargs
-            Passed to :meth:`from_predictions`.
+            Passed to :meth:`from_predictions`. With ``unit="cost"``, policies whose
+            budget counts costs rank by their own predictions of them.
 
         Returns
         -------
         display : BudgetCurveDisplay
         """
-        if isinstance(estimator, dict):
-            marginals = {
-                label: predict_marginals(each, X, rewards, max_budget)
-                for label, each in estimator.items()
-            }
-        else:
-            marginals = predict_marginals(estimator, X, rewards, max_budget)
-            name = name or policy_name(estimator)
-        return cls.from_predictions(rewards, marginals, name=name, **kwargs)
+        if not isinstance(estimator, dict):
+            estimator = {name or policy_name(estimator): estimator}
+        marginals = {
+            label: predict_marginals(each, X, rewards, max_budget)
+            for label, each in estimator.items()
+        }
+        if kwargs.get("unit", "samples") == "cost":
+            kwargs.setdefault("costs", _predicted_costs(estimator, X))
+        return cls.from_predictions(rewards, marginals, **kwargs)
+
+
+def _predicted_costs(estimators, X):
+    """Costs by name, of the policies that predict them."""
+    costs = {label: predict_costs(each, X) for label, each in estimators.items()}
+    return {label: own for label, own in costs.items() if own is not None}
 
 
 def _draw(ax, curve, name, style):

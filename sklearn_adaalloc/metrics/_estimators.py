@@ -41,6 +41,23 @@ def predict_marginals(estimator, X, rewards, max_budget=None):
     return method(X, max_budget=max_budget)
 
 
+def predict_costs(estimator, X):
+    """Predict the cost of a sample of each query (n_queries,); None if samples count.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.metrics._estimators import predict_costs
+    >>> predict_costs(object(), [[0.0]]) is None
+    True
+    """
+    before, estimator = unwrap(estimator)
+    if getattr(estimator, "unit", "samples") == "samples":
+        return None
+    for steps in before:
+        X = steps.transform(X)
+    return estimator._predict_costs(X)
+
+
 def policy_name(estimator):
     """Name of the estimator's class; of a pipeline or search, that of its estimator.
 

@@ -1,16 +1,17 @@
 """Expected reward of given budgets, as exact sums over a reward table."""
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_adaalloc._utils.budgets import check_budget, check_budgets
 from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers
-from sklearn_adaalloc._utils.parameters import check_in_interval
+from sklearn_adaalloc._utils.parameters import check_choice, check_in_interval
 from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
-    check_rewards,
+    has_decoders,
     warn_beyond_samples,
 )
 from sklearn_adaalloc.curves._decoders import largest_budget
@@ -18,7 +19,17 @@ from sklearn_adaalloc.curves._selection import expected_rewards
 from sklearn_adaalloc.curves._table import as_table
 
 
-def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="reward"):
+class CostReport(NamedTuple):
+    """Mean cost per query, its share of the budget, its standard deviation."""
+
+    mean_cost: float
+    share: float
+    spread: float
+
+
+def expected_reward_score(
+    rewards, budgets, *, empty_reward=0.0, selection="reward", unit="samples"
+):
     r"""Mean expected reward of the best of :math:`b_i` samples of each query.
 
     .. math::
@@ -44,6 +55,10 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="rewa
         Reward of a query that gets no sample. Not used in routing.
     selection : {"reward", "score", "vote"} or Selection, default="reward"
         How an answer is chosen among the samples. Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What a uniform `budgets` counts. "cost" needs a
+        :class:`~sklearn_adaalloc.RewardTable` with costs; a sample of a query then
+        costs the mean of the query's samples.
 
     Returns
     -------
@@ -79,13 +94,13 @@ def expected_reward_score(rewards, budgets, *, empty_reward=0.0, selection="rewa
     0.8333
     """
     expected = query_rewards(
-        rewards, budgets, empty_reward=empty_reward, selection=selection
+        rewards, budgets, empty_reward=empty_reward, selection=selection, unit=unit
     )
     return float(expected.mean())
 
 
-def mean_budget_score(rewards, budgets):
-    """Mean number of samples given to a query: the realised spend.
+def mean_budget_score(rewards, budgets, *, unit="samples"):
+    """Mean number of samples given to a query, or their mean cost: the realised spend.
 
     An allocator may spend less than its budget. In a search over budgets, report this
     score together with a score of rewards, as ``make_scorer(mean_budget_score)``.
@@ -96,11 +111,15 @@ def mean_budget_score(rewards, budgets):
         Reward table. It is only used to check the budgets.
     budgets : array-like of shape (n_queries,)
         Samples given to each query; in routing 0 = weak, 1 = strong.
+    unit : {"samples", "cost"}, default="samples"
+        What spend counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs; a sample of a query then costs the mean of the query's samples.
 
     Returns
     -------
     spend : float
-        Samples per query; in routing, the share of queries sent to the strong decoder.
+        Samples or cost per query; in routing, the share of queries sent to the strong
+        decoder.
 
     Raises
     ------
@@ -113,11 +132,54 @@ def mean_budget_score(rewards, budgets):
     >>> mean_budget_score([[0, 1], [1, 1]], [2, 1])
     1.5
     """
-    rewards = check_rewards(rewards)
-    return float(check_budgets(budgets, n_queries=len(rewards)).mean())
+    table = as_table(rewards)
+    return float(_query_spend(table, budgets, unit).mean())
 
 
-def net_reward_score(rewards, budgets, *, price, empty_reward=0.0, selection="reward"):
+def cost_report(rewards, budgets, *, budget=None):
+    """Report what samples cost: their mean cost, its share of the budget, its spread.
+
+    Parameters
+    ----------
+    rewards : RewardTable
+        Rewards with costs. A sample of a query costs the mean of the query's samples.
+    budgets : array-like of shape (n_queries,)
+        Samples given to each query.
+    budget : float, default=None
+        Mean cost per query that was allowed.
+
+    Returns
+    -------
+    mean_cost : float
+        Mean cost per query.
+    share : float
+        Mean cost divided by `budget`; NaN without one.
+    spread : float
+        Standard deviation of the costs of the queries.
+
+    Raises
+    ------
+    ValueError
+        If the table has no costs, or the budgets or `budget` are invalid.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import RewardTable
+    >>> from sklearn_adaalloc.metrics import cost_report
+    >>> table = RewardTable([[0, 1], [1, 1]], costs=[[90, 110], [20, 20]])
+    >>> cost_report(table, [1, 2], budget=80)
+    CostReport(mean_cost=70.0, share=0.875, spread=30.0)
+    """
+    spent = _query_spend(as_table(rewards), budgets, "cost")
+    if budget is not None:
+        budget = check_in_interval(budget, "budget", 0, LARGEST, closed="right")
+    mean = float(spent.mean())
+    return CostReport(mean, mean / budget if budget else np.nan, float(spent.std()))
+
+
+def net_reward_score(
+    rewards, budgets, *, price, empty_reward=0.0, selection="reward", unit="samples"
+):
     """Score budgets by expected reward minus the cost of the samples.
 
     A search over budgets that maximises only the reward always selects the largest
@@ -130,7 +192,8 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0, selection="re
     budgets : array-like of shape (n_queries,) or float
         Samples given to each query, see :func:`expected_reward_score`.
     price : float
-        Reward that a sample must add to be worth its cost. In routing, this is the cost
+        Reward that a sample, or with ``unit="cost"`` a unit of cost, must add to be
+        worth it. In routing, this is the cost
         of a call to the strong decoder minus that of a call to the weak decoder, in
         units of reward.
     empty_reward : float, default=0.0
@@ -139,6 +202,9 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0, selection="re
         How an answer is chosen among the samples. "score" needs a
         :class:`~sklearn_adaalloc.RewardTable` with scores, "vote" one with answers.
         Not used in routing.
+    unit : {"samples", "cost"}, default="samples"
+        What spend counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs; a sample of a query then costs the mean of the query's samples.
 
     Returns
     -------
@@ -158,12 +224,49 @@ def net_reward_score(rewards, budgets, *, price, empty_reward=0.0, selection="re
     """
     price = check_in_interval(price, "price", 0, LARGEST, closed="left")
     expected = query_rewards(
-        rewards, budgets, empty_reward=empty_reward, selection=selection
+        rewards, budgets, empty_reward=empty_reward, selection=selection, unit=unit
     )
-    return float(expected.mean() - price * np.mean(budgets))
+    spend = np.mean(budgets)
+    if np.ndim(budgets) and unit != "samples":
+        spend = _query_spend(as_table(rewards), budgets, unit).mean()
+    return float(expected.mean() - price * spend)
 
 
-def query_rewards(rewards, budgets, *, empty_reward, selection="reward"):
+def observed_costs(table, unit):
+    """Mean cost of each query's samples (n_queries,); None if samples count.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import RewardTable
+    >>> from sklearn_adaalloc.metrics._expected_reward import observed_costs
+    >>> observed_costs(RewardTable([[0, 1]], costs=[[90, 110]]), "cost")
+    array([100.])
+    """
+    if check_choice(unit, "unit", ("samples", "cost")) == "samples":
+        return None
+    if has_decoders(table):
+        raise ValueError(
+            "unit='cost' is not accepted for routing. Expected unit='samples': spend "
+            "is then the share of queries for the strong decoder."
+        )
+    if table.costs is None:
+        raise ValueError(
+            "unit='cost' needs the costs of samples, and rewards has none. Expected "
+            "RewardTable(rewards, costs=...)."
+        )
+    return np.nanmean(table.costs, axis=1)
+
+
+def _query_spend(table, budgets, unit):
+    """Spend on each query (n_queries,)."""
+    costs = observed_costs(table, unit)
+    budgets = check_budgets(budgets, n_queries=len(table))
+    return budgets if costs is None else budgets * costs
+
+
+def query_rewards(
+    rewards, budgets, *, empty_reward, selection="reward", unit="samples"
+):
     """Check the arguments of `expected_reward_score`; return rewards (n_queries,).
 
     Examples
@@ -177,8 +280,11 @@ def query_rewards(rewards, budgets, *, empty_reward, selection="reward"):
     empty_reward = check_empty_reward(empty_reward)
     max_budget = largest_budget(rewards)
     expected = "one number, or one whole number per query"
+    costs = observed_costs(table, unit)
     if check_numbers(budgets, "budgets", expected).ndim == 0:
-        parts = _uniform_parts(np.asarray(budgets).item(), len(rewards), max_budget)
+        budget = np.asarray(budgets).item()
+        budget = budget if costs is None else budget / costs.mean()
+        parts = _uniform_parts(budget, len(rewards), max_budget)
     else:
         own = check_budgets(budgets, n_queries=len(rewards), max_budget=max_budget)
         parts = [(1.0, own)]

@@ -24,7 +24,7 @@ def new_axes(ax):
     return ax
 
 
-def spend_label(routing):
+def spend_label(routing, unit="samples"):
     """Label of an axis that shows spend; in routing, spend is a share of calls.
 
     Examples
@@ -35,6 +35,8 @@ def spend_label(routing):
     """
     if routing:
         return "mean budget (share of queries sent to the strong decoder)"
+    if unit == "cost":
+        return "mean cost (per query)"
     return "mean budget (samples per query)"
 
 

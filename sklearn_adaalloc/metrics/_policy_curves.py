@@ -20,10 +20,12 @@ class BudgetCurve(NamedTuple):
     reward: np.ndarray
 
 
-def policy_curve(curves, marginals, min_budget):
+def policy_curve(curves, marginals, min_budget, costs=None):
     """Curve of the policy that buys the largest predicted marginals first.
 
-    `min_budget` is the number of samples that every query gets first.
+    `min_budget` is the number of samples that every query gets first. `costs`
+    (n_queries,) are the observed costs of a sample of each query, for a curve against
+    cost; None means that each costs 1.
 
     Examples
     --------
@@ -34,7 +36,7 @@ def policy_curve(curves, marginals, min_budget):
     """
     queries, steps = bought_steps(marginals, min_budget)
     gains = curves[queries, steps + 1] - curves[queries, steps]
-    return _accumulate(curves, gains, min_budget)
+    return _accumulate(curves, gains, min_budget, costs, queries)
 
 
 def bought_steps(marginals, min_budget):
@@ -66,8 +68,8 @@ def bought_steps(marginals, min_budget):
     return queries[bought], min_budget + steps[bought]
 
 
-def oracle_curve(curves, min_budget):
-    """Curve of the policy that knows the observed marginals.
+def oracle_curve(curves, min_budget, costs=None):
+    """Curve of the policy that knows the observed marginals, and costs if they count.
 
     Curves that are not concave are replaced by their concave majorant. The result is an
     upper bound for the curve of every policy.
@@ -79,12 +81,18 @@ def oracle_curve(curves, min_budget):
     >>> oracle_curve(np.array([[0.0, 0.2], [0.0, 0.6]]), 0).reward
     array([0. , 0.3, 0.4])
     """
-    gains = concave_repair(np.diff(curves[:, min_budget:], axis=1)).ravel()
-    gains = np.sort(gains[gains > 0])[::-1]
-    return _accumulate(curves, gains, min_budget)
+    gains = concave_repair(np.diff(curves[:, min_budget:], axis=1))
+    if costs is None:
+        gains = gains.ravel()
+        gains = np.sort(gains[gains > 0])[::-1]
+        return _accumulate(curves, gains, min_budget)
+    queries, steps = np.nonzero(gains > 0)
+    gains = gains[queries, steps]
+    order = np.argsort(-gains / costs[queries], kind="stable")
+    return _accumulate(curves, gains[order], min_budget, costs, queries[order])
 
 
-def uniform_curve(curves, min_budget):
+def uniform_curve(curves, min_budget, costs=None):
     """Curve of the policy that gives every query the same budget.
 
     It has one point per whole budget. Between two points, both budgets are mixed.
@@ -97,6 +105,8 @@ def uniform_curve(curves, min_budget):
     array([0. , 0.4])
     """
     spend = np.arange(min_budget, curves.shape[1], dtype=np.float64)
+    if costs is not None:
+        spend *= costs.mean()
     return BudgetCurve(spend, curves[:, min_budget:].mean(axis=0))
 
 
@@ -126,7 +136,7 @@ def first_crossing(curve, target):
 
 
 def area(curve, max_budget):
-    """Area under a curve up to `max_budget`; it stays level after its last point.
+    """Area under a curve up to a spend of `max_budget`; level after its last point.
 
     Examples
     --------
@@ -139,9 +149,13 @@ def area(curve, max_budget):
     return float(np.trapezoid(curve.reward, curve.spend) + level)
 
 
-def _accumulate(curves, gains, min_budget):
+def _accumulate(curves, gains, min_budget, costs=None, queries=None):
     """Curve that starts at `min_budget` and adds the gain of one sample per point."""
     n_queries = len(curves)
-    spend = (n_queries * min_budget + np.arange(len(gains) + 1)) / n_queries
+    if costs is None:
+        spend = (n_queries * min_budget + np.arange(len(gains) + 1)) / n_queries
+    else:
+        paid = np.concatenate([[min_budget * costs.sum()], costs[queries]])
+        spend = np.cumsum(paid) / n_queries
     total = np.cumsum(np.concatenate([[curves[:, min_budget].sum()], gains]))
     return BudgetCurve(spend, total / n_queries)

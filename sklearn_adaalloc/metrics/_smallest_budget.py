@@ -13,7 +13,11 @@ from sklearn_adaalloc._utils.parameters import (
     is_number,
 )
 from sklearn_adaalloc.curves._table import as_table
-from sklearn_adaalloc.metrics._expected_reward import query_rewards
+from sklearn_adaalloc.metrics._expected_reward import (
+    mean_budget_score,
+    observed_costs,
+    query_rewards,
+)
 
 _LARGEST_BET = 0.75  # share of the capital that one query may lose
 
@@ -60,7 +64,8 @@ def smallest_budget(
         Probability that the promise holds.
     budgets : array-like of shape (n_budgets,), default=None
         Budgets to choose from, in the unit of the policy. None takes 100 values that
-        are even in logarithm, up to the policy's largest.
+        are even in logarithm, up to the policy's largest. If the policy counts costs,
+        that needs `rewards` with costs.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward", "score", "vote"} or Selection, default="reward"
@@ -82,6 +87,9 @@ def smallest_budget(
             The least budget that was accepted; NaN if none was.
         expected_reward : float
             Its expected reward on these queries; NaN if there is none.
+        mean_cost : float
+            What that budget's samples cost on average on these queries; NaN if there is
+            no such budget or `rewards` has no costs.
         target : float
             The reward that was asked for; of "best-of-8", its value on these queries.
         tested : ndarray of shape (n_tested,)
@@ -122,23 +130,28 @@ def smallest_budget(
     options = {"empty_reward": empty_reward, "selection": selection}
     target, baseline = _check_target(reward, table, options)
     name = _budget_parameter(policy)
-    candidates = _check_budgets(budgets, policy)
+    candidates = _check_budgets(budgets, policy, table)
     p_value = _t_test
     if distribution_free:
         low, high = _check_range(reward_range, table, empty_reward)
         order = check_random_state(random_state).permutation(len(table))
         p_value = _BettingTest(order, high - low, 1 - confidence)
-    tested, p_values, accepted = [], [], (math.nan, math.nan)
+    tested, p_values, accepted = [], [], (math.nan, math.nan, math.nan)
     for budget in candidates:
-        own = query_rewards(table, _predict_at(policy, name, budget, X), **options)
+        samples = _predict_at(policy, name, budget, X)
+        own = query_rewards(table, samples, **options)
         tested.append(budget)
         p_values.append(p_value(own - (target if baseline is None else baseline)))
         if p_values[-1] > 1 - confidence:
             break
-        accepted = float(budget), float(own.mean())
+        mean_cost = math.nan
+        if table.costs is not None:
+            mean_cost = mean_budget_score(table, samples, unit="cost")
+        accepted = float(budget), float(own.mean()), mean_cost
     return Bunch(
         budget=accepted[0],
         expected_reward=accepted[1],
+        mean_cost=accepted[2],
         target=target,
         tested=np.array(tested),
         p_values=np.array(p_values),
@@ -267,7 +280,7 @@ def _check_target(reward, table, options):
     return float(reward), None
 
 
-def _check_budgets(budgets, policy):
+def _check_budgets(budgets, policy, table):
     """Budgets to test, from the largest down."""
     if budgets is not None:
         expected = "positive numbers, shape (n_budgets,)"
@@ -281,4 +294,6 @@ def _check_budgets(budgets, policy):
     allocator = policy[-1] if hasattr(policy, "steps") else policy
     largest = getattr(allocator, "max_budget", None) or allocator.n_steps_
     least = max(0.02 * largest, getattr(allocator, "min_budget", 0))
-    return np.geomspace(largest, least, 100)
+    costs = observed_costs(table, getattr(allocator, "unit", "samples"))
+    cost = 1.0 if costs is None else float(costs.mean())
+    return cost * np.geomspace(largest, least, 100)

@@ -17,6 +17,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn_adaalloc import allocators, features, regressors
 from sklearn_adaalloc._utils.moved import earlier_names
 from sklearn_adaalloc.allocators._base import BaseAllocator
+from sklearn_adaalloc.curves._selection import MostVotes
 from sklearn_adaalloc.curves._targets import TARGETS
 from sklearn_adaalloc.language_models._reader import HiddenStateReader
 from sklearn_adaalloc.persistence._manifest import damaged
@@ -38,12 +39,13 @@ _WEIGHTS = {
 # Types that may be loaded, in addition to the estimators that skops trusts.
 _TRUSTED = frozenset(
     name
-    for cls in (*_ESTIMATORS, *TARGETS.values())
+    for cls in (*_ESTIMATORS, *TARGETS.values(), MostVotes)
     for name in (f"{cls.__module__}.{cls.__name__}", *earlier_names(cls))
 ) | {
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.feature_selection._univariate_selection.f_regression",
     "sklearn.feature_selection._univariate_selection.r_regression",
+    "sklearn_adaalloc.rewards._equivalence.MathEquivalence",
 }
 
 

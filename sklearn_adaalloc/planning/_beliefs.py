@@ -3,7 +3,7 @@
 A belief holds the predictions and the rewards of a batch. It has two methods:
 
 =============================================  =====================================
-``plan(money, n_rounds, min_budget)``          samples to take now (n_queries,)
+``plan(money, n_rounds, min_budget, costs)``   samples to take now (n_queries,)
 ``update(rewards)``                            add rewards (n_queries, n_new),
                                                with NaN last
 =============================================  =====================================
@@ -11,6 +11,8 @@ A belief holds the predictions and the rewards of a batch. It has two methods:
 `money` is the number of samples that may still be spent. `n_rounds` is the number of
 rounds left; None means one sample of a query at a time. A plan takes at most `money`
 samples in total. Over all rounds, it takes at most `limits` samples of each query.
+`costs` (n_queries,) are the expected costs of a sample of each query, in the unit of
+`money`; None means that each costs 1.
 """
 
 import numpy as np
@@ -88,7 +90,7 @@ class SuccessBelief:
         self.best = np.full(len(limits), -np.inf)
         self.correction = (1.0, 1.0)
 
-    def plan(self, money, n_rounds, min_budget=0):
+    def plan(self, money, n_rounds, min_budget=0, costs=None):
         """Plan the samples to take now; a solved query gets none."""
         if self._corrected:
             self._correct(every_time=n_rounds is not None)
@@ -100,13 +102,13 @@ class SuccessBelief:
         states, state = _distinct(self._kind, self.budgets, left, rows=unsolved)
         kind, failures, limits = states
         chances = after_failures(self._chances[kind], failures, limits)
+        costs = None if costs is None else costs[unsolved]
         if n_rounds is None:
-            planned = plan_one_by_one(chances[state], money)
+            planned = plan_one_by_one(chances[state], money, costs)
             planned = np.maximum(planned, min_budget)
         else:
-            planned = plan_round(
-                chances, money, n_rounds, kind=state, min_budget=min_budget
-            )
+            options = {"kind": state, "min_budget": min_budget, "costs": costs}
+            planned = plan_round(chances, money, n_rounds, **options)
         budgets[unsolved] = np.minimum(planned, left[unsolved])
         return budgets
 
@@ -181,19 +183,20 @@ class RewardBelief:
         """Best reward so far (n_queries,), -inf without a sample."""
         return self._samples.best
 
-    def plan(self, money, n_rounds, min_budget=0):
+    def plan(self, money, n_rounds, min_budget=0, costs=None):
         """Plan the samples to take now.
 
         In the last round, each further sample goes to the query whose best reward it is
-        expected to improve most. In an earlier round, each query gets 1 / `n_rounds` of
-        these samples (rounded up). New rewards can then change the rest of the plan.
+        expected to improve most, per cost. In an earlier round, each query gets
+        1 / `n_rounds` of these samples (rounded up). New rewards can then change the
+        rest of the plan.
         """
         left = self._limits - self.budgets
         gains = self._improvements()
         beyond = np.arange(gains.shape[1]) >= left[:, None]
         np.minimum(gains, 0.0, out=gains, where=beyond)
-        budget = mean_budget(money, len(gains))
-        final, _ = allocate(gains, budget, min_budget=min_budget)
+        budget = mean_budget(money, len(gains), costs)
+        final, _ = allocate(gains, budget, min_budget=min_budget, costs=costs)
         now = np.minimum(final, 1) if n_rounds is None else -(-final // n_rounds)
         return np.minimum(np.maximum(now, min_budget), left)
 

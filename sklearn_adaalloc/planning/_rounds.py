@@ -34,13 +34,15 @@ from sklearn_adaalloc.planning._success import cumulative_hazards, failure_curve
 
 _WORK = 2**24  # limit on kinds x steps^2 of the programme: some tenths of a second
 _FEWEST_KINDS = 256
-_LATE = 1e-12  # prefers late samples among equal plans: more verdicts are known then
+_DELAY = 1e-12  # what decides between equal plans that take samples late or early
 _LEAST_PRICE = 1e-12
 _MOST_ROUNDS = 32  # rounds planned ahead: with so many, plans equal those one by one
 
 
-def mean_budget(money, n_queries):
-    """Mean budget with which `allocate` can spend exactly `money` samples in total.
+def mean_budget(money, n_queries, costs=None):
+    """Mean budget with which `allocate` can spend exactly `money` in total.
+
+    `money` is a number of samples if `costs` is None.
 
     Examples
     --------
@@ -48,14 +50,16 @@ def mean_budget(money, n_queries):
     >>> int(29 / 100 * 100), int(mean_budget(29, 100) * 100)
     (28, 29)
     """
+    if costs is not None:
+        return money / n_queries
     return (money + 0.5) / n_queries  # 0.5 so that rounding changes no sample
 
 
-def plan_one_by_one(chances, money):
+def plan_one_by_one(chances, money, costs=None):
     """Samples that the one-by-one rule certainly takes next, at most one per query.
 
-    The rule always samples the query with the highest chance. Chances fall with
-    failures. The order of all steps is therefore known, and a success only removes
+    The rule always samples the query with the highest chance (per cost). Chances fall
+    with failures. The order of all steps is therefore known, and a success only removes
     steps from it. Consider the steps that the money buys if all samples fail. The rule
     takes the first of these steps of each query in any case, so all can be taken now.
 
@@ -63,8 +67,10 @@ def plan_one_by_one(chances, money):
     ----------
     chances : ndarray of shape (n_queries, max_budget)
         Chances of the next sample of the unsolved queries.
-    money : int
-        Number of samples that may still be spent.
+    money : int or float
+        Number of samples that may still be spent; with `costs`, their cost.
+    costs : ndarray of shape (n_queries,), default=None
+        Expected cost of a sample of each query. None means 1.
 
     Returns
     -------
@@ -78,11 +84,12 @@ def plan_one_by_one(chances, money):
     >>> plan_one_by_one(np.array([[0.9, 0.5], [0.4, 0.3]]), money=2)
     array([1, 0])
     """
-    budgets, _ = allocate(chances, mean_budget(money, len(chances)))
+    budget = mean_budget(money, len(chances), costs)
+    budgets, _ = allocate(chances, budget, costs=costs)
     return np.minimum(budgets, 1)
 
 
-def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
+def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0, costs=None):
     """Samples to take in the first of several rounds.
 
     All queries have the same price. It is chosen such that the expected spend over all
@@ -93,20 +100,23 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
     ----------
     chances : ndarray of shape (n_kinds, max_budget)
         Chances of the next sample, for each kind of unsolved query.
-    money : int
+    money : int or float
         Number of samples that may be spent in all rounds, at least ``min_budget *
-        n_queries``.
+        n_queries``. With `costs`, what they may cost, at least ``min_budget *
+        sum(costs)``.
     n_rounds : int
         Number of rounds left, including this one.
     kind : ndarray of shape (n_queries,), int, default=None
         Kind of each query. Every kind must occur. None means one kind per query.
     min_budget : int, default=0
         Smallest number of samples that every query gets now.
+    costs : ndarray of shape (n_queries,), default=None
+        Expected cost of a sample of each query. None means 1.
 
     Returns
     -------
     budgets : ndarray of shape (n_queries,), dtype int64
-        Samples to take now. Their sum is at most `money`.
+        Samples to take now. Their sum, or expected cost, is at most `money`.
 
     Examples
     --------
@@ -126,25 +136,35 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0):
     if n_rounds == 1:
         # Products, not differences: small chances would lose precision.
         marginals = failing[:, :-1] * chances
-        budget = mean_budget(money, len(kind))
-        return allocate(marginals[kind], budget, min_budget=min_budget)[0]
+        budget = mean_budget(money, len(kind), costs)
+        return allocate(marginals[kind], budget, min_budget=min_budget, costs=costs)[0]
     failing = np.ascontiguousarray(failing.T)  # (stops, kinds)
-    sizes = np.bincount(kind)
     expenses = stop_expenses(failing, min(n_rounds, _MOST_ROUNDS), min_budget)
-    stops = _stops_at_price(failing, expenses[-1], sizes, money)
+    if costs is None:
+        sizes, expense = np.bincount(kind), expenses[-1]
+    else:  # queries of one kind may differ in cost: each becomes a kind of its own
+        failing, expenses = failing[:, kind], [each[:, kind] for each in expenses]
+        kind, sizes = np.arange(len(kind)), np.ones(len(kind))
+        money, costs = money / costs.min(), costs / costs.min()
+        expense = costs * expenses[-1]
+    stops = _stops_at_price(failing, expense, sizes, money)
+    # Among equal plans, more verdicts are known for late samples. Where costs count,
+    # early ones tell what samples cost, and leave less to a last round.
+    delay = _DELAY if costs is None else -_DELAY
     frugal, lavish = (
-        np.maximum(_first_stops(failing, expenses, d), min_budget) for d in stops
+        np.maximum(_first_stops(failing, expenses, d, delay), min_budget) for d in stops
     )
     # At the price, both plans are equally good. The plan that spends more goes to as
     # many queries as the money pays for.
-    spend, more = (_at(expenses[-1], d) for d in stops)
+    spend, more = (_at(expense, d) for d in stops)
     movable = np.flatnonzero((more > spend)[kind])
     steps = (more - spend)[kind[movable]]
     n_moved = np.count_nonzero(np.cumsum(steps) - steps / 2 <= money - sizes @ spend)
     budgets = frugal[kind]
     moved = movable[:n_moved]
     budgets[moved] = lavish[kind[moved]]
-    if budgets.sum() > money:  # the last query with the larger plan is too many
+    spent = budgets.sum() if costs is None else costs @ budgets
+    if n_moved and spent > money:  # the last query with the larger plan is too many
         budgets[moved[-1]] = frugal[kind[moved[-1]]]
     return budgets
 
@@ -277,11 +297,11 @@ def _stops_at_price(failing, expense, sizes, money):
     return stops_at(np.exp(high)), stops_at(np.exp(low))
 
 
-def _first_stops(failing, expenses, stops):
+def _first_stops(failing, expenses, stops, delay):
     """First stops (n_curves,) of the cheapest plans with given last stops."""
     every = np.arange(len(failing))[:, None]
     for expense in expenses[-2::-1]:
-        total = expense + failing * (stops - every) + _LATE * every
+        total = expense + failing * (stops - every) + delay * every
         stops = np.where(every <= stops, total, np.inf).argmin(axis=0)
     return stops
 

@@ -109,7 +109,7 @@ class VoteBelief:
             self._answers[row], self.counts[row] = votes, merged
             first, second, *_ = sorted([*merged.values(), 0, 0], reverse=True)
             self._leads[row] = first, second
-            self._n_votes[row] = sum(votes.values())
+            self._n_votes[row] = sum(merged.values())
             self.budgets[row] += len(answers[row])
 
     def _merge(self, votes, row):
@@ -120,7 +120,8 @@ class VoteBelief:
         numbers, distinct = group_answers(self._key, answers, row)
         merged = dict.fromkeys(distinct, 0)
         for answer, number in zip(answers, numbers, strict=True):
-            merged[distinct[number]] += votes[answer]
+            if number >= 0:
+                merged[distinct[number]] += votes[answer]
         return merged
 
     def _improvements(self):

@@ -1,16 +1,10 @@
 """Rewards for answers that end with a number or formula."""
 
-import json
-import os
 import re
-import sys
 import warnings
 from itertools import chain
-from pathlib import Path
-from threading import Lock
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, clone
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
@@ -18,14 +12,14 @@ from sklearn_adaalloc._utils.identity import function_identity
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.queries import check_answers
+from sklearn_adaalloc.rewards._comparing import FormulaComparer
+from sklearn_adaalloc.rewards._equivalence import MathEquivalence
 from sklearn_adaalloc.rewards._mathematics.final_answers import (
     final_answer,
     reference_answer,
 )
-from sklearn_adaalloc.rewards._mathematics.normal_forms import normalise, readings
-from sklearn_adaalloc.rewards._mathematics.words import has_words, same_words
+from sklearn_adaalloc.rewards._mathematics.normal_forms import normalise
 from sklearn_adaalloc.rewards._references import assign_grades, look_up, table_digest
-from sklearn_adaalloc.rewards._workers import WorkerPool
 from sklearn_adaalloc.sampling._protocol import as_sampler
 
 JUDGE_PROMPT = """\
@@ -43,10 +37,9 @@ Is the second answer right? Reply with one word, YES or NO.
 """
 RULES = 3  # counts the changes after which an answer may get another grade
 _LONGEST = 1000  # characters of a text in the prompt
-_LOCK = Lock()
 
 
-class MathVerifier(DocumentationLinkMixin, BaseEstimator):
+class MathVerifier(FormulaComparer, DocumentationLinkMixin, BaseEstimator):
     r"""Grade answers by the formula at their end: 1 if it equals the reference, else 0.
 
     Two stages, as in the paper. First, what the answer ends with (``\boxed``, "the
@@ -96,6 +89,7 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
     See Also
     --------
     CodeVerifier : Grades answers that are programs.
+    MathEquivalence : Tells which answers are the same, for majority votes.
 
     References
     ----------
@@ -182,9 +176,13 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
             "timeout": float(self.timeout),
         }
 
-    def __getstate__(self):
-        state = super().__getstate__()
-        return {key: value for key, value in state.items() if key != "_pool"}
+    @property
+    def key(self):
+        """What counts votes for equal answers together, a :class:`MathEquivalence`.
+
+        It has the timeout and the processes of this verifier and needs no references.
+        """
+        return MathEquivalence(timeout=self.timeout, n_jobs=self.n_jobs)
 
     def _references(self, queries):
         """Answer in each query's reference."""
@@ -199,34 +197,6 @@ class MathVerifier(DocumentationLinkMixin, BaseEstimator):
                 )
             golds.append(gold)
         return golds
-
-    def _compare(self, cases):
-        """First stage: grade of each pair of normalised answers."""
-        ways = {case: readings(*case) for case in cases}
-        pairs = dict.fromkeys(pair for way in ways.values() for pair, _ in way)
-        equal = {pair: same_words(*pair) for pair in pairs}
-        open_pairs = [pair for pair in pairs if equal[pair] is None]
-        if open_pairs:
-            lines = [json.dumps([*pair, self.timeout]) for pair in open_pairs]
-            replies = self._workers().ask(lines, self.timeout)
-            equal.update(zip(open_pairs, map(_grade, open_pairs, replies), strict=True))
-        return {
-            case: _best(
-                [verdict * equal[pair] if equal[pair] else 0.0 for pair, verdict in way]
-            )
-            for case, way in ways.items()
-        }
-
-    def _workers(self):
-        """Worker processes of this object in this process."""
-        n_workers = effective_n_jobs(self.n_jobs)
-        with _LOCK:
-            pool = getattr(self, "_pool", None)
-            wanted = n_workers, os.getpid()
-            if pool is None or (pool.n_workers, pool.process_id) != wanted:
-                script = Path(__file__).parent / "_mathematics" / "worker.py"
-                self._pool = WorkerPool([sys.executable, str(script)], n_workers)
-            return self._pool
 
     def _ask_judge(self, queries, golds, answers, rewards):
         """Second stage: put in the judge's verdicts on what is not 1, in place."""
@@ -306,18 +276,6 @@ def _function(judge):
 
 def _name(judge):
     return getattr(judge, "__name__", type(judge).__name__)
-
-
-def _best(grades):
-    """Grade of an answer that may be read in several ways; 0 if in none."""
-    return 1.0 if 1.0 in grades else float(np.sum(grades))
-
-
-def _grade(pair, reply):
-    """Grade by a worker's reply, which is None if it was killed."""
-    if reply == "null" and has_words(pair[0]):
-        return 0.0  # such references are compared as words
-    return {"true": 1.0, "false": 0.0}.get(reply, np.nan)
 
 
 def _warn_ungraded(rewards, golds, timeout):

@@ -156,6 +156,11 @@ class CheckedSampler:
         self._options = _options(self._sample, expand=not is_function)
         self._skips_idle = is_function
 
+    @property
+    def can_count_tokens(self):
+        """Whether the sampler has a way to say how many tokens its answers have."""
+        return self._each is not None or "return_usage" in self._options
+
     def arrivals(self, prompts, budgets, first_sample):
         """Yield checked answers as soon as the sampler returns them.
 

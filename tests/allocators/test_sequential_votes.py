@@ -211,6 +211,30 @@ def test_forms_of_answers(form):
     assert session.budgets.tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("n_rounds", [1, 4, None])
+def test_a_budget_of_costs_is_kept(n_rounds):
+    costs = np.tile([100.0, 300.0], (240, 10))
+    table = RewardTable(TABLE.rewards, answers=ANSWERS, costs=costs)
+    policy = SequentialAllocator(
+        known(), budget=800, n_rounds=n_rounds, selection="vote", unit="cost"
+    ).fit(X[:120], table[:120])
+    session = policy.start(X[120:])
+    while (budgets := session.ask()) is not None:
+        rows = zip(ANSWERS[120:], costs[120:], session.budgets, budgets, strict=True)
+        parts = [(row[b : b + n], paid[b : b + n]) for row, paid, b, n in rows]
+        session.tell(*zip(*parts, strict=True))
+    assert 0.7 * 800 < session.costs.mean() <= 800
+    assert policy.score(X[120:], table[120:]) > 0.4
+
+
+def test_a_key_of_none_is_no_answer():
+    same = MostVotes(key=lambda answers: [None if a == "x" else a for a in answers])
+    session = fitted(budget=1, n_rounds=1).set_params(selection=same).start(X[:2])
+    assert session.ask().tolist() == [1, 1]
+    session.tell([["x"], ["y"]])
+    assert session.answers == [None, "y"]
+
+
 # --- what is refused -------------------------------------------------------------
 
 

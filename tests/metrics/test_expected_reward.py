@@ -154,6 +154,7 @@ def test_names_of_the_parameters_are_the_glossarys():
         "budgets",
         "empty_reward",
         "selection",
+        "unit",
     ]
 
 
