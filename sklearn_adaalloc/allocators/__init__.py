@@ -7,7 +7,11 @@ from sklearn_adaalloc.allocators._drift import DriftReport
 from sklearn_adaalloc.allocators._dummy import DummyAllocator
 from sklearn_adaalloc.allocators._priced import PricedAllocator
 from sklearn_adaalloc.allocators._sequential import SequentialAllocator
-from sklearn_adaalloc.allocators._session import SequentialSession
+from sklearn_adaalloc.allocators._session import (
+    ScoreSession,
+    SequentialSession,
+    VoteSession,
+)
 
 __all__ = [
     "AdaptiveAllocator",
@@ -16,6 +20,8 @@ __all__ = [
     "DummyAllocator",
     "PricedAllocator",
     "RegressorAllocator",
+    "ScoreSession",
     "SequentialAllocator",
     "SequentialSession",
+    "VoteSession",
 ]
