@@ -12,6 +12,7 @@ from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.grading import check_graded
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.queries import check_queries
+from sklearn_adaalloc.allocators import VoteSession
 from sklearn_adaalloc.decoding._bill import Bill, check_price
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._policies import read_policy
@@ -208,6 +209,7 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         bill.check_sampler(sampler)
         if hasattr(allocator, "start"):
             session = allocator.start(X)
+            _refuse_votes(allocator, session)
         else:
             budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
             session = _OneRound(budgets)
@@ -263,6 +265,15 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             gathered.errors,
             bill.costs,
             bill.budget_share,
+        )
+
+
+def _refuse_votes(allocator, session):
+    if isinstance(session, VoteSession):
+        raise ValueError(
+            f"policy={short_repr(allocator)} takes votes, but BestOfK returns the "
+            "answer with the best reward. Expected selection='reward' or 'score'. For "
+            "votes, sample yourself and tell a session the answers: policy.start(X)."
         )
 
 
