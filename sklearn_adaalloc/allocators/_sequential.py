@@ -240,8 +240,8 @@ class SequentialAllocator(RegressorAllocator):
             Before `fit`.
         ValueError
             If `y` is not a reward table, has other decoders than that of `fit`, or has
-            another number of queries than `X`. Also if it lacks the scores, answers or costs that are
-            needed.
+            another number of queries than `X`. Also if it lacks the scores, answers or
+            costs that are needed.
         """
         session = self._replay(X, y)
         if self._n_decoders:
