@@ -46,8 +46,9 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
-        transformers can load. "embedded" is the weak language model of this package.
+        Name on the Hugging Face hub, folder or .gguf file of a causal LM or an encoder
+        that transformers can load (a .gguf file with the extra ``gguf``; its weights
+        are dequantised). "embedded" is the weak language model of this package.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
             "preference"} or class, default="auto"
         What to predict. "auto" depends on the table: 0/1 rewards ->
