@@ -185,5 +185,5 @@ class TestErrors:
             featurizer(models[0]).fit(TEXTS)
 
     def test_a_reward_model_needs_a_head_that_such_files_lack(self, models):
-        with pytest.raises(ValueError, match="lacks weights"):
+        with pytest.raises(ValueError, match=r"a \.gguf file has no such head"):
             RewardModel(models[0], device="cpu")(["a"], [["b"]])
