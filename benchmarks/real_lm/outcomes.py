@@ -1,8 +1,8 @@
 """The kept outcomes: what everything after the collection reads.
 
-Each file ``SET_MODEL.npz`` has one row per problem and one column per answer. Texts are
-in ``SET_MODEL.texts.json.xz``. ``hidden_MODEL.npz`` has the hidden states of the prompts:
-their first principal components, as whole numbers of one byte and a scale.
+Each file ``SET_MODEL.npz`` has one row per problem and one column per answer. Texts
+are in ``SET_MODEL.texts.json.xz``. ``hidden_MODEL.npz`` has the hidden states of the
+prompts: their first principal components, as whole numbers of one byte and a scale.
 """
 
 import json

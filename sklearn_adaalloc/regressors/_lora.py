@@ -1,5 +1,6 @@
 """A language model with low-rank adapters that predicts the rewards of a query."""
 
+import warnings
 from numbers import Real
 
 import numpy as np
@@ -255,6 +256,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
             **self._reading,
             **options,
         )
+        _warn_diverged(self.history_)
 
     def _check_reading(self):
         """Return the checked layer, counted from 0, and the pooling."""
@@ -329,3 +331,16 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _warn_diverged(history):
+    """Warn if the training loss was not a number in some epoch."""
+    losses = [epoch["train_loss"] for epoch in history]
+    if not np.isfinite(losses).all():
+        first = history[int(np.argmin(np.isfinite(losses)))]["epoch"]
+        warnings.warn(
+            f"the training loss is {losses[first - 1]} from epoch {first} on, so later "
+            "weights are not used. Lower learning_rate, or set dtype='float32'.",
+            UserWarning,
+            stacklevel=4,
+        )
