@@ -1,9 +1,9 @@
 """Collect the outcomes of one model: answers, grades, log-probabilities, hidden states.
 
 ``python -m benchmarks.real_lm.collect MODEL.gguf --name 0.5b --store FOLDER``, on a CPU
-or a GPU. Every answer is kept at once in a store of ``collect_rewards``: kill the program
-at any point and run it again. Its bar says how long it will take. At the end the files
-of `outcomes.py` are written.
+or a GPU. Every answer is kept at once in a store of ``collect_rewards``: kill it at any
+point and run it again. Its bar says how long it will take. At the end, the files of
+`outcomes.py` are written.
 
 The kept outcomes were sampled with these prompts and this sampler on one NVIDIA H200 in
 bfloat16, by several processes at once, and graded on another machine.
