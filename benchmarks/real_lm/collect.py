@@ -11,6 +11,7 @@ bfloat16, by several processes at once, and graded on another machine.
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from sklearn_adaalloc.language_models import load_language_model
 from sklearn_adaalloc.rewards._mathematics.final_answers import final_answer
 from sklearn_adaalloc.sampling import TransformersSampler
 
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 FITTED = ("mbpp", "gsm8k_train")  # sets that principal components are fitted on
 
 
@@ -113,9 +115,19 @@ def labels_of(texts, cut_off, name):
     if not is_math(name):
         return None
     return [
-        [None if cut else final_answer(text) for text, cut in zip(*row, strict=True)]
+        [None if cut else label(text) for text, cut in zip(*row, strict=True)]
         for row in zip(texts, cut_off, strict=True)
     ]
+
+
+def label(text):
+    """Final answer of a text; if it has one number, the number without its unit."""
+    answer = final_answer(text)
+    found = _NUMBER.findall(answer.replace("$", ""))
+    if len(found) != 1:
+        return answer
+    value = float(found[0].replace(",", ""))
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 def mean_log_probabilities(language_model, query, answers):

@@ -56,7 +56,7 @@ def load_outcomes(name, model, *, folder=FOLDER, texts=False):
     answers = None
     if "codes" in kept:
         labels = np.append(kept["labels"].astype(object), None)  # -1 is no answer
-        answers = labels[kept["codes"]]
+        answers = labels[np.where(np.isnan(rewards), -1, kept["codes"])]
     outcomes = Bunch(
         rows=kept["rows"].astype(int),
         table=RewardTable(rewards, costs=kept["tokens"].astype(float), answers=answers),
