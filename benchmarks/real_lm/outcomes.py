@@ -145,7 +145,7 @@ def save_features(model, states, sets, rows, *, fitted, n_components, folder=FOL
             StandardScaler(), PCA(n_components, svd_solver="randomized", random_state=0)
         )
         components = reduce.fit(values[fitted]).transform(values)
-        scale = np.abs(components).max(axis=0) / 127
+        scale = np.maximum(np.abs(components).max(axis=0), 1e-6) / 127
         arrays[f"states_{pooling}_{layer}"] = np.round(components / scale).astype(
             np.int8
         )
