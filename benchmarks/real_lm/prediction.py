@@ -1,9 +1,9 @@
-"""Table 1 on real models: how well is a query's success rate predicted, from what?
+"""Table 1 on real models: how well success rates are predicted, and from what.
 
-``python -m benchmarks.real_lm.prediction``. Trained on one set, evaluated on another that
-was never trained on: MBPP to HumanEval (Code), and half of MBPP to the other half; GSM8K
-train to GSM8K test (Math). Features are hidden states of the model itself, by layer and
-pooling, and as controls TF-IDF and the length of the question. Writes
+``python -m benchmarks.real_lm.prediction``. Trained on one set and evaluated on another:
+MBPP and HumanEval (Code), GSM8K train and test (Math); for Code also one half of MBPP
+and the other. Features are hidden states of the model itself, by layer and pooling,
+and as controls TF-IDF and the length of the question. Writes
 ``results/real_lm/prediction.csv``.
 """
 
@@ -79,7 +79,6 @@ def measure(model, data):
                 "features": name,
                 "n_train": len(X),
                 "n_test": len(X_test),
-                "share_explained": regressor.score(X_test, test[0]),
                 **report,
             }
 
