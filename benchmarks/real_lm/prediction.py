@@ -1,6 +1,6 @@
 """Table 1 on real models: how well success rates are predicted, and from what.
 
-``python -m benchmarks.real_lm.prediction``. Trained on one set and evaluated on another:
+``python -m benchmarks.real_lm.prediction``. Trained on one set, evaluated on another:
 MBPP and HumanEval (Code), GSM8K train and test (Math); for Code also one half of MBPP
 and the other. Features are hidden states of the model itself, by layer and pooling,
 and as controls TF-IDF and the length of the question. Writes
