@@ -53,8 +53,9 @@ class HiddenStateFeaturizer(
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
-        transformers can load. "embedded" is the weak language model of this package.
+        Name on the Hugging Face hub, folder or .gguf file of a causal LM or an encoder
+        that transformers can load (a .gguf file with the extra ``gguf``; its weights
+        are dequantised). "embedded" is the weak language model of this package.
     layer : "auto", int or list of int, default="auto"
         Which hidden state is read. 0 means the embeddings, and k the output of layer k.
         -1 is the output of the last layer after the final norm. -2 is the output of the

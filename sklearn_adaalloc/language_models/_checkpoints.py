@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sklearn_adaalloc.language_models._gguf import is_gguf, text_files
+
 EMBEDDED = Path(__file__).parents[1] / "datasets" / "data" / "weak"
 # Files of weights in the order in which transformers looks for them.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -42,7 +44,7 @@ class Checkpoint:
     Attributes
     ----------
     folder : str
-        Folder of the files.
+        Folder of the files, or the GGUF file that holds them all.
     commit : str or None
         Commit of the files, if the model is on the hub.
     fingerprint : str
@@ -85,7 +87,7 @@ def find_checkpoint(name, *, revision=None):
     place = source(name)
     with loading(name):
         folder, commit = (
-            (place, None) if Path(place).is_dir() else _download(place, revision)
+            (place, None) if _is_here(place) else _download(place, revision)
         )
         return Checkpoint(folder, commit, *_hashes(Path(folder)))
 
@@ -102,8 +104,9 @@ def fingerprint(name, *, revision=None, generation=False):
 
     The fingerprint is a hash of the configuration, the tokenizer with its chat
     template, all weights, and the adapter if there is one. It does not depend on the
-    folder. Large files are read once per process, at about 0.7 GB per second. Files in
-    the cache of the hub need not be read, because their names are their hashes.
+    folder. That of a GGUF file is its SHA-256. Large files are read once per process,
+    at about 0.7 GB per second. Files in the cache of the hub need not be read, because
+    their names are their hashes.
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ def require_checkpoint(name, expected, *, revision=None, commit=None):
     """
     if commit is None and _COMMIT.fullmatch(expected):
         commit = expected  # in earlier versions, the commit was the fingerprint
-    if commit is not None and not Path(source(name)).is_dir():
+    if commit is not None and not _is_here(source(name)):
         with suppress(ValueError):
             found = find_checkpoint(name, revision=commit)
             if expected in (found.fingerprint, found.commit):
@@ -209,8 +212,12 @@ def recognise(reader):
 
 
 def source(name):
-    """Return the folder, or the name on the hub, that `name` means."""
+    """Return the folder, the file, or the name on the hub, that `name` means."""
     return str(EMBEDDED) if name == "embedded" else str(name)
+
+
+def _is_here(place):
+    return Path(place).is_dir() or is_gguf(place)
 
 
 @contextmanager
@@ -226,9 +233,9 @@ def loading(name):
     except Exception as error:  # each file format raises its own errors
         raise ValueError(
             f"model={str(name)!r} could not be loaded. Expected 'embedded', the folder "
-            "of a transformers model, or a name on the Hugging Face hub (with "
-            "HF_HUB_OFFLINE=1 only one that was downloaded before). Check spelling, "
-            f"path and connection. The reason given: {error}"
+            "of a transformers model, a .gguf file, or a name on the Hugging Face hub "
+            "(with HF_HUB_OFFLINE=1 only one that was downloaded before). Check "
+            f"spelling, path and connection. The reason given: {error}"
         ) from error
     finally:
         logging.set_verbosity(verbosity)
@@ -265,11 +272,16 @@ def _download(name, revision):
 def _read_config(folder, fingerprint):
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(folder)
+    return AutoConfig.from_pretrained(text_files(folder, fingerprint))
 
 
 def _hashes(folder):
-    """Return the two hashes of a folder, see `Checkpoint`: fingerprint, generation."""
+    """Return the two hashes of a checkpoint: `fingerprint` and `generation`.
+
+    A GGUF file holds everything, also the end tokens, so both are its SHA-256.
+    """
+    if is_gguf(folder):
+        return (_digest(folder),) * 2
     digest = hashlib.sha256()
     for file in _content_files(folder):
         name = file.relative_to(folder).as_posix()

@@ -22,6 +22,7 @@ from sklearn_adaalloc.language_models._checkpoints import (
     require_unchanged,
     source,
 )
+from sklearn_adaalloc.language_models._gguf import text_files, weight_options
 from sklearn_adaalloc.language_models._options import (
     auto_class,
     resolve_device,
@@ -270,8 +271,9 @@ def load_language_model(
     Parameters
     ----------
     name : str or path, default="embedded"
-        Name on the Hugging Face hub, folder of a transformers model, or "embedded",
-        which means the weak language model in this package.
+        Name on the Hugging Face hub, folder of a transformers model, GGUF file (with
+        the extra ``gguf``; its weights are dequantised), or "embedded", which means the
+        weak language model in this package.
     revision : str, default=None
         Branch, tag or commit on the hub.
     device : str, default="auto"
@@ -335,17 +337,17 @@ def _read_language_model(name, checkpoint, device, dtype, classifier):
 
     # Load the LM head if the checkpoint has one: samplers can then share the model.
     # Features are read from the layers below.
-    auto = (
-        AutoModelForSequenceClassification
-        if classifier
-        else auto_class(load_config(checkpoint.folder))
-    )
+    config = load_config(checkpoint.folder)
+    auto = AutoModelForSequenceClassification if classifier else auto_class(config)
     with loading(name):
         tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint.folder, truncation_side="left"
+            text_files(checkpoint.folder, checkpoint.fingerprint),
+            truncation_side="left",
         )
         model, info = auto.from_pretrained(
-            checkpoint.folder, dtype=getattr(torch, dtype), output_loading_info=True
+            **weight_options(checkpoint.folder, config),
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
         )
         # transformers initialises missing weights randomly: refuse them. Only
         # classifiers use a pooler.

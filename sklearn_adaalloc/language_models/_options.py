@@ -80,6 +80,13 @@ def _head_mapping(config):
     return None
 
 
+def causal_architectures(config):
+    """Names of the causal language models with a configuration: one, or none."""
+    from transformers import AutoModelForCausalLM
+
+    return sorted(_class_names(AutoModelForCausalLM, config))[:1]
+
+
 def _class_names(auto, config):
     """Names of the model classes that an AutoModel class uses for a configuration."""
     if type(config) not in auto._model_mapping:

@@ -1,5 +1,6 @@
 """A language model with low-rank adapters that predicts the rewards of a query."""
 
+import warnings
 from numbers import Real
 
 import numpy as np
@@ -46,8 +47,9 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub, or folder, of a causal LM or an encoder that
-        transformers can load. "embedded" is the weak language model of this package.
+        Name on the Hugging Face hub, folder or .gguf file of a causal LM or an encoder
+        that transformers can load (a .gguf file with the extra ``gguf``; its weights
+        are dequantised). "embedded" is the weak language model of this package.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
             "preference", "rate_profiles"} or class, default="auto"
         What to predict. "auto" depends on the table: 0/1 rewards ->
@@ -256,6 +258,7 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
             **self._reading,
             **options,
         )
+        _warn_diverged(self.history_)
 
     def _check_reading(self):
         """Return the checked layer, counted from 0, and the pooling."""
@@ -330,3 +333,16 @@ class LoRARewardRegressor(HiddenStateReader, BaseRewardRegressor):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _warn_diverged(history):
+    """Warn if the training loss was not a number in some epoch."""
+    losses = [epoch["train_loss"] for epoch in history]
+    if not np.isfinite(losses).all():
+        first = history[int(np.argmin(np.isfinite(losses)))]["epoch"]
+        warnings.warn(
+            f"the training loss is {losses[first - 1]} from epoch {first} on, so later "
+            "weights are not used. Lower learning_rate, or set dtype='float32'.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -9,6 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from peft.utils import set_peft_model_state_dict
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 from transformers.pytorch_utils import Conv1D
 
@@ -20,6 +21,13 @@ from sklearn_adaalloc.regressors._nets import (
     _Criterion,
 )
 
+# Without cuDNN: in torch 2.11 to 2.13, its gradients of masked attention can be NaN in
+# half precision (pytorch/pytorch#196678), as they are for Qwen2.5-0.5B on an H200.
+_KERNELS = [
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
 _LENGTH_JITTER = 0.1  # standard deviation of the noise on log length before sorting
 
 
@@ -238,7 +246,8 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
             device=str(language_model.device),
             verbose=int(options["verbose"]),
         )
-        net.fit(training, None)
+        with sdpa_kernel(_KERNELS):
+            net.fit(training, None)
     language_model.model.eval()
     history = [
         {

@@ -185,7 +185,7 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
             raise ValueError(
                 f"model={str(self.model)!r} has {config.num_labels} outputs. Expected "
                 "a sequence classifier with one output, the score (num_labels=1 in its "
-                "config.json)."
+                "config.json); a .gguf file has no such head."
             )
         return load_language_model(
             self.model,

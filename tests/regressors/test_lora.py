@@ -285,3 +285,16 @@ def test_on_the_embedded_task_it_finds_what_is_hard():
     X, X_test, y, y_test = load_arithmetic("math", return_X_y=True)
     regressor = LoRARewardRegressor(random_state=0, device="cpu").fit(X, y)
     assert regressor.score(X_test, y_test) > 0.6
+
+
+def test_a_loss_that_is_no_number_is_reported():
+    regressor = LoRARewardRegressor(
+        learning_rate=1e30, batch_size=1, max_epochs=2, device="cpu", random_state=0
+    )
+    with pytest.warns(
+        UserWarning, match=r"loss is (nan|inf) from epoch [12] on.*float32"
+    ):
+        regressor.fit(
+            ["1+1=", "2+1=", "7*9=", "8*6="], [[1, 1], [1, 0], [0, 0], [0, 1]]
+        )
+    assert np.isfinite(regressor.predict(["1+2="])).all()

@@ -7,6 +7,7 @@ inside their methods.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import DynamicCache, TopPLogitsWarper
 
@@ -83,6 +84,9 @@ def cache_of(cache, row, length):
 
 
 _COLDEST = 1e-30  # argmax below it, because logits / temperature would overflow
+# Rows that have ended leave their batch when they are this share of it: each time, the
+# keys and values of all others are copied.
+_SHARE_ENDED = 1 / 8
 
 
 class TokenChoice:
@@ -134,7 +138,7 @@ class TokenChoice:
 
 @torch.inference_mode()
 def decode(language_model, prompts, uniforms, limits, *, choice, ended):
-    """Continue prompts token by token; a row that has ended leaves the batch.
+    """Continue prompts token by token; rows that have ended leave the batch.
 
     Parameters
     ----------
@@ -159,7 +163,7 @@ def decode(language_model, prompts, uniforms, limits, *, choice, ended):
     uniforms = torch.from_numpy(uniforms.T.copy()).to(device, dtype)
     logits = torch.stack([prompt.logits for prompt in prompts])
     answers = [[] for _ in prompts]
-    alive = torch.arange(len(prompts), device=device)
+    in_batch = torch.arange(len(prompts), device=device)
     with language_model.lock:
         rows = Rows(
             language_model.model,
@@ -167,20 +171,23 @@ def decode(language_model, prompts, uniforms, limits, *, choice, ended):
             language_model.first_position,
         )
         choice.start(prompts)
-        for uniform in uniforms:
-            tokens = choice.choose(logits, uniform[alive])  # (n_alive,)
-            going_on = []
+        going_on = [True] * len(prompts)  # of each row in the batch
+        for n_tokens, uniform in enumerate(uniforms, start=1):
+            tokens = choice.choose(logits, uniform[in_batch])  # (n_rows_in_batch,)
+            full = False  # whether a row that has ended has no position left
             for i, (row, token) in enumerate(
-                zip(alive.tolist(), tokens.tolist(), strict=True)
+                zip(in_batch.tolist(), tokens.tolist(), strict=True)
             ):
-                answers[row].append(token)
-                if len(answers[row]) < limits[row] and not ended(answers[row]):
-                    going_on.append(i)
-            if not going_on:
+                if going_on[i]:
+                    answers[row].append(token)
+                    going_on[i] = n_tokens < limits[row] and not ended(answers[row])
+                full = full or (n_tokens >= limits[row] and not going_on[i])
+            if not any(going_on):
                 break
-            if len(going_on) < len(alive):
-                kept = torch.tensor(going_on, device=device)
-                alive, tokens = alive[kept], tokens[kept]
+            if full or going_on.count(False) >= _SHARE_ENDED * len(going_on):
+                kept = torch.tensor(np.flatnonzero(going_on), device=device)
+                in_batch, tokens = in_batch[kept], tokens[kept]
+                going_on = [True] * len(kept)
                 rows.select(kept)
                 choice.select(kept)
             logits = rows.run(tokens).logits[:, -1]

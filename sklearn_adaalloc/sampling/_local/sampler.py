@@ -44,8 +44,8 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub or folder of a causal language model; "embedded" is
-        the weak language model of the package.
+        Name on the Hugging Face hub, folder or .gguf file of a causal language model;
+        "embedded" is the weak language model of the package.
     temperature : float, default=0.7
         Logits are divided by it before the softmax. With 0, the most likely token is
         taken each time, so all samples of a prompt are equal.

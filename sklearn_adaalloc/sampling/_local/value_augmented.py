@@ -33,7 +33,7 @@ class ValueAugmentedSampler(TransformersSampler):
     Parameters
     ----------
     model : str or path, default="embedded"
-        Name on the Hugging Face hub or folder of a causal language model.
+        Name on the Hugging Face hub, folder or .gguf file of a causal language model.
     value_model : str, path or callable, default=None
         Required. Either the name or folder of a sequence classifier with one output, or
         a function. The classifier is a decoder with the same tokens as the language

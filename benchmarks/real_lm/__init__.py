@@ -1,0 +1,1 @@
+"""Two real pretrained models answer code and mathematics; see the README here."""
