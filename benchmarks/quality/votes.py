@@ -1,6 +1,9 @@
 """Votes in rounds on real answers: against equal votes and a stopping rule.
 
     python -m benchmarks.quality.votes [--data DIR] [--sets PART ...] [--draws N]
+    python -m benchmarks.quality.votes --same equivalent --sets math500 --draws 2
+
+The second counts answers that are the same in mathematics together.
 
 Two-fold: fitted on one half of the queries, votes taken on the other, both ways, in
 `--draws` seeded orders of the samples of every query. The policies are
@@ -13,7 +16,7 @@ Two-fold: fitted on one half of the queries, votes taken on the other, both ways
 - ours: `SequentialAllocator(selection="vote")`, one by one and in four rounds, with no
   features, with three probes and with MiniLM embeddings.
 
-Writes to `benchmarks/results/quality`
+Writes to `benchmarks/results/quality` (with `_equivalent` in the names of the second)
 
 - `votes.csv`: votes and tokens spent and the accuracy, with the difference from the
   Beta rule at the same budget and its 95 % interval over queries. The last rows are
@@ -64,27 +67,26 @@ def main():
     add_data_option(parser)
     parser.add_argument("--sets", nargs="*", default=[""], help="parts of set names")
     parser.add_argument("--draws", type=int, default=4, help="orders of the samples")
-    parser.add_argument("--same", nargs="*", default=list(SAME), choices=list(SAME))
+    parser.add_argument("--same", default="exact", choices=list(SAME))
     parser.add_argument("--output", type=Path, default=RESULTS / "quality")
     options = parser.parse_args()
-    rows, saved = [], []
-    for same in options.same:
-        played = {}
-        for polls in vote_sets(options.data, SAME[same]):
-            if any(part in polls.name for part in options.sets):
-                played[polls.name] = play_all(polls, options.draws)
-                rows += result_rows(polls.name, same, [played[polls.name]])
-                saved += saved_rows(polls, same, played[polls.name])
-                print_table([row for row in rows if row["set"] == polls.name])
-        featured = [name for name in played if "ours, probes" in played[name]]
-        for name, part in (("mean of all sets", played), ("mean of MATH", featured)):
-            if part:
-                means = result_rows(name, same, [played[each] for each in part])
-                print_table(means)
-                rows += means
+    same, rows, saved, played = options.same, [], [], {}
+    for polls in vote_sets(options.data, SAME[same]):
+        if any(part in polls.name for part in options.sets):
+            played[polls.name] = play_all(polls, options.draws)
+            rows += result_rows(polls.name, same, [played[polls.name]])
+            saved += saved_rows(polls, same, played[polls.name])
+            print_table([row for row in rows if row["set"] == polls.name])
+    featured = [name for name in played if "ours, probes" in played[name]]
+    for name, part in (("mean of all sets", played), ("mean of MATH", featured)):
+        if part:
+            means = result_rows(name, same, [played[each] for each in part])
+            print_table(means)
+            rows += means
     print_table(saved)
-    write_csv(rows, options.output / "votes.csv")
-    write_csv(saved, options.output / "votes_saved.csv")
+    name = "votes" if same == "exact" else f"votes_{same}"
+    write_csv(rows, options.output / f"{name}.csv")
+    write_csv(saved, options.output / f"{name}_saved.csv")
 
 
 # --- the sets --------------------------------------------------------------------
