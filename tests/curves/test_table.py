@@ -26,6 +26,7 @@ from sklearn_adaalloc import (
     RewardRegressor,
     RewardTable,
 )
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import expected_reward_score
 
@@ -336,14 +337,32 @@ def test_a_unit_that_is_set_after_fit(world):
         policy.set_params(unit="cost").predict(X)
 
 
-def test_more_decoders_than_two_are_held_and_not_fitted():
+def test_more_decoders_than_two_are_held_and_not_fitted_by_bins():
     table = RewardTable(np.ones((4, 3, 2)), decoders=["a", "b", "c"])
     with pytest.raises(ValueError, match=r"shape \(4, 3, 2\). Expected .*2, n_samples"):
-        AdaptiveAllocator(RewardRegressor(Ridge())).fit(np.eye(4), table)
+        BinnedAllocator(RewardRegressor(Ridge())).fit(np.eye(4), table)
 
 
 def test_cost_is_no_unit_of_routing():
     table = RewardTable(np.ones((4, 2, 1)), costs=[1, 5])
-    policy = AdaptiveAllocator(RewardRegressor(Ridge()), unit="cost", budget=1)
+    policy = BinnedAllocator(RewardRegressor(Ridge()), unit="cost", budget=1)
     with pytest.raises(ValueError, match=r"unit='cost' is not accepted for routing"):
         policy.fit(np.arange(4.0)[:, None], table)
+
+
+def test_one_decoder_is_a_table_without_that_axis():
+    fields = {"costs": [[[1, 2]], [[3, 4]]], "answers": [[["a", "b"]], [["c", "c"]]]}
+    table = RewardTable([[[0, 1]], [[1, 1]]], decoders=["only"], **fields)
+    plain = as_table(table)
+    assert plain.shape == (2, 2)
+    assert plain.costs.tolist() == [[1, 2], [3, 4]]
+    assert plain.codes.tolist() == [[0, 1], [0, 0]]
+    assert plain.decoders == ["only"]
+    assert as_table([[[0, 1]], [[1, 1]]]).shape == (2, 2)
+
+
+def test_a_decoder_can_be_missing_for_some_queries():
+    rewards = [[[0, 1], [np.nan] * 2, [1, 1]], [[np.nan] * 2, [0, 0], [np.nan] * 2]]
+    assert as_table(rewards, n_decoders=None).shape == (2, 3, 2)
+    with pytest.raises(ValueError, match="no sample in row 1"):
+        as_table([rewards[0], [[np.nan] * 2] * 3], n_decoders=None)
