@@ -181,11 +181,11 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             If the policy is not fitted.
         ValueError
             If a query is neither a text nor a chat, or if the policy is not an
-            allocator or is one for several decoders. Also if the sampler returns another number
-            of answers than requested, or the reward function does not return one number
-            per answer. Also if `price` is not accepted, or if the budget counts
-            costs by tokens and the sampler reports none. If all samples failed, the first of
-            their errors.
+            allocator or is one for several decoders. Also if the sampler returns
+            another number of answers than requested, or the reward function does not
+            return one number per answer. Also if `price` is not accepted, or if the
+            budget counts costs by tokens and the sampler reports none. If all samples
+            failed, the first of their errors.
 
         Warns
         -----

@@ -109,8 +109,8 @@ read_prices` reads such prices from a file. One number is the price of an answer
 <sklearn_adaalloc.collect.RewardStore.to_table>` with the same prices.
 
     Answers that were paid for are kept. A decoder that fails for a query and has no
-    answer to it is not asked about it again, but others are. In rounds, its samples
-    count as failures there, with their predicted cost. If a sampler or a reward
+    answer to it is not asked about it again, but others are. In rounds, a sample that
+    failed counts as a wrong answer, with its predicted cost. If a sampler or a reward
     function raises, the exception has an attribute `partial`: the `CascadeAnswers` so
     far.
 

@@ -148,6 +148,7 @@ class Answering:
                 row.extend(rewards)
         news = {"costs": self._news(session, asked)} if self._counts_costs else {}
         session.tell(_as_told(graded, asked, binary=self._binary), **news)
+        session.withdraw(np.column_stack([_refused(each) for each in self.gathered]))
 
     def _news(self, session, asked):
         """What the round cost (n_queries, n_decoders)."""
@@ -218,6 +219,9 @@ class OneRound:
         """End the round."""
         self.budgets, self.rounds_taken = self._asked, 1
 
+    def withdraw(self, gone):
+        """Nothing: there is no further round."""
+
 
 class WithDecoderAxis:
     """A session of one decoder, with an axis of decoders.
@@ -255,6 +259,9 @@ class WithDecoderAxis:
         """Pass on rewards (n_queries, 1, n_new) and costs (n_queries, 1)."""
         costs = {} if costs is None else {"costs": costs[:, 0]}
         self._session.tell(rewards[:, 0], **costs)
+
+    def withdraw(self, gone):
+        """Nothing: what is not sampled counts as failures here."""
 
 
 def _refused(gathered):

@@ -65,7 +65,9 @@ def zeros(queries):
     return np.zeros((len(queries), 1))
 
 
-def fitted(allocator=SequentialAllocator, *, names=NAMES, unit="cost", **parameters):
+def fitted(
+    allocator=SequentialAllocator, *, names=NAMES, noise=0.0, unit="cost", **parameters
+):
     """A policy that learnt: one decoder solves a third, the other three quarters."""
     rng = np.random.default_rng(0)
     rewards = (rng.random((40, 2, 8)) < [[[0.3], [0.75]]]).astype(float)
@@ -73,7 +75,8 @@ def fitted(allocator=SequentialAllocator, *, names=NAMES, unit="cost", **paramet
     policy = make_pipeline(
         FunctionTransformer(zeros), allocator(regressor, unit=unit, **parameters)
     )
-    table = RewardTable(rewards, costs=[1.0, 5.0], decoders=names)
+    costs = np.array([[[1.0], [5.0]]]) * rng.uniform(1 - noise, 1 + noise, (40, 2, 8))
+    table = RewardTable(rewards, costs=costs, decoders=names)
     return policy.fit([""] * 40, table)
 
 
@@ -112,7 +115,7 @@ class TestUpFront:
             calls.append((queries, answers))
             return wrong(queries, answers)
 
-        Cascade(given([[1, 1], [0, 0], [0, 1]]), both(), reward).decode("abc")
+        Cascade(given([[1, 1], [0, 0], [0, 1]]), both(), reward).decode(["a", "b", "c"])
         assert calls == [(["a", "c"], [["cheap:a:0", "dear:a:0"], ["dear:c:0"]])]
 
     @pytest.mark.parametrize("allocator", [AdaptiveAllocator, PricedAllocator])
@@ -174,12 +177,11 @@ class TestRounds:
         assert_array_equal(decoded.costs, expected)
 
     def test_the_session_hears_what_each_decoder_really_cost(self):
-        policy = fitted(budget=14)
+        policy = fitted(budget=14, noise=0.5)
         dear = both() | {"dear": Answering("dear", n_tokens=20.0)}
         once = Cascade(policy, both(), wrong).decode(QUERIES)
         more = Cascade(policy, dear, wrong).decode(QUERIES)
         assert more.budgets[:, 1].sum() < once.budgets[:, 1].sum()
-        assert more.budget_share < 1.5
 
     def test_budgets_in_samples(self):
         policy = fitted(budget=1.5, unit="samples")
@@ -196,14 +198,16 @@ class TestLosses:
         with pytest.warns(UserWarning, match="failed for good"):
             decoded = Cascade(policy, samplers, odd).decode(QUERIES)
         assert_array_equal(decoded.budgets[:, 0], 0)
-        assert np.count_nonzero(decoded.rewards == 1) == 6
+        assert np.count_nonzero(decoded.rewards == 1) > 1
         asked = np.sum([budgets for budgets, _ in samplers["cheap"].asked], axis=0)
         assert asked.max() == 1  # asked once, never again
+        # Nothing more is planned for it, but for the sample that failed.
+        assert decoded.budget_share > (14 - 1 - 5) / 14
         assert {decoder for _, decoder in decoded.errors} == {0}
 
     def test_all_samples_failed(self):
         cascade = Cascade(fitted(budget=6), both(failing=QUERIES), wrong)
-        with pytest.raises(ValueError, match="sampler (cheap|dear) returned no answer"):
+        with pytest.raises(ValueError, match=r"sampler (cheap|dear) returned no"):
             cascade.decode(QUERIES)
 
     def test_what_was_paid_for_is_kept_if_a_sampler_raises(self, given):
