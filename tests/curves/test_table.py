@@ -250,6 +250,35 @@ def test_from_a_frame(frame_of):
     assert_array_equal(menu.rewards, [[[1], [1]], [[0], [1]]])
 
 
+@pytest.mark.parametrize("frame_of", [pd.DataFrame, pl.DataFrame])
+def test_queries_in_a_frame_may_be_chats(frame_of):
+    first = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "a"},
+    ]
+    second = [{"role": "user", "content": "a"}]
+    again = [{"content": "a", "role": "user"}]  # the order of keys says nothing
+    frame = frame_of(
+        {"query": [first, second, first, again], "reward": [1.0, 0.0, 0.0, 1.0]}
+    )
+    table = RewardTable.from_frame(frame)
+    assert_array_equal(table.rewards, [[1, 0], [0, 1]])
+
+
+def test_chats_read_as_arrays_are_chats():
+    chats = np.empty(2, dtype=object)
+    chats[:] = [np.array([{"role": "user", "content": text}]) for text in "ab"]
+    frame = pd.DataFrame({"query": chats[[0, 1, 0]], "reward": [1, 0, 0]})
+    assert_array_equal(RewardTable.from_frame(frame).rewards, [[1, 0], [0, np.nan]])
+
+
+def test_a_chat_is_not_its_text():
+    chat = [{"role": "user", "content": "a"}]
+    text = '[{"content": "a", "role": "user"}]'
+    frame = pd.DataFrame({"query": [chat, text], "reward": [1, 0]})
+    assert_array_equal(RewardTable.from_frame(frame).rewards, [[1], [0]])
+
+
 def test_to_a_frame_and_back(table):
     frame = table.to_frame()
     assert frame.columns.tolist() == [
@@ -303,6 +332,12 @@ def test_a_frame_without_the_column():
         RewardTable.from_frame(
             pd.DataFrame({"query": ["a"], "reward": [1]}), cost="usd"
         )
+
+
+@pytest.mark.parametrize("query", [{"a"}, [{"role": object()}]])
+def test_a_frame_with_queries_that_are_none(query):
+    with pytest.raises(ValueError, match=r"query holds .*Expected texts, numbers, or"):
+        RewardTable.from_frame(pd.DataFrame({"query": [query], "reward": [1]}))
 
 
 def test_keys_of_the_wrong_number(table):
