@@ -157,7 +157,9 @@ class RewardStore:
         prices : price, or dict or list of prices, default=None
             What samples cost: the price of a token of a prompt and that of a token of
             an answer, or one number, the price of an answer. With `decoders`, one for
-            each, by name or in their order. None counts the tokens of answers.
+            each, by name or in their order. None counts the tokens of answers. If
+            prompts have a price, each sample is charged the prompt of its request, as
+            if it had been asked for alone.
 
         Returns
         -------
@@ -185,8 +187,10 @@ class RewardStore:
         frames = []
         for (name, own), price in zip(samplers.items(), given, strict=True):
             frame = self._graded(own, reward_settings, score_settings)
-            tokens = frame["prompt_tokens"], frame["answer_tokens"]
-            costs = price.of(frame["reward"].notna() * 1.0, *tokens)
+            # The samples of one request share its prompt, and the first has the count.
+            prompt_tokens = frame.groupby("query")["prompt_tokens"].transform("max")
+            n_answers = frame["reward"].notna().astype(float)  # one in each row
+            costs = price.of(n_answers, prompt_tokens, frame["answer_tokens"])
             if prices is not None and costs.isna().any():
                 raise ValueError(
                     f"prices={prices!r} has the price of tokens, but tokens are not "

@@ -86,7 +86,7 @@ def test_a_decoder_that_fails_is_missing(samplers, store):
         rewards = collect(samplers, store)
     assert_array_equal(
         np.isnan(rewards).any(axis=2),
-        [[False, False], [False, True]] + [[False, False]],
+        [[False, False], [False, True], [False, False]],
     )
     with RewardStore(store) as file:
         queries, table = file.to_table(decoders=samplers)
@@ -116,8 +116,8 @@ class TestToTable:
             _, cheap = file.to_table(
                 settings=samplers["cheap"].settings, prices=(0.5, 2.0)
             )
-        # The first sample of a request pays for the prompt.
-        assert_array_equal(table.costs[0], [[9, 4, 4], [30, 30, 30]])
+        # Each sample is charged the prompt that it shared with others.
+        assert_array_equal(table.costs[0], [[9, 9, 9], [30, 30, 30]])
         assert_array_equal(cheap.costs, table.costs[:, 0])
 
     def test_without_tokens(self, samplers, store):
