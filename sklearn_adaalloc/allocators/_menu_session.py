@@ -111,7 +111,7 @@ class MenuSession(SequentialSession):
         if self._asked is not None:
             self._check_cells(cells)
         totals = costs is not None and _is_numeric(costs, self._shape)
-        if totals and reward_array(rewards).shape != self._shape:
+        if totals and not _is_numeric(rewards, self._shape):
             costs = reward_array(costs).ravel()
         elif costs is not None:
             costs = self._cells(costs, "costs")

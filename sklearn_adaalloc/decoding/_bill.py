@@ -37,9 +37,11 @@ class Bill:
             self._raise_no_tokens()
 
     def news(self, asked, predicted):
-        """What each query cost since the last time, positive (n_queries,).
+        """What each query cost since the last time (n_queries,).
 
-        A sample that failed for good counts with its predicted cost.
+        It is positive where samples were asked for. A sample that failed for good
+        counts with its predicted cost. Prompts that were run for their features alone
+        cost something, too.
 
         Parameters
         ----------
@@ -54,7 +56,8 @@ class Bill:
             self._raise_no_tokens()
         self._told, self._n_told = np.nan_to_num(costs), n_answers
         failed = np.where(n_new < asked, (asked - n_new) * predicted, 0.0)
-        return np.maximum(np.nan_to_num(new) + failed, self._price.least)
+        news = np.nan_to_num(new) + failed
+        return np.where(asked > 0, np.maximum(news, self._price.least), news)
 
     def _raise_no_tokens(self):
         raise ValueError(

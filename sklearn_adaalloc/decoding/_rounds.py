@@ -146,8 +146,13 @@ class Answering:
         for verdicts, new in zip(self._verdicts, graded, strict=True):
             for row, rewards in zip(verdicts, new, strict=True):
                 row.extend(rewards)
-        news = {"costs": self._news(session, asked)} if self._counts_costs else {}
-        session.tell(_as_told(graded, asked, binary=self._binary), **news)
+        told = _as_told(graded, asked, binary=self._binary)
+        if self._counts_costs:
+            costs = self._news(session, asked)
+            session.tell(told, costs)
+            session.charge(float(costs[asked == 0].sum()))
+        else:
+            session.tell(told)
         session.withdraw(np.column_stack([_refused(each) for each in self.gathered]))
 
     def _news(self, session, asked):
@@ -219,6 +224,9 @@ class OneRound:
         """End the round."""
         self.budgets, self.rounds_taken = self._asked, 1
 
+    def charge(self, cost):
+        """Nothing: there is no further round."""
+
     def withdraw(self, gone):
         """Nothing: there is no further round."""
 
@@ -259,6 +267,10 @@ class WithDecoderAxis:
         """Pass on rewards (n_queries, 1, n_new) and costs (n_queries, 1)."""
         costs = {} if costs is None else {"costs": costs[:, 0]}
         self._session.tell(rewards[:, 0], **costs)
+
+    def charge(self, cost):
+        """Pass on a cost that is not one of samples."""
+        self._session.charge(cost)
 
     def withdraw(self, gone):
         """Nothing: what is not sampled counts as failures here."""

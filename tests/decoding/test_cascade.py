@@ -183,6 +183,25 @@ class TestRounds:
         more = Cascade(policy, dear, wrong).decode(QUERIES)
         assert more.budgets[:, 1].sum() < once.budgets[:, 1].sum()
 
+    def test_prompts_without_an_answer_are_paid_for_too(self):
+        class Reading(Answering):
+            """It also reads prompts that it does not answer, once."""
+
+            def sample(self, prompts, budgets, **options):
+                answers, usage = super().sample(prompts, budgets, **options)
+                prompt = np.full(len(prompts), 10.0 * (len(self.asked) == 1))
+                return answers, usage._replace(prompt=prompt)
+
+        policy = fitted(budget=8, n_rounds=4)
+        prices = {"cheap": (0.1, 1.0), "dear": (0.0, 1.0)}
+        samplers = both() | {"dear": Reading("dear", n_tokens=5.0)}
+        usual = Cascade(policy, samplers, wrong, prices=prices).decode(QUERIES)
+        prices = {"cheap": (0.1, 1.0), "dear": (0.3, 1.0)}
+        samplers["dear"] = Reading("dear", n_tokens=5.0)
+        decoded = Cascade(policy, samplers, wrong, prices=prices).decode(QUERIES)
+        assert decoded.costs[:, 1].min() == 3  # of the prompt alone
+        assert decoded.budgets.sum() < usual.budgets.sum()
+
     def test_budgets_in_samples(self):
         policy = fitted(budget=1.5, unit="samples")
         decoded = Cascade(policy, [silent, silent], wrong).decode(QUERIES)
