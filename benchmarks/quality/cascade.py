@@ -4,15 +4,15 @@
 
 The weak and the strong embedded LM answer the training queries of the routing task; the
 store makes a table of it, with tokens times prices as costs. A token of the strong
-model costs five times that of the weak one; with "prompts", tokens of prompts cost a
-quarter of those of answers. Policies learn from that table and are carried out on test
-queries, all live. `spend` is what that cost, in tokens of the weak model, and `share`
-is its share of the budget. `promised` is the replay of the same policy on graded
-samples of the test queries, in several orders; `z` says how many standard errors of the
-live mean lie between the two. `weak`, `strong` and `router` are replays, too: of the
-same kind of policy on one decoder, and of the best router, at the cost that the replay
-of the cascade had. `gain` is over the best of the three, `error` its standard error
-over queries, paired. Writes `benchmarks/results/quality/cascade.csv`.
+model costs five times that of the weak one. Policies learn from that table and are
+carried out on test queries, all live. `spend` is what that cost, in tokens of the weak
+model, and `share` its share of the budget; `by_weak` and `by_strong` say whose answers
+were chosen. `promised` is the replay of the same policy on graded samples of the test
+queries, in several orders; `z` says how many standard errors of the live mean lie
+between the two. `weak`, `strong` and `router` are replays, too: of the same kind of
+policy on one decoder, and of the best router, at the cost that the replay of the
+cascade had. `gain` is over the best of the three, `error` its standard error over
+queries, paired. Writes `benchmarks/results/quality/cascade.csv`.
 """
 
 import argparse
@@ -43,10 +43,7 @@ from sklearn_adaalloc.decoding import Cascade
 from sklearn_adaalloc.sampling import TransformersSampler
 
 NAMES = ["weak", "strong"]
-PRICES = {
-    "answers": {"weak": (0, 1.0), "strong": (0, 5.0)},
-    "prompts": {"weak": (0.25, 1.0), "strong": (1.25, 5.0)},
-}
+PRICES = {"weak": (0, 1.0), "strong": (0, 5.0)}
 POLICIES = {
     "one-shot": (AdaptiveAllocator, {}),
     "4 rounds": (SequentialAllocator, {"n_rounds": 4}),
@@ -58,18 +55,16 @@ N_ORDERS = 5
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--queries", type=int, default=1000, help="of each half")
+    parser.add_argument("--queries", type=int, default=800, help="of each half")
     parser.add_argument("--samples", type=int, default=8, help="of each decoder")
     parser.add_argument("--stores", type=Path, help="folder to keep answers in")
     parser.add_argument("--output", type=Path, default=RESULTS / "quality")
     options = parser.parse_args()
-    rows = []
-    for world in worlds(options.queries, options.samples, options.stores):
-        new = [
-            policy_row(world, name, budget) for name in POLICIES for budget in BUDGETS
-        ]
-        print_table(new)
-        rows += new
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.stores or Path(temporary)
+        world = make_world(collect(options.queries, options.samples, folder))
+    rows = [policy_row(world, name, budget) for name in POLICIES for budget in BUDGETS]
+    print_table(rows)
     write_csv(rows, options.output / "cascade.csv")
 
 
@@ -82,31 +77,23 @@ def make_samplers(seed):
     }
 
 
-def worlds(n_queries, n_samples, folder):
-    """Yield for each list of prices: tables of both halves, features, policies."""
+def collect(n_queries, n_samples, folder):
+    """Queries and table of the training half, then of the test half."""
     data = load_arithmetic("routing")
-    halves = {
-        "train": data.queries_train[:n_queries],
-        "test": data.queries_test[:n_queries],
-    }
-    with tempfile.TemporaryDirectory() as temporary:
-        stores = []
-        for half, queries in halves.items():
-            store = (folder or Path(temporary)) / f"cascade_{half}.sqlite"
-            samplers = make_samplers(0)
-            collect_rewards(queries, samplers, grade_arithmetic, n_samples, store=store)
-            stores.append(store)
-        for name, prices in PRICES.items():
-            yield make_world(name, prices, stores)
-
-
-def make_world(name, prices, stores):
-    tables, queries = [], []
-    for path in stores:
+    halves = {"train": data.queries_train, "test": data.queries_test}
+    for half, queries in halves.items():
+        path = folder / f"cascade_{half}.sqlite"
+        samplers = make_samplers(0)
+        collect_rewards(
+            queries[:n_queries], samplers, grade_arithmetic, n_samples, store=path
+        )
         with RewardStore(path) as store:
-            texts, table = store.to_table(decoders=make_samplers(0), prices=prices)
-        queries.append(texts)
-        tables.append(table)
+            yield store.to_table(decoders=samplers, prices=PRICES)
+
+
+def make_world(halves):
+    """Tables, features, and policies that learnt from the training half."""
+    queries, tables = zip(*halves, strict=True)
     featurizer = HiddenStateFeaturizer().fit(queries[0])
     X_train, X_test = map(featurizer.transform, queries)
     profiles = MLPRewardRegressor(target="rate_profiles", random_state=0)
@@ -126,8 +113,6 @@ def make_world(name, prices, stores):
         MLPRewardRegressor(target="preference", random_state=0), budget=0.5
     )
     return Bunch(
-        name=name,
-        prices=prices,
         featurizer=featurizer,
         queries=queries[1],
         X=X_test,
@@ -149,7 +134,7 @@ def policy_row(world, name, budget):
         make_pipeline(world.featurizer, allocator),
         make_samplers(1),  # a seed of its own: other answers than those of the table
         grade_arithmetic,
-        prices=world.prices,
+        prices=PRICES,
     )
     decoded = cascade.decode(world.queries)
     solved = np.nan_to_num(decoded.rewards)
@@ -162,13 +147,12 @@ def policy_row(world, name, budget):
     best = max(others.values(), key=np.mean)
     error = standard_error(solved)
     return {
-        "prices": world.name,
         "policy": name,
         "budget": budget,
         "spend": float(decoded.costs.sum(axis=1).mean()),
         "share": decoded.budget_share,
-        "weak_share": float((decoded.decoders == 0).mean()),
-        "strong_share": float((decoded.decoders == 1).mean()),
+        "by_weak": float((decoded.decoders == 0).mean()),
+        "by_strong": float((decoded.decoders == 1).mean()),
         "delivered": float(solved.mean()),
         "promised": float(promised.mean()),
         "z": float((solved.mean() - promised.mean()) / error),

@@ -9,13 +9,15 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc import (
     AdaptiveAllocator,
+    HiddenStateFeaturizer,
     PricedAllocator,
     RewardRegressor,
     RewardTable,
     SequentialAllocator,
 )
+from sklearn_adaalloc.datasets import grade_arithmetic, load_arithmetic
 from sklearn_adaalloc.decoding import BestOfK, Cascade, Router
-from sklearn_adaalloc.sampling import TokenUsage
+from sklearn_adaalloc.sampling import TokenUsage, TransformersSampler
 
 QUERIES = [f"{row}" for row in range(12)]
 NAMES = ["cheap", "dear"]
@@ -252,6 +254,52 @@ class TestLosses:
             decoded = cascade.decode(["0", "1"])
         assert decoded.answers == ["dear:0:0", "cheap:1:0"]
         assert_array_equal(decoded.decoders, [1, 0])
+
+
+class TestTwoModels:
+    """The embedded models, of which the strong one is dear."""
+
+    @pytest.fixture(scope="class")
+    def data(self):
+        return load_arithmetic("routing")
+
+    @pytest.fixture(scope="class")
+    def policy(self, data):
+        table = RewardTable(data.rewards_train[:600], costs=[1, 5], decoders=NAMES)
+        policy = make_pipeline(
+            HiddenStateFeaturizer(device="cpu"),
+            SequentialAllocator(unit="cost", random_state=0),
+        )
+        return policy.fit(data.queries_train[:600], table)
+
+    @pytest.mark.parametrize("budget", [1.5, 3, 6])
+    def test_what_is_delivered_is_what_was_promised(
+        self, data, policy, budget, monkeypatch
+    ):
+        queries, rewards = data.queries_test[:200], data.rewards_test[:200]
+        policy[-1].set_params(budget=budget)
+        table = RewardTable(rewards, costs=[1, 5], decoders=NAMES)
+        promised = policy.score(queries, table)
+        # The cheap model's own pass over the prompts hands out the features.
+        monkeypatch.setattr(
+            HiddenStateFeaturizer, "transform", lambda self, X: pytest.fail("ran twice")
+        )
+        samplers = {
+            name: TransformersSampler(model, max_new_tokens=24, device="cpu")
+            for name, model in zip(NAMES, ("embedded", data.strong_model), strict=True)
+        }
+        cascade = Cascade(
+            policy, samplers, grade_arithmetic, prices={"cheap": 1, "dear": 5}
+        )
+        decoded = cascade.decode(queries)
+        assert decoded.costs.sum() <= budget * 200
+        assert decoded.budget_share > 0.95
+        solved = np.nan_to_num(decoded.rewards)
+        assert abs(solved.mean() - promised) <= 2 * solved.std() / np.sqrt(200)
+        # So many samples of either model alone solve less.
+        weak = 1 - (1 - rewards[:, 0].mean(axis=1)) ** budget
+        strong = min(budget / 5, 1) * rewards[:, 1].mean()
+        assert solved.mean() > max(weak.mean(), strong) + 0.05
 
 
 class TestBadInput:
