@@ -256,27 +256,29 @@ class TestLosses:
         assert_array_equal(decoded.decoders, [1, 0])
 
 
+@pytest.fixture(scope="module")
+def data():
+    return load_arithmetic("routing")
+
+
+@pytest.fixture(scope="module")
+def of_two_models(data):
+    """A policy for the embedded models, of which the strong one is dear."""
+    table = RewardTable(data.rewards_train[:600], costs=[1, 5], decoders=NAMES)
+    policy = make_pipeline(
+        HiddenStateFeaturizer(device="cpu"),
+        SequentialAllocator(unit="cost", random_state=0),
+    )
+    return policy.fit(data.queries_train[:600], table)
+
+
 class TestTwoModels:
-    """The embedded models, of which the strong one is dear."""
-
-    @pytest.fixture(scope="class")
-    def data(self):
-        return load_arithmetic("routing")
-
-    @pytest.fixture(scope="class")
-    def policy(self, data):
-        table = RewardTable(data.rewards_train[:600], costs=[1, 5], decoders=NAMES)
-        policy = make_pipeline(
-            HiddenStateFeaturizer(device="cpu"),
-            SequentialAllocator(unit="cost", random_state=0),
-        )
-        return policy.fit(data.queries_train[:600], table)
-
     @pytest.mark.parametrize("budget", [1.5, 3, 6])
     def test_what_is_delivered_is_what_was_promised(
-        self, data, policy, budget, monkeypatch
+        self, data, of_two_models, budget, monkeypatch
     ):
         queries, rewards = data.queries_test[:200], data.rewards_test[:200]
+        policy = of_two_models
         policy[-1].set_params(budget=budget)
         table = RewardTable(rewards, costs=[1, 5], decoders=NAMES)
         promised = policy.score(queries, table)
