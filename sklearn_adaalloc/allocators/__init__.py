@@ -8,7 +8,11 @@ from sklearn_adaalloc.allocators._dummy import DummyAllocator
 from sklearn_adaalloc.allocators._menu_session import MenuSession
 from sklearn_adaalloc.allocators._priced import PricedAllocator
 from sklearn_adaalloc.allocators._sequential import SequentialAllocator
-from sklearn_adaalloc.allocators._session import SequentialSession
+from sklearn_adaalloc.allocators._session import (
+    ScoreSession,
+    SequentialSession,
+    VoteSession,
+)
 
 __all__ = [
     "AdaptiveAllocator",
@@ -18,6 +22,8 @@ __all__ = [
     "MenuSession",
     "PricedAllocator",
     "RegressorAllocator",
+    "ScoreSession",
     "SequentialAllocator",
     "SequentialSession",
+    "VoteSession",
 ]

@@ -14,13 +14,18 @@ from sklearn_adaalloc._utils.parameters import (
     OPTIONAL_COUNT,
     check_parameters,
 )
-from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders, is_binary
+from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._menu_session import MenuSession, replay_menu
 from sklearn_adaalloc.allocators._menus import menu_money
-from sklearn_adaalloc.allocators._session import SequentialSession, replay
+from sklearn_adaalloc.allocators._session import replay
+from sklearn_adaalloc.allocators._told import told_of
+from sklearn_adaalloc.curves._selection import (
+    expected_rewards,
+    fields_of,
+    resolve_selection,
+)
 from sklearn_adaalloc.curves._table import as_table
-from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
 from sklearn_adaalloc.planning._menu_money import MenuMoney
 from sklearn_adaalloc.planning._money import (
@@ -35,10 +40,11 @@ from sklearn_adaalloc.planning._solvers import allocate
 class SequentialAllocator(RegressorAllocator):
     """Split a budget over a batch in rounds, using the rewards of earlier rounds.
 
-    Use it if a verifier can grade answers during decoding. Then an allocation that is
-    fixed in advance loses most of the possible savings. `start` opens a session on a
-    batch. The session asks for samples of each query, receives their rewards and asks
-    again, until no round or no budget is left.
+    Use it if a verifier can grade answers during decoding, or if they are voted on.
+    Then an allocation that is fixed in advance loses most of the possible savings.
+    `start` opens a session on a batch. The session asks for samples of each query,
+    receives their rewards, scores or answers, and asks again, until no round or no
+    budget is left.
 
     - For 0/1 rewards, a solved query gets no more samples. The samples that it did not
       need go to the other queries. The predicted curves are sufficient for this: they
@@ -48,7 +54,12 @@ class SequentialAllocator(RegressorAllocator):
     - For real-valued rewards, samples go to the queries whose best reward is expected
       to improve most. Assumes that the rewards of a query are normal. Its own samples
       update the mean and the standard deviation.
-
+    - With ``selection="vote"`` the session is told answers, and samples go to the
+      queries whose leading answer is most likely to be corrected by them. A query stops
+      once its lead is as good as decided. Predictions say where votes will disagree.
+    - With ``selection="score"`` the session is told scores. `fit` learns what reward a
+      score promises, and the rest is as for real-valued rewards. Where higher scores
+      promise no more, a query stops.
     - On a table of several decoders with 0/1 rewards, a session also says who answers
       next: the decoder with the highest chance of success per cost. A failure of one
       also changes what is expected of the others.
@@ -66,7 +77,7 @@ class SequentialAllocator(RegressorAllocator):
     n_rounds : int or None, default=4
         Largest number of rounds. None means one sample of a query at a time, always for
         the query with the highest chance of success. This saves most and takes the most
-        rounds.
+        rounds. Votes are then asked for in parts of a sixteenth of the money left.
     min_budget : int or sequence of int, default=0
         Smallest number of samples that every query gets in the first round.
     max_budget : int or sequence of int, default=None
@@ -76,6 +87,10 @@ class SequentialAllocator(RegressorAllocator):
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
+    selection : {"reward", "score", "vote"} or MostVotes, default="reward"
+        How an answer is chosen among the samples of a query, and so what a session is
+        told. The latter two need a :class:`~sklearn_adaalloc.RewardTable` with scores
+        or answers. ``MostVotes(key=...)`` says which answers are the same.
     unit : {"samples", "cost"}, default="samples"
         Unit of `budget`. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
         costs in `fit`, and a session that is told what its samples cost. Samples then
@@ -94,9 +109,11 @@ class SequentialAllocator(RegressorAllocator):
     regressor_ : estimator
         The fitted regressor.
     binary_ : bool
-        Whether the rewards of `fit` were 0/1.
-    highest_reward_ : float
-        Highest reward of `fit`. No reward is expected to be higher.
+        Whether sessions are told 0/1 rewards, as those of `fit` were.
+    lowest_reward_, highest_reward_ : float
+        Lowest and highest reward of `fit`. No reward is expected to be higher.
+    score_rewards_ : tuple of two ndarrays
+        Scores and the rewards that they promise, with ``selection="score"``.
     cost_regressor_ : estimator or list of estimators
         The fitted regressor of costs, if the budget counts them; of several decoders,
         one for each.
@@ -147,6 +164,7 @@ class SequentialAllocator(RegressorAllocator):
         min_budget=0,
         max_budget=None,
         empty_reward=0.0,
+        selection="reward",
         unit="samples",
         cost_regressor=None,
         random_state=None,
@@ -157,6 +175,7 @@ class SequentialAllocator(RegressorAllocator):
         self.min_budget = min_budget
         self.max_budget = max_budget
         self.empty_reward = empty_reward
+        self.selection = selection
         self.unit = unit
         self.cost_regressor = cost_regressor
         self.random_state = random_state
@@ -174,8 +193,9 @@ class SequentialAllocator(RegressorAllocator):
 
         Returns
         -------
-        session : SequentialSession
-            Asks for samples and receives their rewards.
+        session : SequentialSession, MenuSession, ScoreSession or VoteSession
+            Asks for samples and receives their rewards, scores or answers. With several
+            decoders it is a MenuSession.
 
         Raises
         ------
@@ -204,23 +224,35 @@ class SequentialAllocator(RegressorAllocator):
             Queries in a form that the regressor accepts.
         y : array-like of shape (n_queries, n_samples)
             Reward table of these queries. The samples of a row are used in order, each
-            once. A query gets at most as many samples as its row holds. With
-            ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable` with costs.
+            once. A query gets at most as many samples as its row holds. With another
+            `selection` or ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable`
+            with what it needs.
 
         Returns
         -------
         score : float
-            Mean over queries of the best reward that each query got.
+            Mean over queries of the best reward that each query got, or of the reward
+            of the answer with the highest score or with most votes, ties shared.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         ValueError
-            If `y` is not a reward table, is a routing table, or has another number of
-            queries than `X`. Also if the budget counts costs and `y` has none.
+            If `y` is not a reward table, has other decoders than that of `fit`, or has
+            another number of queries than `X`. Also if it lacks the scores, answers or
+            costs that are needed.
         """
-        return float(self._replay(X, y).best_rewards.mean())
+        session = self._replay(X, y)
+        if self._n_decoders:
+            return float(session.best_rewards.mean())
+        got = expected_rewards(
+            as_table(y).head(session.budgets),
+            session.budgets,
+            empty_reward=self.empty_reward,
+            selection=self.selection,
+        )
+        return float(got.mean())
 
     def _replay(self, X, y):
         """A session that was simulated to its end."""
@@ -233,13 +265,14 @@ class SequentialAllocator(RegressorAllocator):
             replay_menu(session, table.rewards, costs)
             return session
         marginals = self._curves(X)
-        rewards = check_rewards(y, n_queries=len(marginals))
-        n_samples = np.isfinite(rewards).sum(axis=-1)
-        self._check_table(rewards)
-        costs = self._costs_of(as_table(y))
+        table = as_table(y, n_queries=len(marginals))
+        self._check_table(table.rewards)
+        fields_of(resolve_selection(self.selection), table)  # raises if one is missing
+        costs = self._costs_of(table)
+        n_samples = np.isfinite(table.rewards).sum(axis=-1)
         limits = np.minimum(n_samples, marginals.shape[1])
         session = self._open_session(marginals, limits, self._predict_costs(X))
-        replay(session, rewards, costs)
+        replay(session, told_of(self.selection).read(table), costs)
         return session
 
     def _curves(self, X):
@@ -250,24 +283,11 @@ class SequentialAllocator(RegressorAllocator):
     def _open_session(self, marginals, limits, costs):
         budget, min_budget, _ = self._check_budget()
         check_parameters(self)
-        n_rounds = self.n_rounds
-        options = {"empty_reward": self.empty_reward}
-        if self.binary_:
-            share_plans = n_rounds is not None
-            belief = SuccessBelief(
-                marginals, limits, share_plans=share_plans, **options
-            )
-        else:
-            highest = self.highest_reward_
-            belief = RewardBelief(
-                marginals, limits, min_budget=min_budget, highest=highest, **options
-            )
+        terms = {"budget": budget, "n_rounds": self.n_rounds, "min_budget": min_budget}
         if costs is not None:
             spread = CostSpread(*self.cost_spread_)
-            options["money"] = CostMoney(budget, costs, spread, min_budget=min_budget)
-        return SequentialSession(
-            belief, budget=budget, n_rounds=n_rounds, min_budget=min_budget, **options
-        )
+            terms["money"] = CostMoney(budget, costs, spread, min_budget=min_budget)
+        return told_of(self.selection).open(self, marginals, limits, terms)
 
     def _open_menu_session(self, X, available):
         """A session in which each decoder has at most so many samples available."""
@@ -316,7 +336,10 @@ class SequentialAllocator(RegressorAllocator):
 
     def _fit(self, X, table):
         rewards = table.rewards
-        self.binary_ = is_binary(rewards)
+        learnt = told_of(self.selection).learn(table, resolve_selection(self.selection))
+        vars(self).pop("score_rewards_", None)  # remove that of an earlier fit
+        vars(self).update(learnt)
+        self.lowest_reward_ = float(np.nanmin(rewards))
         self.highest_reward_ = float(np.nanmax(rewards))
         super()._fit(X, table)
 

@@ -1,11 +1,15 @@
 """Rounds of sampling on one batch: ask, sample, grade, tell, and ask again."""
 
+from collections.abc import Mapping, Set
+from reprlib import repr as short_repr
+
 import numpy as np
 
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
 from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.rewards import is_binary
+from sklearn_adaalloc.curves._table import is_no_answer
 from sklearn_adaalloc.planning._money import SampleMoney
 
 
@@ -138,7 +142,8 @@ class SequentialSession:
         rewards : sequence of n_queries sequences, or array-like of shape \
                 (n_queries, n_samples)
             For each query, as many rewards as `ask` returned. If that is 0, give an
-            empty sequence or only NaN.
+            empty sequence or only NaN. Sessions of other kinds are told scores or
+            answers.
         costs : array-like of the shape of `rewards` or (n_queries,), default=None
             What each of these samples cost, or all samples of each query together.
             Required if the budget counts costs.
@@ -157,8 +162,8 @@ class SequentialSession:
                 "to. Call ask first, then call tell once for each answer that is not "
                 "None."
             )
-        table = _check_verdicts(rewards, self._asked, binary=self._belief.binary)
-        paid = self._money.read(costs, rewards, self._asked)
+        table = self._read(rewards)
+        paid = self._money.read(costs, self._marks(rewards), self._asked)
         self._belief.update(table)
         self._money.pay(paid, self._asked)
         self._min_budget = 0
@@ -190,6 +195,14 @@ class SequentialSession:
             )
         self._money.left -= cost
 
+    def _read(self, rewards):
+        """Check what was told of one round, and return it as the belief takes it."""
+        return _check_verdicts(rewards, self._asked, binary=self._belief.binary)
+
+    def _marks(self, rewards):
+        """What was told, or other numbers, with NaN where no sample is."""
+        return rewards
+
     def _plan(self):
         """Plan the next round that has samples (n_queries,); None if there is none."""
         while self._money.left > 0 and self._rounds_left != 0:
@@ -202,6 +215,135 @@ class SequentialSession:
                 return None
             self._rounds_left -= 1  # the plan defers all samples: use one round less
         return None
+
+
+class ScoreSession(SequentialSession):
+    """A session that is told scores: the answer with the highest is taken.
+
+    :meth:`~sklearn_adaalloc.SequentialAllocator.start` opens it if the allocator has
+    ``selection="score"``. :meth:`tell` takes scores where that of a `SequentialSession`
+    takes rewards. The rewards of answers are never known: there are no `best_rewards`.
+
+    Parameters
+    ----------
+    belief : object
+        Holds what is known about the queries and plans the rounds.
+    budget : float
+        Mean number of samples per query; with `money` not used.
+    n_rounds : int or None
+        Largest number of rounds. None means one sample of a query at a time.
+    min_budget : int, default=0
+        Smallest number of samples that every query gets in the first round.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample.
+    money : object, default=None
+        Money of another unit than samples. None counts `budget` in samples.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor, RewardTable, SequentialAllocator
+    >>> X, rewards, scores = [[0.0], [1.0]], [[1, 0], [0, 1]], [[0.9, 0.1], [0.4, 0.6]]
+    >>> policy = SequentialAllocator(
+    ...     RewardRegressor(Ridge(), selection="score"), budget=2, selection="score"
+    ... )
+    >>> policy = policy.fit(X, RewardTable(rewards, scores=scores))
+    >>> session = policy.start([[0.5], [0.8]])
+    >>> session.ask()
+    array([1, 1])
+    >>> session.tell([[0.9], [0.2]])
+    >>> session.ask()  # no score promises more than 0.9 does
+    array([0, 1])
+    >>> session.best_scores
+    array([0.9, 0.2])
+    """
+
+    @property
+    def best_scores(self):
+        """Highest score of each query so far (n_queries,), -inf without a sample."""
+        return self._belief.best_scores.copy()
+
+    @property
+    def best_rewards(self):
+        raise AttributeError(
+            "a session with selection='score' is told no rewards. See best_scores."
+        )
+
+    def _read(self, scores):
+        return _check_verdicts(scores, self._asked, binary=False, name="scores")
+
+
+class VoteSession(SequentialSession):
+    """A session that is told answers: the one with most votes is taken.
+
+    :meth:`~sklearn_adaalloc.SequentialAllocator.start` opens it if the allocator has
+    ``selection="vote"``. :meth:`tell` takes answers, str or int, where that of a
+    `SequentialSession` takes rewards. None, "" and -1 stand for no answer. The rewards
+    of answers are never known: there are no `best_rewards`.
+
+    Parameters
+    ----------
+    belief : object
+        Holds what is known about the queries and plans the rounds.
+    budget : float
+        Mean number of samples per query; with `money` not used.
+    n_rounds : int or None
+        Largest number of rounds. None means one sample of a query at a time.
+    min_budget : int, default=0
+        Smallest number of samples that every query gets in the first round.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample.
+    money : object, default=None
+        Money of another unit than samples. None counts `budget` in samples.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor, RewardTable, SequentialAllocator
+    >>> X, rewards, answers = [[0.0], [1.0]], [[1, 1, 0]] * 2, [["7", "7", "8"]] * 2
+    >>> policy = SequentialAllocator(
+    ...     RewardRegressor(Ridge(), selection="vote"), budget=2, selection="vote"
+    ... )
+    >>> policy = policy.fit(X, RewardTable(rewards, answers=answers))
+    >>> session = policy.start([[0.5], [0.8]])
+    >>> session.ask()
+    array([2, 1])
+    >>> session.tell([["7", "8"], ["5"]])
+    >>> session.ask()  # the tie
+    array([1, 0])
+    >>> session.tell([["7"], []])
+    >>> session.answers
+    ['7', '5']
+    >>> session.counts[0]
+    {'7': 2, '8': 1}
+    """
+
+    @property
+    def answers(self):
+        """Answer with most votes of each query so far, a list of n_queries.
+
+        The first of several with as many; None where there is no answer.
+        """
+        return self._belief.leaders
+
+    @property
+    def counts(self):
+        """Votes of each answer so far, a list of n_queries dict."""
+        return [dict(votes) for votes in self._belief.counts]
+
+    @property
+    def best_rewards(self):
+        raise AttributeError(
+            "a session with selection='vote' is told no rewards. See answers and "
+            "counts."
+        )
+
+    def _read(self, answers):
+        return _check_answers(answers, self._asked)
+
+    def _marks(self, answers):
+        told = np.arange(self._asked.max()) < self._asked[:, None]
+        return np.where(told, 0.0, np.nan)
 
 
 def replay(session, rewards, costs=None):
@@ -238,30 +380,30 @@ def replay(session, rewards, costs=None):
         columns = np.minimum(columns, rewards.shape[1] - 1)
         told = [np.take_along_axis(table, columns, axis=1) for table in known]
         session.tell(*(np.where(wanted, table, np.nan) for table in told))
-    return session.best_rewards
+    return getattr(session, "best_rewards", None)  # a vote knows no rewards
 
 
-def _check_verdicts(rewards, asked, *, binary):
-    """Check the rewards of one round; return a table (n_queries, n_new), NaN last."""
+def _check_verdicts(rewards, asked, *, binary, name="rewards"):
+    """Check the numbers of one round; return a table (n_queries, n_new), NaN last."""
     table = reward_array(rewards)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != len(asked):
         raise ValueError(
-            f"rewards has shape {table.shape}. Expected the rewards of {len(asked)} "
+            f"{name} has shape {table.shape}. Expected the {name} of {len(asked)} "
             "queries: one sequence each, or an array (n_queries, n_samples) with NaN."
         )
     given = np.isfinite(table).sum(axis=1)
     if np.isinf(table).any():
         row = np.flatnonzero(np.isinf(table).any(axis=1))[0]
         raise ValueError(
-            f"rewards contains infinity in row {row}. Expected finite "
-            "rewards: grade that sample again."
+            f"{name} contains infinity in row {row}. Expected finite "
+            f"{name}: grade that sample again."
         )
     if (given != asked).any():
         row = np.flatnonzero(given != asked)[0]
         raise ValueError(
-            f"rewards has {given[row]} rewards in row {row}, where {asked[row]} were "
-            "asked for. Give as many rewards for each query as ask returned. Where it "
+            f"{name} has {given[row]} {name} in row {row}, where {asked[row]} were "
+            f"asked for. Give as many {name} for each query as ask returned. Where it "
             "returned 0, give an empty row or only NaN."
         )
     if binary and not is_binary(table):
@@ -274,9 +416,44 @@ def _check_verdicts(rewards, asked, *, binary):
     return _compact(table)
 
 
+def _check_answers(answers, asked):
+    """Check the answers of one round; return one list per query, None for no answer."""
+    answers = answers.to_numpy() if hasattr(answers, "to_numpy") else answers
+    known = not isinstance(answers, str | Mapping | Set) and np.iterable(answers)
+    rows = list(answers) if known else []
+    if len(rows) != len(asked):
+        raise ValueError(
+            f"answers={short_repr(answers)} is not accepted. Expected the answers of "
+            f"{len(asked)} queries: one sequence each."
+        )
+    rounds = enumerate(zip(rows, asked.tolist(), strict=True))
+    return [_check_row(given, n_asked, row) for row, (given, n_asked) in rounds]
+
+
+def _check_row(given, n_asked, row):
+    """Answers to one query; those beyond what was asked for must be no answer."""
+    single = isinstance(given, str) or not np.iterable(given)
+    cells = [given] if single else list(given)
+    cells = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells]
+    read = [None if is_no_answer(cell) else cell for cell in cells]
+    for answer in read:
+        if not isinstance(answer, str | int | None):
+            raise ValueError(
+                f"answers has {short_repr(answer)} in row {row}. Expected a str or an "
+                "int; None, '' or -1 for no answer."
+            )
+    if len(read) < n_asked or any(each is not None for each in read[n_asked:]):
+        raise ValueError(
+            f"answers has {len(read)} answers in row {row}, where {n_asked} were asked "
+            "for. Give as many answers for each query as ask returned, with None for a "
+            "sample that holds none."
+        )
+    return read[:n_asked]
+
+
 def _compact(table):
     """Move NaN to the end of each row and keep the order of the rest."""
-    missing = np.isnan(table)
+    missing = table != table  # NaN, also among objects
     if not (missing[:, :-1] & ~missing[:, 1:]).any():
         return table
     order = np.argsort(missing, axis=1, kind="stable")

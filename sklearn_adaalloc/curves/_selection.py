@@ -24,7 +24,7 @@ from sklearn_adaalloc.curves._decoders import decoder_rewards
 from sklearn_adaalloc.curves._extension import extend_short_rows
 from sklearn_adaalloc.curves._scores import order_by_score
 from sklearn_adaalloc.curves._table import RewardTable
-from sklearn_adaalloc.curves._votes import vote_curves
+from sklearn_adaalloc.curves._votes import leader_rewards, vote_curves
 
 
 class Selection(ABC):
@@ -225,6 +225,32 @@ class MostVotes(Selection):
             Exact.
         """
         return vote_curves(rewards, codes, max_budget, replacement)
+
+    def at_budgets(self, rewards, budgets, *, replacement="auto", codes):
+        """Expected reward of the most frequent answer at each query's budget.
+
+        Parameters
+        ----------
+        rewards : ndarray of shape (n_queries, n_samples)
+            Reward table; NaN marks a missing sample.
+        budgets : ndarray of shape (n_queries,)
+            Number of samples of each query, at least 1.
+        replacement : {"auto"} or bool, default="auto"
+            As in :meth:`Selection.curves`.
+        codes : ndarray of shape (n_queries, n_samples), int
+            Answers as numbers; -1 for none.
+
+        Returns
+        -------
+        expected : ndarray of shape (n_queries,)
+            Exact.
+        """
+        whole = budgets == np.isfinite(rewards).sum(axis=1)
+        if replacement != "auto" or not whole.all():
+            return super().at_budgets(
+                rewards, budgets, replacement=replacement, codes=codes
+            )
+        return leader_rewards(rewards, codes)
 
 
 SELECTIONS = {"reward": BestReward(), "score": HighestScore(), "vote": MostVotes()}

@@ -263,23 +263,9 @@ class RewardTable:
             answers = numbers
             if self._labels is not None:
                 answers = [self._labels[row][number] for number in numbers]
-            keys = list(key(answers))
-            if len(keys) != len(answers):
-                raise ValueError(
-                    f"key returned {len(keys)} keys for the {len(answers)} answers of "
-                    f"row {row}. Expected one key for each answer."
-                )
-            label = {}  # of each key: the first of its answers
-            for k, answer in zip(keys, answers, strict=True):
-                if not _is_no_answer(k):
-                    label.setdefault(k, answer)
-            code_of_key = dict(zip(label, range(len(label)), strict=True))
-            new = {
-                number: code_of_key.get(k, NO_ANSWER)
-                for number, k in zip(numbers, keys, strict=True)
-            }
-            codes[row] = [new.get(code, NO_ANSWER) for code in flat[row].tolist()]
-            labels[row] = tuple(label.values())
+            same, labels[row] = group_answers(key, answers, row)
+            lookup = dict(zip(numbers, same, strict=True))
+            codes[row] = [lookup.get(code, NO_ANSWER) for code in flat[row].tolist()]
         fields = {"costs": self.costs, "scores": self.scores, "decoders": self.decoders}
         codes = codes.reshape(self.codes.shape)
         return self._of(self.rewards, codes=codes, _labels=labels, **fields)
@@ -338,6 +324,39 @@ class RewardTable:
             self.rewards[:, decoder], decoders=names, _labels=self._labels, **arrays
         )
 
+    def head(self, budgets):
+        """Keep the first samples of each query; the others are missing then.
+
+        Parameters
+        ----------
+        budgets : array-like of shape (n_queries,), int
+            Number of samples to keep of each query, and of each decoder if there are
+            several. Missing samples do not count.
+
+        Returns
+        -------
+        table : RewardTable
+            Of the same shape. A query may have no sample at all.
+
+        Examples
+        --------
+        >>> from sklearn_adaalloc import RewardTable
+        >>> RewardTable([[1, 0], [0, 1]]).head([2, 1]).rewards
+        array([[ 1.,  0.],
+               [ 0., nan]])
+        """
+        rank = np.cumsum(~np.isnan(self.rewards), axis=-1)
+        taken = rank <= np.reshape(budgets, (-1,) + (1,) * (self.ndim - 1))
+        fillers = {"costs": np.nan, "codes": NO_ANSWER, "scores": np.nan}
+        arrays = {
+            name: np.where(taken, getattr(self, name), filler)
+            for name, filler in fillers.items()
+            if getattr(self, name) is not None
+        }
+        table = self[:]
+        vars(table).update(rewards=np.where(taken, self.rewards, np.nan), **arrays)
+        return table
+
     def __repr__(self):
         *axes, n_samples = self.shape
         counts = [f"{axes[0]} queries"]
@@ -390,6 +409,50 @@ def as_table(rewards, *, n_queries=None, n_decoders=2):
     checked = check_rewards(rewards.rewards, n_queries=n_queries, n_decoders=n_decoders)
     fields = {name: value for name, value in vars(rewards).items() if name != "rewards"}
     return RewardTable._of(checked, **fields)
+
+
+def group_answers(key, answers, row):
+    """Number answers such that those with equal keys have the same number.
+
+    Parameters
+    ----------
+    key : callable
+        Takes the list of distinct answers to one query and returns as many keys.
+    answers : list
+        Distinct answers to one query.
+    row : int
+        Row of the query, for the error message.
+
+    Returns
+    -------
+    numbers : list of int
+        Number of each answer, from 0 on; -1 if its key says that it is none.
+    distinct : tuple
+        The first answer of each number.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many keys as answers.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.curves._table import group_answers
+    >>> group_answers(lambda answers: [float(a) for a in answers], ["0.5", ".5"], 0)
+    ([0, 0], ('0.5',))
+    """
+    keys = list(key(answers))
+    if len(keys) != len(answers):
+        raise ValueError(
+            f"key returned {len(keys)} keys for the {len(answers)} answers of "
+            f"row {row}. Expected one key for each answer."
+        )
+    label = {}  # of each key: the first of its answers
+    for own, answer in zip(keys, answers, strict=True):
+        if not is_no_answer(own):
+            label.setdefault(own, answer)
+    number = dict(zip(label, range(len(label)), strict=True))
+    return [number.get(own, NO_ANSWER) for own in keys], tuple(label.values())
 
 
 def _column(frame, name, role):
@@ -545,7 +608,7 @@ def _encode_answers(answers, missing):
     for row, given in enumerate(flat.tolist()):
         known = {}
         for column, answer in enumerate(given):
-            if _is_no_answer(answer):
+            if is_no_answer(answer):
                 continue
             if not isinstance(answer, str | int | np.integer):
                 raise ValueError(
@@ -581,7 +644,15 @@ def _is_even(answers):
     return isinstance(answers, np.ndarray) or hasattr(answers, "to_numpy")
 
 
-def _is_no_answer(answer):
+def is_no_answer(answer):
+    """Whether a sample holds no answer to vote for: None, NaN, "" or -1.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.curves._table import is_no_answer
+    >>> [is_no_answer(answer) for answer in (None, "", -1, "7", 0)]
+    [True, True, True, False, False]
+    """
     if answer is None or (isinstance(answer, float) and np.isnan(answer)):
         return True
     return isinstance(answer, str | int | np.integer) and answer in ("", -1)

@@ -60,6 +60,38 @@ def vote_curves(rewards, codes, max_budget, replacement):
     return curves
 
 
+def leader_rewards(rewards, codes):
+    """Reward of the answer with most votes among all samples of a row, ties shared.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_samples)
+        Rewards; NaN marks a missing sample.
+    codes : ndarray of shape (n_queries, n_samples), int
+        Answers, as in `vote_curves`.
+
+    Returns
+    -------
+    rewards : ndarray of shape (n_queries,)
+        Where no sample has a vote, the mean of all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._votes import leader_rewards
+    >>> rewards = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, np.nan]])
+    >>> leader_rewards(rewards, np.array([[0, 0, 1], [0, 1, -1]]))
+    array([1. , 0.5])
+    """
+    leading = np.empty(len(rewards))
+    for row, (own, answers) in enumerate(zip(rewards, codes, strict=True)):
+        polls, (_, silent) = _count_votes(own, answers)
+        most = max((votes for votes, _ in polls), default=0)
+        means = [mean for votes, mean in polls if votes == most]
+        leading[row] = np.mean(means) if means else silent
+    return leading
+
+
 def _count_votes(rewards, codes):
     """What a row comes to: ((votes, mean reward), ...), and the same of no answers."""
     given = np.isfinite(rewards)

@@ -1,5 +1,6 @@
 """Adaptive best-of-k: sample each query by its budget and return the best answer."""
 
+from reprlib import repr as short_repr
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.prices import check_price
 from sklearn_adaalloc._utils.queries import check_queries
+from sklearn_adaalloc.allocators import VoteSession
 from sklearn_adaalloc.decoding._policies import read_policy
 from sklearn_adaalloc.decoding._rounds import Answering, OneRound, WithDecoderAxis
 from sklearn_adaalloc.sampling import TokenUsage
@@ -205,7 +207,9 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         )
         answering = Answering(queries, self.reward, allocator, samplers, [price])
         if hasattr(allocator, "start"):
-            session = WithDecoderAxis(allocator.start(X))
+            session = allocator.start(X)
+            _refuse_votes(allocator, session)
+            session = WithDecoderAxis(session)
         else:
             budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
             session = OneRound(budgets[:, None])
@@ -224,4 +228,13 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             gathered.errors,
             answering.costs[:, 0],
             answering.budget_share,
+        )
+
+
+def _refuse_votes(allocator, session):
+    if isinstance(session, VoteSession):
+        raise ValueError(
+            f"policy={short_repr(allocator)} takes votes, but BestOfK returns the "
+            "answer with the best reward. Expected selection='reward' or 'score'. For "
+            "votes, sample yourself and tell a session the answers: policy.start(X)."
         )

@@ -6,6 +6,7 @@ from sklearn_adaalloc.metrics._estimators import (
     policy_name,
     predict_costs,
     predict_marginals,
+    shared_selection,
 )
 from sklearn_adaalloc.metrics._plotting import (
     UNIFORM_STYLE,
@@ -199,12 +200,18 @@ class BudgetCurveDisplay:
         name : str, default=None
             Name of a single policy. None means the name of its class.
         **kwargs
-            Passed to :meth:`from_predictions`. With ``unit="cost"``, policies whose
-            budget counts costs rank by their own predictions of them.
+            Passed to :meth:`from_predictions`. `selection` is that of the estimators
+            unless it is given. With ``unit="cost"``, policies whose budget counts costs
+            rank by their own predictions of them.
 
         Returns
         -------
         display : BudgetCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`from_predictions`, or if the estimators differ in `selection`.
         """
         if not isinstance(estimator, dict):
             estimator = {name or policy_name(estimator): estimator}
@@ -212,6 +219,8 @@ class BudgetCurveDisplay:
             label: predict_marginals(each, X, rewards, max_budget)
             for label, each in estimator.items()
         }
+        if "selection" not in kwargs:
+            kwargs["selection"] = shared_selection(estimator)
         if kwargs.get("unit", "samples") == "cost":
             kwargs.setdefault("costs", _predicted_costs(estimator, X))
         return cls.from_predictions(rewards, marginals, **kwargs)

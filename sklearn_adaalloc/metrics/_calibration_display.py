@@ -7,6 +7,7 @@ from sklearn_adaalloc.metrics._estimators import (
     policy_name,
     predict_first_step,
     predicted_quantity,
+    shared_selection,
 )
 from sklearn_adaalloc.metrics._plotting import UNIFORM_STYLE, new_axes
 from sklearn_adaalloc.metrics._prediction import calibration_table
@@ -169,12 +170,15 @@ class RewardCalibrationDisplay:
         name : str, default=None
             Name in the legend. None means the name of the class.
         **kwargs
-            Passed to :meth:`from_predictions`.
+            Passed to :meth:`from_predictions`. `selection` is that of the estimator
+            unless it is given.
 
         Returns
         -------
         display : RewardCalibrationDisplay
         """
         pred = predict_first_step(estimator, X, rewards)
+        if "selection" not in kwargs:
+            kwargs["selection"] = shared_selection({name: estimator})
         name = name or policy_name(estimator)
         return cls.from_predictions(rewards, pred, name=name, **kwargs)

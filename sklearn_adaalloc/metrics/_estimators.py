@@ -71,6 +71,29 @@ def policy_name(estimator):
     return type(unwrap(estimator)[1]).__name__
 
 
+def shared_selection(estimators):
+    """The rule by which all of some estimators choose an answer.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import AdaptiveAllocator
+    >>> from sklearn_adaalloc.metrics._estimators import shared_selection
+    >>> shared_selection({"votes": AdaptiveAllocator(selection="vote")})
+    'vote'
+    """
+    rules = {
+        name: getattr(unwrap(estimator)[1], "selection", "reward")
+        for name, estimator in estimators.items()
+    }
+    first = next(iter(rules.values()), "reward")
+    if any(rule != first for rule in rules.values()):
+        raise ValueError(
+            f"estimator has policies with different selection: {rules!r}. Expected one "
+            "rule for all. Draw those of each rule on their own, or give selection=."
+        )
+    return first
+
+
 def predict_first_step(estimator, X, rewards):
     """First marginal rewards (n_queries, 1); in routing, preferences (n_queries,).
 

@@ -44,10 +44,10 @@ def smallest_budget(
     the number of tests (Angelopoulos et al., "Learn then Test"): the promise is broken
     with probability at most 1 − `confidence`.
 
-    Assumes that the queries are a sample of those to come, that none of them served to
-    fit or calibrate the policy. An allocator
-    that decides jointly over a batch is tested as if each query were decided alone,
-    which holds approximately for large batches.
+    Assumes that the queries are a sample of those to come, and that none of them was
+    used to fit or to calibrate the policy. An allocator that decides jointly over a
+    batch is tested as if each query were decided alone, which holds approximately for
+    large batches.
 
     Parameters
     ----------

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from sklearn.linear_model import Ridge
 
+from sklearn_adaalloc import AdaptiveAllocator, RewardRegressor, RewardTable
 from sklearn_adaalloc.curves import marginal_rewards
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
@@ -84,3 +86,19 @@ def test_policies_with_different_max_budgets_have_no_common_oracle():
 def test_a_policy_that_buys_nothing_can_still_be_drawn():
     curve = BudgetCurveDisplay.from_predictions(REWARDS, np.zeros_like(MARGINALS))
     np.testing.assert_array_equal(curve.lines_["policy"].get_xydata(), [[0, 0]])
+
+
+def test_an_estimator_brings_its_selection():
+    rewards = np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]] * 3)
+    table = RewardTable(rewards, answers=[["a", "b", "b"], ["a", "a", "b"]] * 3)
+    X = np.arange(6.0)[:, None]
+    votes, best = (
+        AdaptiveAllocator(RewardRegressor(Ridge()), budget=1, selection=selection)
+        for selection in ("vote", "reward")
+    )
+    votes, best = votes.fit(X, table), best.fit(X, table)
+    display = BudgetCurveDisplay.from_estimator(votes, X, table)
+    expected = budget_curve(table, votes.predict_marginals(X), selection="vote")
+    np.testing.assert_allclose(display.curves["AdaptiveAllocator"].reward, expected[1])
+    with pytest.raises(ValueError, match=r"different selection.*Expected one rule"):
+        BudgetCurveDisplay.from_estimator({"a": votes, "b": best}, X, table)
