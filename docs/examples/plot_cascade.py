@@ -141,7 +141,11 @@ labels = ["1.5", "3", "6"]
 weak, strong = np.transpose(who)
 ax.bar(labels, weak, label="by the weak model")
 ax.bar(labels, strong, bottom=weak, label="by the strong model")
-ax.set(xlabel="budget: mean cost per query", ylabel="share of queries solved")
+ax.set(
+    xlabel="budget: mean cost per query",
+    ylabel="share of queries solved",
+    ylim=(0, 0.85),
+)
 _ = ax.legend()
 
 # %%
