@@ -11,6 +11,7 @@ ORDER = [
     "plot_regressors.py",
     "plot_real_valued_rewards.py",
     "plot_routing.py",
+    "plot_cascade.py",
     "plot_value_augmented.py",
     "plot_own_model.py",
     "plot_logs.py",

@@ -6,7 +6,8 @@ from reprlib import repr as short_repr
 import numpy as np
 
 from sklearn_adaalloc._utils.moved import warn_renamed
-from sklearn_adaalloc._utils.numbers import reward_array
+from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
+from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.rewards import is_binary
 from sklearn_adaalloc.curves._table import is_no_answer
 from sklearn_adaalloc.planning._money import SampleMoney
@@ -170,6 +171,29 @@ class SequentialSession:
         self.rounds_taken += 1
         if self._rounds_left is not None:
             self._rounds_left -= 1
+
+    def charge(self, cost):
+        """Take from the money left what was paid for something else than samples.
+
+        Such as prompts that a model has read, and from which it gave no answer.
+
+        Parameters
+        ----------
+        cost : float
+            What it cost, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or a round was asked for but not told.
+        """
+        cost = check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+        if self._asked is not None:
+            raise ValueError(
+                "charge was called between ask and tell. Expected no open round: call "
+                "tell first."
+            )
+        self._money.left -= cost
 
     def _read(self, rewards):
         """Check what was told of one round, and return it as the belief takes it."""

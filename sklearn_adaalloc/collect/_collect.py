@@ -2,24 +2,28 @@
 
 import time
 import warnings
-from contextlib import contextmanager
-from itertools import groupby, islice, zip_longest
+from collections.abc import Mapping
+from contextlib import ExitStack
+from itertools import combinations, groupby, islice, zip_longest
+from reprlib import repr as short_repr
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from sklearn_adaalloc._utils.identity import function_identity
 from sklearn_adaalloc._utils.parameters import check_whole
 from sklearn_adaalloc._utils.queries import check_queries, query_keys
 from sklearn_adaalloc.collect._claims import Collection
 from sklearn_adaalloc.collect._grader import Grader
-from sklearn_adaalloc.collect._store import RewardStore, to_json
+from sklearn_adaalloc.collect._settings import (
+    keeping,
+    reward_identity,
+    sampler_identity,
+    to_json,
+)
+from sklearn_adaalloc.collect._store import RewardStore
 from sklearn_adaalloc.sampling._protocol import as_sampler, warn_cut_off
 
 _POLL = 0.5  # seconds between checks for results of other processes
-# Identity of a function after a call -> before it. A function may change with calls,
-# for example if it counts them.
-_BEFORE = {}
 
 
 def collect_rewards(
@@ -47,7 +51,7 @@ def collect_rewards(
     ----------
     queries : sequence of n_queries str or lists of dict
         Texts, or lists of messages. Equal queries are sampled only once.
-    sampler : callable or object
+    sampler : callable or object, or dict or list of them
         Either a function of prompts and budgets, or an object with such a method
         ``sample``, such as :class:`~sklearn_adaalloc.sampling.TransformersSampler`. It
         returns a list of str per prompt, with as many answers as the budget. None marks
@@ -56,22 +60,25 @@ def collect_rewards(
         needs this, or a later call returns the same answers. If it has a parameter
         `return_usage`, it is asked for token counts. If it has a method
         ``sample_each``, like :class:`~sklearn_adaalloc.sampling.OpenAISampler`, every
-        answer is stored as it arrives. Otherwise answers are stored batch by batch.
+        answer is stored as it arrives. Otherwise answers are stored batch by batch. A
+        dict of names and samplers, or a list of samplers, fills a table of several
+        decoders.
     reward : callable
         Function of a list of queries and a list of lists of answers, called in a
         separate thread. It returns one array of rewards per query. NaN marks an answer
         that cannot be graded.
-    n_samples : int
-        Number of samples of each query.
+    n_samples : int, or dict or list of int
+        Number of samples of each query. With several decoders, one number, or one for
+        each of them.
     store : str or path
         SQLite file, created if it does not exist.
         :class:`~sklearn_adaalloc.collect.RewardStore` reads it.
-    settings : dict, default=None
-        Everything that answers depend on. Another model or temperature gives another
-        table in the same store. None uses the sampler's own ``settings``. If it has
-        none, a function is identified by its source text, its defaults, its closure,
-        and what it reads from its own module. Functions of other modules are identified
-        by name.
+    settings : dict, or dict or list of dict, default=None
+        Everything that answers depend on, for several decoders by name or in their
+        order. Another model or temperature gives another table in the same store. None
+        uses the sampler's own ``settings``. If it has none, a function is identified by
+        its source text, its defaults, its closure, and what it reads from its own
+        module. Functions of other modules are identified by name.
     reward_settings : dict, default=None
         Everything that rewards depend on besides query and answer. None uses the reward
         function's own ``settings``, or identifies the function as above. If you edit
@@ -83,15 +90,18 @@ def collect_rewards(
 
     Returns
     -------
-    rewards : ndarray of shape (n_queries, n_samples)
+    rewards : ndarray of shape (n_queries, n_samples) or \
+            (n_queries, n_decoders, n_samples)
         NaN if a sample failed for good or could not be graded, after a warning. The
-        next call tries such samples again.
+        next call tries such samples again. A dict or list of samplers gives an axis of
+        decoders, and NaN pads those with fewer samples.
 
     Raises
     ------
     ValueError
         If a parameter is not accepted, if `store` is damaged or not a store, if the
-        sampler returns too few answers, or if a function cannot be identified. Also if
+        sampler returns too few answers, if a function cannot be identified, or if two
+        decoders have equal settings. Also if
         the reward function raises or returns the wrong number of rewards; the message
         names the query. Everything else that was sampled and graded stays in the store,
         even if the sampler itself raises or the reward function exits.
@@ -122,39 +132,110 @@ def collect_rewards(
     >>> folder.cleanup()
     """
     queries = check_queries(queries)
-    n_samples = check_whole(n_samples, "n_samples", least=1)
     batch_size = check_whole(batch_size, "batch_size", least=1)
-    given = settings, reward_settings
-    settings = _sampler_settings(sampler, settings)
-    reward_settings = _reward_settings(reward, reward_settings)
+    several = isinstance(sampler, Mapping | list | tuple)
+    decoders = _decoders(sampler, n_samples, settings, several=several)
+    samplers, counts, given = zip(*decoders, strict=True)
+    settings = [sampler_identity(*pair) for pair in zip(samplers, given, strict=True)]
+    _check_different(settings, list(sampler) if isinstance(sampler, Mapping) else None)
+    reward_is_identified = reward_settings is None
+    reward_settings = reward_identity(reward, reward_settings)
     keys = query_keys(queries)
     distinct = dict(zip(keys, queries, strict=True))
     asked = list(distinct.values())
-    with RewardStore(store, create=True) as file, _keeping(sampler, reward):
-        for role, own, each in zip(
-            ("sampler", "reward"), given, (settings, reward_settings), strict=True
-        ):
+    with RewardStore(store, create=True) as file, keeping(*samplers, reward):
+        for own, each in zip(given, settings, strict=True):
             if own is None:
-                _warn_less_telling(file, role, each)
-        with (
-            Collection(
-                file, settings, reward_settings, list(distinct), n_samples
-            ) as work,
-            tqdm(
-                initial=int(np.isfinite(work.rewards()).sum()),
-                total=len(distinct) * n_samples,
-                unit="sample",
-                disable=not progress,
-            ) as bar,
-        ):
-            lost = _fill(work, asked, sampler, reward, batch_size, bar)
-            rewards, cut_off = work.rewards(), work.cut_off()
-    _warn_lost(asked, *lost)
-    warn_cut_off(
-        int((cut_off == 1).sum()), int(np.isfinite(cut_off).sum()), stacklevel=2
-    )
+                _warn_less_telling(file, "sampler", each)
+        if reward_is_identified:
+            _warn_less_telling(file, "reward", reward_settings)
+        with ExitStack() as stack:
+            works = [
+                stack.enter_context(
+                    Collection(file, each, reward_settings, list(distinct), count)
+                )
+                for each, count in zip(settings, counts, strict=True)
+            ]
+            bar = stack.enter_context(
+                tqdm(
+                    initial=sum(int(np.isfinite(w.rewards()).sum()) for w in works),
+                    total=len(distinct) * sum(counts),
+                    unit="sample",
+                    disable=not progress,
+                )
+            )
+            lost = [
+                _fill(work, asked, each, reward, batch_size, bar)
+                for work, each in zip(works, samplers, strict=True)
+            ]
+            tables = [work.rewards() for work in works]
+            cut_off = [work.cut_off() for work in works]
+    for failures, ungradable in lost:
+        _warn_lost(asked, failures, ungradable)
+    for flags in cut_off:
+        warn_cut_off(
+            int((flags == 1).sum()), int(np.isfinite(flags).sum()), stacklevel=2
+        )
     rows = {key: row for row, key in enumerate(distinct)}
-    return rewards[[rows[key] for key in keys]]
+    rows = [rows[key] for key in keys]
+    return _stack(tables)[rows] if several else tables[0][rows]
+
+
+def _decoders(sampler, n_samples, settings, *, several):
+    """Sampler, number of samples and given settings of each decoder."""
+    if not several:
+        return [(sampler, check_whole(n_samples, "n_samples", least=1), settings)]
+    names = list(sampler) if isinstance(sampler, Mapping) else list(range(len(sampler)))
+    if not names:
+        raise ValueError(
+            f"sampler={sampler!r} has no decoder. Expected a sampler, or a dict or a "
+            "list of at least one."
+        )
+    per_decoder = isinstance(n_samples, Mapping | list | tuple)
+    n_samples = n_samples if per_decoder else [n_samples] * len(names)
+    settings = [None] * len(names) if settings is None else settings
+    return [
+        (sampler[name], check_whole(n, "n_samples", least=1), own)
+        for name, n, own in zip(
+            names,
+            _of_each(n_samples, names, "n_samples"),
+            _of_each(settings, names, "settings"),
+            strict=True,
+        )
+    ]
+
+
+def _of_each(values, names, parameter):
+    """One value for each decoder, in their order."""
+    if isinstance(values, Mapping) and set(values) == set(names):
+        return [values[name] for name in names]
+    if not isinstance(values, list | tuple) or len(values) != len(names):
+        raise ValueError(
+            f"{parameter}={short_repr(values)} does not fit the decoders {names}. "
+            "Expected a dict or a list with one value for each of them."
+        )
+    return list(values)
+
+
+def _check_different(settings, names):
+    """Raise if two decoders could not be told apart in the store."""
+    names = names or list(range(len(settings)))
+    for i, j in combinations(range(len(settings)), 2):
+        if to_json(settings[i]) == to_json(settings[j]):
+            raise ValueError(
+                f"samplers {names[i]!r} and {names[j]!r} have equal settings, "
+                f"{short_repr(settings[i])}. Expected different decoders: give "
+                "settings=, with what they differ in."
+            )
+
+
+def _stack(tables):
+    """One table (n_queries, n_decoders, n_samples); NaN pads shorter ones."""
+    shape = len(tables[0]), len(tables), max(table.shape[1] for table in tables)
+    stacked = np.full(shape, np.nan)
+    for decoder, table in enumerate(tables):
+        stacked[:, decoder, : table.shape[1]] = table
+    return stacked
 
 
 def _fill(work, queries, sampler, reward, batch_size, bar):
@@ -164,6 +245,8 @@ def _fill(work, queries, sampler, reward, batch_size, bar):
     list of (row, sample) whose answers could not be graded.
     """
     failures, ungradable = {}, set()
+    n_all = len(queries) * work.n_samples
+    others = bar.n - int(np.isfinite(work.rewards()).sum())  # of other decoders
 
     def store_rewards(rewards):
         work.put_rewards(rewards)
@@ -174,7 +257,8 @@ def _fill(work, queries, sampler, reward, batch_size, bar):
         while True:
             missing = [pair for pair in work.missing() if pair not in failures]
             ungraded = [pair for pair in work.ungraded() if pair not in ungradable]
-            bar.n = bar.total - len(missing) - len(ungraded) - len(failures)
+            n_left = len(missing) + len(ungraded) + len(failures)
+            bar.n = others + n_all - n_left
             bar.refresh()  # includes results of other processes
             if not missing and not ungraded:
                 return failures, sorted(ungradable)
@@ -276,66 +360,3 @@ def _warn_less_telling(store, role, settings):
             UserWarning,
             stacklevel=3,
         )
-
-
-@contextmanager
-def _keeping(*functions):
-    """Recognise functions whose own data changes with calls, such as a counter."""
-    before = [_identity_or_none(function) for function in functions]
-    try:
-        yield
-    finally:
-        for function, identity in zip(functions, before, strict=True):
-            after = _identity_or_none(function)
-            if None not in (identity, after) and after != identity:
-                _BEFORE[to_json(after)] = identity
-
-
-def _identity_or_none(function):
-    try:
-        return _identity(function)
-    except ValueError:
-        return None
-
-
-def _identity(function):
-    """Identity of a function, as of its first call if it has changed since."""
-    identity = function_identity(function)
-    return _BEFORE.get(to_json(identity), identity)
-
-
-def _sampler_settings(sampler, settings):
-    if settings is None:
-        as_sampler(sampler)  # raises if it is not a sampler
-        settings = getattr(sampler, "settings", None)
-    if settings is not None:
-        return settings
-    try:
-        return _identity(sampler)
-    except ValueError as error:
-        raise ValueError(
-            f"sampler {type(sampler).__name__} has no settings, and it cannot be "
-            f"identified by its source text ({error}). Answers are stored together "
-            "with everything they depend on: give settings=, a dict of it (model, "
-            "temperature, seed, ...)."
-        ) from None
-
-
-def _reward_settings(reward, settings):
-    if not callable(reward):
-        raise ValueError(
-            f"reward={reward!r} is not accepted. Expected a callable of queries and "
-            "answers."
-        )
-    if settings is None:
-        settings = getattr(reward, "settings", None)
-    if settings is not None:
-        return settings
-    try:
-        return _identity(reward)
-    except ValueError as error:
-        raise ValueError(
-            f"reward {reward!r} has no settings, and it cannot be identified by its "
-            f"source text ({error}). Rewards are stored together with everything they "
-            "depend on: give reward_settings=, a dict of it."
-        ) from None

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import check_path
+from sklearn_adaalloc._utils.prices import check_price, check_prices
+from sklearn_adaalloc.collect._settings import sampler_identity, to_json
 from sklearn_adaalloc.curves import RewardTable
 
 # "adal": SQLite files have a field for the application that owns them.
@@ -127,7 +130,14 @@ class RewardStore:
         return [json.loads(content) for content in contents], rewards
 
     def to_table(
-        self, *, settings=None, reward_settings=None, score_settings=None, label=None
+        self,
+        *,
+        settings=None,
+        reward_settings=None,
+        score_settings=None,
+        label=None,
+        decoders=None,
+        prices=None,
     ):
         """Hand out a :class:`~sklearn_adaalloc.RewardTable`, with all that is known.
 
@@ -141,47 +151,87 @@ class RewardStore:
         label : callable, default=None
             Turns the text of an answer into the label to vote on, such as the final
             answer in it; None or "" for no label. None takes the text itself.
+        decoders : dict, default=None
+            Name of a decoder -> its sampler, or the settings of its sampler. The table
+            then has an axis of decoders. Give it in place of `settings`.
+        prices : price, or dict or list of prices, default=None
+            What samples cost: the price of a token of a prompt and that of a token of
+            an answer, or one number, the price of an answer. With `decoders`, one for
+            each, by name or in their order. None counts the tokens of answers. If
+            prompts have a price, each sample is charged the prompt of its request, as
+            if it had been asked for alone.
 
         Returns
         -------
         queries : list of n_queries str or lists of dict
-            Those with a reward, in the order in which they were first asked for.
+            Those with a reward, in the order in which they were first asked for. With
+            `decoders`, those of the first decoder come first.
         table : RewardTable
-            Samples without a reward are missing. Costs are the tokens of each answer,
-            at least 1, where the tokens of all are known. An answer that the token
-            limit cut off has no label.
+            Samples without a reward are missing. Costs are those of `prices`; without
+            prices, the tokens of each answer, at least 1, where the tokens of all are
+            known. An answer that the token limit cut off has no label.
 
         Raises
         ------
         ValueError
-            If there are no such settings, several to choose from, no reward at all, or
-            a sample with a reward but without a score.
+            If there are no such settings, several to choose from, no reward of a
+            decoder at all, or a sample with a reward but without a score. Also if
+            prices do not fit, or are those of tokens that are not known.
         """
+        if decoders is None:
+            samplers, given = {None: settings}, [check_price(prices, "prices")]
+        else:
+            samplers = _settings_of(decoders, settings)
+            given = check_prices(prices, list(samplers))
         pandas = import_optional("pandas", extra="datasets")
-        rows = self._rows(settings, reward_settings)
-        frame = pandas.DataFrame(rows, columns=_COLUMNS)
-        options = {"cost": "answer_tokens", "answer": "label"}
-        if score_settings is not None:
-            # The rows are the same answers in the same order.
-            frame["score"] = [row[3] for row in self._rows(settings, score_settings)]
-            options["score"] = "score"
-        frame = frame[frame["reward"].notna()].copy()
-        if frame.empty:
-            raise ValueError(
-                f"{str(self.path)!r} holds no reward by these settings. Expected at "
-                "least one: fill it with collect_rewards."
+        frames = []
+        for (name, own), price in zip(samplers.items(), given, strict=True):
+            frame = self._graded(own, reward_settings, score_settings)
+            # The samples of one request share its prompt, and the first has the count.
+            prompt_tokens = frame.groupby("query")["prompt_tokens"].transform("max")
+            n_answers = frame["reward"].notna().astype(float)  # one in each row
+            costs = price.of(n_answers, prompt_tokens, frame["answer_tokens"])
+            if prices is not None and costs.isna().any():
+                raise ValueError(
+                    f"prices={prices!r} has the price of tokens, but tokens are not "
+                    f"known of {costs.isna().sum()} samples{_of_decoder(name)}. "
+                    "Expected a store filled by a sampler that reports them, or one "
+                    "number as the price of an answer."
+                )
+            frames.append(
+                # An answer without a token still is one: costs are positive.
+                frame.assign(cost=costs.clip(lower=price.least), decoder=name)
             )
+        frame = pandas.concat(frames, ignore_index=True)
         frame["label"] = [
             None if cut_off == 1 else text if label is None else label(text)
             for text, cut_off in zip(frame["answer"], frame["cut_off"], strict=True)
         ]
-        if frame["answer_tokens"].isna().any():
-            del options["cost"]
-        else:
-            frame["answer_tokens"] = frame["answer_tokens"].clip(lower=1)
+        options = {
+            "answer": "label",
+            "decoder": None if decoders is None else "decoder",
+            "cost": None if frame["cost"].isna().any() else "cost",
+            "score": None if score_settings is None else "score",
+        }
         contents = dict.fromkeys(frame["query"])
         queries = [json.loads(content) for content in contents]
         return queries, RewardTable.from_frame(frame, **options)
+
+    def _graded(self, settings, reward_settings, score_settings):
+        """Samples of one decoder that have a reward, as a frame of `_COLUMNS`."""
+        pandas = import_optional("pandas", extra="datasets")
+        rows = self._rows(settings, reward_settings)
+        frame = pandas.DataFrame(rows, columns=_COLUMNS)
+        if score_settings is not None:
+            # The rows are the same answers in the same order.
+            frame["score"] = [row[3] for row in self._rows(settings, score_settings)]
+        frame = frame[frame["reward"].notna()].copy()
+        if frame.empty:
+            raise ValueError(
+                f"{str(self.path)!r} holds no reward by these settings, {settings!r}. "
+                "Expected at least one: fill it with collect_rewards."
+            )
+        return frame.astype({"prompt_tokens": float, "answer_tokens": float})
 
     def to_frame(self, *, settings=None, reward_settings=None):
         """Return answers, rewards and tokens as a pandas data frame.
@@ -450,12 +500,23 @@ class RewardStore:
             ) from error
 
 
-def to_json(settings):
-    """Write settings as JSON; equal settings give equal text."""
-    try:
-        return json.dumps(settings, sort_keys=True)
-    except (TypeError, ValueError, RecursionError) as error:
+def _settings_of(decoders, settings):
+    """Settings of each decoder, by name."""
+    if settings is not None:
         raise ValueError(
-            f"settings={settings!r} cannot be written as JSON: {error}. Expected a "
-            "dict of texts, numbers, lists and dicts."
-        ) from error
+            f"settings={settings!r} and decoders={decoders!r} exclude each other. Give "
+            "settings for the table of one sampler, decoders for one of several."
+        )
+    if not isinstance(decoders, Mapping) or not decoders:
+        raise ValueError(
+            f"decoders={decoders!r} is not accepted. Expected a dict: name of a "
+            "decoder -> its sampler, or the settings of its sampler."
+        )
+    return {
+        str(name): each if isinstance(each, Mapping) else sampler_identity(each)
+        for name, each in decoders.items()
+    }
+
+
+def _of_decoder(name):
+    return "" if name is None else f" of decoder {name!r}"

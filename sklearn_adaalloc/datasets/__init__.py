@@ -9,6 +9,7 @@ from sklearn_adaalloc.datasets._logs.eval_records import read_eval_records
 from sklearn_adaalloc.datasets._logs.inspect_logs import read_inspect_logs
 from sklearn_adaalloc.datasets._logs.lm_eval import read_lm_eval_samples
 from sklearn_adaalloc.datasets._logs.samples import read_samples
+from sklearn_adaalloc.datasets._prices import read_prices
 from sklearn_adaalloc.datasets._public_chat import (
     fetch_hh_harmless,
     fetch_lmsys_chat,
@@ -36,6 +37,7 @@ __all__ = [
     "read_eval_records",
     "read_inspect_logs",
     "read_lm_eval_samples",
+    "read_prices",
     "read_samples",
     "variance_tranches",
 ]

@@ -1,6 +1,5 @@
 """Adaptive best-of-k: sample each query by its budget and return the best answer."""
 
-import warnings
 from reprlib import repr as short_repr
 from typing import NamedTuple
 
@@ -9,13 +8,12 @@ from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._utils.budgets import check_budgets
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
-from sklearn_adaalloc._utils.grading import check_graded
 from sklearn_adaalloc._utils.moved import warn_renamed
+from sklearn_adaalloc._utils.prices import check_price
 from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.allocators import VoteSession
-from sklearn_adaalloc.decoding._bill import Bill, check_price
-from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._policies import read_policy
+from sklearn_adaalloc.decoding._rounds import Answering, OneRound, WithDecoderAxis
 from sklearn_adaalloc.sampling import TokenUsage
 
 
@@ -99,12 +97,14 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         an answer is chosen only if no other one is graded.
     default_answer : str, default="I don't know."
         Answer to a query without a sample.
-    price : tuple of two float, default=None
+    price : tuple of two float, or float, default=None
         Price of a token of a prompt and of a token of an answer, in the unit of the
-        policy's budget if that is a cost. None counts the tokens of answers.
+        policy's budget if that is a cost. One number is the price of an answer, however
+        long. None counts the tokens of answers.
 
     See Also
     --------
+    Cascade : The best of several samples of several decoders.
     Router : One answer to each query, from a weak or a strong decoder.
 
     Notes
@@ -115,9 +115,9 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
     template and precision.
 
     A policy whose budget counts costs (``unit="cost"``) needs a sampler that reports
-    tokens. It must be fitted on costs of the same kind: tokens of answers, or their
-    price. In rounds, the session is told what each round really cost. A sample that
-    failed for good counts with its predicted cost there.
+    tokens, or the price of an answer. It must be fitted on costs of the same kind. In
+    rounds, the session is told what each round really cost. A sample that failed for
+    good counts with its predicted cost there.
 
     Answers that were paid for are kept. If a sample fails for good, for example because
     a server refuses it, the others are not affected. A query without any answer is not
@@ -183,11 +183,11 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             If the policy is not fitted.
         ValueError
             If a query is neither a text nor a chat, or if the policy is not an
-            allocator or is one for routing. Also if the sampler returns another number
-            of answers than requested, or the reward function does not return one number
-            per answer. Also if `price` is not two numbers, or if the budget counts
-            costs and the sampler reports no tokens. If all samples failed, the first of
-            their errors.
+            allocator or is one for several decoders. Also if the sampler returns
+            another number of answers than requested, or the reward function does not
+            return one number per answer. Also if `price` is not accepted, or if the
+            budget counts costs by tokens and the sampler reports none. If all samples
+            failed, the first of their errors.
 
         Warns
         -----
@@ -197,74 +197,37 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         """
         queries = check_queries(queries)
         price = check_price(self.price)
-        allocator, X, sampler = read_policy(
+        allocator, X, samplers = read_policy(
             self.policy,
-            self.sampler,
+            [self.sampler],
             queries,
-            n_axes=2,
-            instead="Give it to Router, or fit it on samples of one decoder.",
+            kind="samples",
+            instead="Give it to Router or Cascade, or fit it on samples of one "
+            "decoder.",
         )
-        gathered = Gathered(queries)
-        bill = Bill(gathered, allocator, self.sampler, price)
-        bill.check_sampler(sampler)
+        answering = Answering(queries, self.reward, allocator, samplers, [price])
         if hasattr(allocator, "start"):
             session = allocator.start(X)
             _refuse_votes(allocator, session)
+            session = WithDecoderAxis(session)
         else:
             budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
-            session = _OneRound(budgets)
-        binary = getattr(allocator, "binary_", False)
-        verdicts = [[] for _ in queries]
-        try:
-            while (asked := session.ask()) is not None:
-                budgets = np.where(_refused(gathered), 0, asked)
-                samples = gathered.ask(sampler, budgets, session.budgets)
-                graded = self._grade(queries, samples)
-                for row, rewards in zip(verdicts, graded, strict=True):
-                    row.extend(rewards)
-                told = _as_told(graded, asked, binary=binary)
-                session.tell(told, **bill.news(session, asked))
-            raise_if_all_failed(gathered)
-        except BaseException as error:
-            error.partial = self._decoded(gathered, verdicts, session, bill)
-            raise
-        gathered.warn(stacklevel=2)
-        _warn_ungraded(queries, verdicts)
-        return self._decoded(gathered, verdicts, session, bill)
+            session = OneRound(budgets[:, None])
+        return answering.finish(session, lambda: self._decoded(answering, session))
 
-    def _grade(self, queries, samples):
-        """Rewards of one round, an array per query; empty without samples."""
-        verdicts = [np.zeros(0) for _ in queries]
-        rows = [row for row, sampled in enumerate(samples) if sampled]
-        asked, answers = [queries[row] for row in rows], [samples[row] for row in rows]
-        if rows:
-            graded = check_graded(self.reward(asked, answers), asked, answers)
-            for row, rewards in zip(rows, graded, strict=True):
-                verdicts[row] = rewards
-        return verdicts
-
-    def _decoded(self, gathered, verdicts, session, bill):
+    def _decoded(self, answering, session):
         """The best of the answers so far."""
-        answers = [self.default_answer] * len(verdicts)
-        best_rewards = np.full(len(verdicts), np.nan)
-        for row, (samples, rewards) in enumerate(
-            zip(gathered.rows, verdicts, strict=True)
-        ):
-            best = 0
-            if np.isfinite(rewards).any():
-                best = int(np.nanargmax(rewards))
-                best_rewards[row] = rewards[best]
-            if samples:
-                answers[row] = samples[best].answer
+        answers, rewards, _ = answering.best(self.default_answer)
+        (gathered,) = answering.gathered
         return BestAnswers(
             answers,
-            best_rewards,
+            rewards,
             gathered.n_answers,
             gathered.usage,
             session.rounds_taken,
             gathered.errors,
-            bill.costs,
-            bill.budget_share,
+            answering.costs[:, 0],
+            answering.budget_share,
         )
 
 
@@ -275,56 +238,3 @@ def _refuse_votes(allocator, session):
             "answer with the best reward. Expected selection='reward' or 'score'. For "
             "votes, sample yourself and tell a session the answers: policy.start(X)."
         )
-
-
-def _refused(gathered):
-    """Queries that had errors and no answer, (n_queries,)."""
-    refused = np.zeros(len(gathered.rows), dtype=bool)
-    refused[list(gathered.errors)] = True
-    return refused & (gathered.n_answers == 0)
-
-
-def _as_told(graded, asked, *, binary):
-    """One reward for each sample that a session requested, even if it has none.
-
-    A sample without a reward counts with the lowest reward of its query in this round.
-    If there is no such reward, it counts as a failure, or with the lowest of all
-    rewards.
-    """
-    finite = [rewards[np.isfinite(rewards)] for rewards in graded]
-    lowest = 0.0 if binary else min(np.concatenate([*finite, []]), default=0.0)
-    told = []
-    for rewards, n_asked in zip(finite, asked, strict=True):
-        missing = np.full(n_asked - len(rewards), rewards.min(initial=np.inf))
-        missing[np.isinf(missing)] = lowest
-        told.append(np.concatenate([rewards, missing]))
-    return told
-
-
-def _warn_ungraded(queries, verdicts):
-    ungraded = [int(np.isnan(rewards).sum()) for rewards in verdicts]
-    if any(ungraded):
-        query = queries[np.flatnonzero(ungraded)[0]]
-        warnings.warn(
-            f"{sum(ungraded)} answers could not be graded (the reward function "
-            f"returned NaN), the first of them to query {short_repr(query)}.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-class _OneRound:
-    """The session of a policy that decides everything up front."""
-
-    predicted_costs = 0.0  # nothing is planned with them
-
-    def __init__(self, budgets):
-        self._asked = budgets
-        self.budgets = np.zeros_like(budgets)
-        self.rounds_taken = 0
-
-    def ask(self):
-        return None if self.rounds_taken else self._asked
-
-    def tell(self, rewards, costs=None):
-        self.budgets, self.rounds_taken = self._asked, 1

@@ -1,35 +1,40 @@
-"""How a decoder uses a policy: the input of its allocator, and a sampler."""
+"""How a decoder uses a policy: the input of its allocator, and its samplers."""
 
 from sklearn.utils import get_tags
 from sklearn.utils._set_output import _wrap_data_with_container
 
 from sklearn_adaalloc._utils.estimators import unwrap
-from sklearn_adaalloc.sampling._protocol import as_sampler
+from sklearn_adaalloc.sampling._protocol import CheckedSampler, as_sampler
 
 _BUDGETS = {
-    2: "numbers of samples of one decoder: its table was (n_queries, n_samples)",
-    3: "a choice between two decoders: its table was (n_queries, 2, n_samples)",
+    "samples": "numbers of samples of one decoder: its table was (n_queries, "
+    "n_samples)",
+    "routing": "a choice between two decoders: its table was (n_queries, 2, n_samples)",
+    "cascade": "numbers of samples of each of several decoders: its table was "
+    "(n_queries, n_decoders, n_samples)",
 }
 
 
-def read_policy(policy, sampler, queries, *, n_axes, instead):
+def read_policy(policy, samplers, queries, *, kind, instead, names=None):
     """Transform queries into the input of the policy's allocator.
 
-    If the policy needs the hidden states that the sampler computes in its own pass over
+    If the policy needs the hidden states that a sampler computes in its own pass over
     the prompts, they are taken from there. Then no prompt is run twice.
 
     Parameters
     ----------
     policy : estimator
         A fitted allocator, or a pipeline or search that contains one.
-    sampler : callable or object
-        Sampler, see :mod:`sklearn_adaalloc.sampling`.
+    samplers : list of n_decoders callables or objects
+        Samplers, see :mod:`sklearn_adaalloc.sampling`.
     queries : list of n_queries str or lists of dict
         Checked queries.
-    n_axes : {2, 3}
-        Number of axes of reward tables for this decoder.
+    kind : {"samples", "routing", "cascade"}
+        What the budgets of the policy must mean.
     instead : str
-        Advice for a policy of the other kind, for the message.
+        Advice for a policy of another kind, for the message.
+    names : list of n_decoders str, default=None
+        Names of the samplers in messages; None for those of the functions or classes.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def read_policy(policy, sampler, queries, *, n_axes, instead):
         The allocator of the policy.
     X : array-like of n_queries
         Input of its `predict`.
-    sampler : CheckedSampler
+    samplers : list of n_decoders CheckedSampler
 
     Raises
     ------
@@ -47,35 +52,49 @@ def read_policy(policy, sampler, queries, *, n_axes, instead):
         If the policy is not an allocator, or if its budgets have another meaning.
     """
     before, allocator = unwrap(policy)
-    _check_allocator(allocator, n_axes, instead)
-    checked = as_sampler(sampler)
-    X, before, prefilled = _prefill(before, sampler, queries)
-    if prefilled is not None:
-        checked = as_sampler(_Prefilled(prefilled), type(sampler).__name__)
+    _check_allocator(allocator, kind, instead)
+    names = names or [None] * len(samplers)
+    checked = [as_sampler(*pair) for pair in zip(samplers, names, strict=True)]
+    X = queries
+    for i, sampler in enumerate(samplers):
+        X, rest, prefilled = _prefill(before, sampler, queries)
+        if prefilled is not None:
+            checked[i] = CheckedSampler(_Prefilled(prefilled), checked[i].name)
+            before = rest
+            break
     for steps in before:
         X = steps.transform(X)
     return allocator, X, checked
 
 
-def _check_allocator(allocator, n_axes, instead):
+def _check_allocator(allocator, kind, instead):
     """Check what the budgets of an allocator mean; other classes are accepted."""
     try:
-        kind = get_tags(allocator).estimator_type
+        estimator_type = get_tags(allocator).estimator_type
     except (AttributeError, TypeError):  # not a scikit-learn estimator
-        kind = None
+        estimator_type = None
     decides = hasattr(allocator, "predict") or hasattr(allocator, "start")
-    if kind in ("classifier", "regressor", "clusterer") or not decides:
-        what = "not an allocator" if kind is None else f"a {kind}, not an allocator"
+    if estimator_type in ("classifier", "regressor", "clusterer") or not decides:
+        what = "not an allocator"
+        if estimator_type is not None:
+            what = f"a {estimator_type}, {what}"
         raise ValueError(
             f"policy ends in {allocator!r}, which is {what}. Expected one that "
             "predicts budgets, such as AdaptiveAllocator(RewardRegressor(...))."
         )
-    fitted_on = getattr(allocator, "_n_axes", n_axes)
-    if fitted_on != n_axes:
+    found = _kind(allocator)
+    if found not in (None, kind):
         raise ValueError(
-            f"policy gives budgets that are {_BUDGETS[fitted_on]}. Expected "
-            f"{_BUDGETS[n_axes]}. {instead}"
+            f"policy gives budgets that are {_BUDGETS[found]}. Expected "
+            f"{_BUDGETS[kind]}. {instead}"
         )
+
+
+def _kind(allocator):
+    """What the budgets of an allocator of this package mean; None if it is another."""
+    if getattr(allocator, "_n_decoders", None):
+        return "cascade"
+    return {2: "samples", 3: "routing"}.get(getattr(allocator, "_n_axes", None))
 
 
 def _prefill(before, sampler, queries):

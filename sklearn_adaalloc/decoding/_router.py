@@ -11,7 +11,6 @@ from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
 from sklearn_adaalloc.decoding._policies import read_policy
 from sklearn_adaalloc.sampling import TokenUsage
-from sklearn_adaalloc.sampling._protocol import as_sampler
 
 
 class RoutedAnswers(NamedTuple):
@@ -57,6 +56,7 @@ class Router(DocumentationLinkMixin, BaseEstimator):
     See Also
     --------
     BestOfK : The best of several samples of one decoder.
+    Cascade : The best of several samples of several decoders.
 
     Notes
     -----
@@ -127,15 +127,14 @@ class Router(DocumentationLinkMixin, BaseEstimator):
             cut off at the token limit.
         """
         queries = check_queries(queries)
-        allocator, X, weak_sampler = read_policy(
+        allocator, X, (weak_sampler, strong_sampler) = read_policy(
             self.policy,
-            self.weak,
+            [self.weak, self.strong],
             queries,
-            n_axes=3,
-            instead="Give it to BestOfK, or fit it on a routing table, weak decoder "
-            "first.",
+            kind="routing",
+            instead="Give it to BestOfK or Cascade, or fit it on a routing table, weak "
+            "decoder first.",
         )
-        strong_sampler = as_sampler(self.strong)
         budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
         if budgets.max(initial=0) > 1:
             raise ValueError(

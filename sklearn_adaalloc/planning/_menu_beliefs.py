@@ -123,6 +123,11 @@ class MenuBelief:
         best = told.reshape(self._taken.shape).max(axis=1)
         self.best = np.maximum(self.best, best)
 
+    def withdraw(self, gone):
+        """Plan no more samples of the cells that are marked (n_cells,), bool."""
+        gone = gone.reshape(self._limits.shape)
+        self._limits = np.where(gone, self._taken, self._limits)
+
     def _misses(self, failures):
         """Probability of failures (n, n_decoders) in each profile (n, n_profiles)."""
         return np.exp(failures @ np.log1p(-self._profiles).T)

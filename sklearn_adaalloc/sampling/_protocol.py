@@ -132,7 +132,7 @@ def as_sampler(sampler, name=None):
             "and budgets that returns a list of str per prompt, or an object with such "
             "a method, sample."
         )
-    return CheckedSampler(sampler, name or _name(sampler))
+    return CheckedSampler(sampler, f"sampler {name or _name(sampler)}")
 
 
 class CheckedSampler:
@@ -143,11 +143,11 @@ class CheckedSampler:
     sampler : callable or object
         Function, or object with a method ``sample`` or ``sample_each``.
     name : str
-        Name in messages.
+        What messages call it.
     """
 
     def __init__(self, sampler, name):
-        self._name = f"sampler {name}"
+        self.name = name
         self._each = getattr(sampler, "sample_each", None)
         is_function = not hasattr(sampler, "sample")
         self._sample = sampler if is_function else sampler.sample
@@ -251,7 +251,7 @@ class CheckedSampler:
         pair = isinstance(returned, tuple) and len(returned) == 2
         if "return_usage" in self._options and not pair:
             raise ValueError(
-                f"{self._name} returned {short_repr(returned)}. Expected two things: "
+                f"{self.name} returned {short_repr(returned)}. Expected two things: "
                 "lists of answers, and a TokenUsage. Nothing of it is kept."
             )
         if "return_usage" in self._options or (pair and hasattr(returned[1], "prompt")):
@@ -267,7 +267,7 @@ class CheckedSampler:
             if hasattr(returned, "close"):
                 returned.close()
             raise ValueError(
-                f"{self._name} is asynchronous. Expected a function that returns the "
+                f"{self.name} is asynchronous. Expected a function that returns the "
                 "answers themselves: wrap it, as in lambda prompts, budgets: "
                 "asyncio.run(sample(prompts, budgets))."
             )
@@ -276,7 +276,7 @@ class CheckedSampler:
         rows = _listed(answers)
         if rows is None or len(rows) != len(prompts):
             raise ValueError(
-                f"{self._name} returned {short_repr(answers)} to {len(prompts)} "
+                f"{self.name} returned {short_repr(answers)} to {len(prompts)} "
                 "queries. Expected one list of answers per query, the first of them to "
                 f"{short_repr(prompts[0])}. Nothing of it is kept."
             )
@@ -289,7 +289,7 @@ class CheckedSampler:
                 or not all(answer is None or isinstance(answer, str) for answer in row)
             ):
                 raise ValueError(
-                    f"{self._name} returned {short_repr(given)} to query "
+                    f"{self.name} returned {short_repr(given)} to query "
                     f"{short_repr(prompt)}. Expected {budget} answers, each a str, or "
                     "None if there is no answer. Nothing of it is kept."
                 )
@@ -301,7 +301,7 @@ class CheckedSampler:
             return _read_usage(usage, budgets)
         except (AttributeError, TypeError, ValueError):
             raise ValueError(
-                f"{self._name} returned usage={short_repr(usage)}. Expected a "
+                f"{self.name} returned usage={short_repr(usage)}. Expected a "
                 "TokenUsage with the tokens of each prompt and of each answer, NaN "
                 "where they are not known. Nothing of it is kept."
             ) from None
@@ -316,7 +316,7 @@ class CheckedSampler:
         answered = expected and isinstance(arrival.answer, str)
         if not answered and not (expected and arrival.answer is None):
             raise ValueError(
-                f"{self._name} handed out {short_repr(arrival)} for prompts that begin "
+                f"{self.name} handed out {short_repr(arrival)} for prompts that begin "
                 f"with {short_repr(prompts[0])}. Expected one SampledAnswer for each "
                 "sample asked for, with a str, or None and an error."
             )
@@ -331,7 +331,7 @@ class CheckedSampler:
         )
 
     def _no_answer(self):
-        return ValueError(f"{self._name} returned no answer.")
+        return ValueError(f"{self.name} returned no answer.")
 
 
 def warn_cut_off(n_cut_off, n_known, *, stacklevel):

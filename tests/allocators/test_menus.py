@@ -355,3 +355,38 @@ def test_reports_on_several_decoders(world):
         policy.drift_report(X)
     with pytest.raises(ValueError, match=r"explain is for one decoder.*on 3 decoders"):
         policy.explain(X)
+
+
+def test_a_decoder_that_is_withdrawn_is_not_asked_again(world):
+    X, table = world
+    policy = SequentialAllocator(RIDGE, budget=6.0, n_rounds=None).fit(X, table)
+    session = policy.start(X)
+    gone = np.zeros((400, 3), dtype=bool)
+    gone[:200] = session.ask()[:200] > 0
+    with pytest.raises(ValueError, match="withdraw was called between ask and tell"):
+        session.withdraw(gone)
+    while (asked := session.ask()) is not None:
+        session.tell([[[0.0] * n for n in row] for row in asked])
+        session.withdraw(gone)
+    assert_array_equal(session.budgets[gone], 1)
+    assert (session.budgets[:200].sum(axis=1) > 1).any()
+    for wrong in (gone[:1], gone.astype(int)):
+        with pytest.raises(ValueError, match=r"gone has shape .* shape \(400, 3\)"):
+            session.withdraw(wrong)
+
+
+def test_what_is_charged_is_not_spent_on_samples(world):
+    X, table = world
+    policy = SequentialAllocator(RIDGE, unit="cost", budget=6.0, n_rounds=2)
+    session = policy.fit(X, table).start(X)
+    asked = session.ask()
+    with pytest.raises(ValueError, match="charge was called between ask and tell"):
+        session.charge(1.0)
+    session.tell([[[0.0] * n for n in row] for row in asked], asked * 1.0)
+    left = session.money_left
+    with pytest.raises(ValueError, match=r"cost=-1\.0 is not accepted"):
+        session.charge(-1.0)
+    session.charge(left - 10.0)
+    assert session.money_left == 10.0
+    last = session.ask()
+    assert last is None or (last * session.predicted_costs).sum() <= 10.0

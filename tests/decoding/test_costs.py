@@ -130,7 +130,16 @@ def test_a_budget_in_cost_needs_tokens(allocator, sampler):
         decoder.decode(QUERIES)
 
 
-@pytest.mark.parametrize("price", [1.0, (1.0,), (-1.0, 1.0), (0.0, 0.0), (np.nan, 1)])
+@pytest.mark.parametrize("allocator", [AdaptiveAllocator, SequentialAllocator])
+def test_a_price_of_answers_needs_no_tokens(allocator):
+    decoder = BestOfK(fitted(allocator, budget=12), silent, wrong, price=3.0)
+    decoded = decoder.decode(QUERIES * 5)
+    assert_array_equal(decoded.costs, 3 * decoded.budgets)
+
+
+@pytest.mark.parametrize(
+    "price", [-1.0, 0, (1.0,), (-1.0, 1.0), (0.0, 0.0), (np.nan, 1)]
+)
 def test_price_is_checked(given, price):
     with pytest.raises(ValueError, match=r"price=.* is not accepted"):
         BestOfK(given([1] * 4), Lengths(), wrong, price=price).decode(QUERIES)

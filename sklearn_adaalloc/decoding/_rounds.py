@@ -1,0 +1,315 @@
+"""Rounds of sampling and grading, by one decoder or several.
+
+Everything here has an axis of decoders; one decoder is a menu of one.
+"""
+
+import warnings
+from reprlib import repr as short_repr
+
+import numpy as np
+
+from sklearn_adaalloc._utils.grading import check_graded
+from sklearn_adaalloc.decoding._bill import Bill
+from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
+
+
+class Answering:
+    """A batch of queries that decoders answer, and what is known of the answers so far.
+
+    Parameters
+    ----------
+    queries : list of n_queries str or lists of dict
+        Checked queries.
+    reward : callable
+        Grades answers.
+    allocator : estimator
+        Gives the budgets. Its `budget`, `unit` and `binary_` are read, if it has them.
+    samplers : list of n_decoders CheckedSampler
+        Samplers of the decoders.
+    prices : list of n_decoders Price
+        What their samples cost.
+
+    Attributes
+    ----------
+    gathered : list of n_decoders Gathered
+        Answers, tokens and errors of each decoder.
+    """
+
+    def __init__(self, queries, reward, allocator, samplers, prices):
+        self._queries = queries
+        self._reward = reward
+        self._samplers = samplers
+        self._budget = getattr(allocator, "budget", None)
+        self._counts_costs = getattr(allocator, "unit", "samples") == "cost"
+        self._binary = getattr(allocator, "binary_", False)
+        self._verdicts = [[[] for _ in queries] for _ in samplers]
+        self.gathered = [Gathered(queries) for _ in samplers]
+        self._bills = [
+            Bill(*each) for each in zip(self.gathered, samplers, prices, strict=True)
+        ]
+        if self._counts_costs:
+            for bill in self._bills:
+                bill.check_sampler()
+
+    @property
+    def budgets(self):
+        """Number of answers, ndarray of shape (n_queries, n_decoders)."""
+        return np.column_stack([each.n_answers for each in self.gathered])
+
+    @property
+    def costs(self):
+        """What was paid (n_queries, n_decoders); NaN where it is not known."""
+        return np.column_stack([bill.costs for bill in self._bills])
+
+    @property
+    def budget_share(self):
+        """Share of the budget that is spent; NaN if there is no budget."""
+        if not self._budget:
+            return np.nan
+        spent = self.costs if self._counts_costs else self.budgets
+        return float(spent.sum(axis=1).mean() / self._budget)
+
+    def finish(self, session, result):
+        """Run a session to its end.
+
+        Parameters
+        ----------
+        session : object
+            Its budgets have an axis of decoders.
+        result : callable
+            Makes the result of what is known so far. If anything raises, the exception
+            has it as its attribute `partial`.
+
+        Returns
+        -------
+        result : object
+        """
+        try:
+            while (asked := session.ask()) is not None:
+                self._take_round(session, asked)
+            raise_if_all_failed(*self.gathered)
+        except BaseException as error:
+            error.partial = result()
+            raise
+        for each in self.gathered:
+            each.warn(stacklevel=3)
+        self._warn_ungraded(stacklevel=3)
+        return result()
+
+    def best(self, default_answer):
+        """The best of the answers to each query so far.
+
+        Returns
+        -------
+        answers : list of n_queries str
+            The first answer if none is graded.
+        rewards : ndarray of shape (n_queries,)
+            NaN if there is none, or if it is not graded.
+        decoders : ndarray of shape (n_queries,), int
+            Which decoder gave the answer; -1 for none.
+        """
+        n_queries = len(self._queries)
+        answers = [default_answer] * n_queries
+        rewards, decoders = np.full(n_queries, np.nan), np.full(n_queries, -1)
+        for row in range(n_queries):
+            found = [
+                (decoder, each.answer)
+                for decoder, gathered in enumerate(self.gathered)
+                for each in gathered.rows[row]
+            ]
+            graded = np.concatenate(
+                [
+                    # Answers of a round that was interrupted have no rewards.
+                    given[row] + [np.nan] * (len(gathered.rows[row]) - len(given[row]))
+                    for given, gathered in zip(
+                        self._verdicts, self.gathered, strict=True
+                    )
+                ]
+            )
+            if found:
+                known = np.isfinite(graded).any()
+                best = int(np.nanargmax(graded)) if known else 0
+                decoders[row], answers[row] = found[best]
+                rewards[row] = graded[best]
+        return answers, rewards, decoders
+
+    def _take_round(self, session, asked):
+        """Sample and grade what a session asked for, and tell it the results."""
+        first_sample = session.budgets
+        samples = []
+        for decoder, gathered in enumerate(self.gathered):
+            budgets = np.where(_refused(gathered), 0, asked[:, decoder])
+            samples.append(
+                gathered.ask(self._samplers[decoder], budgets, first_sample[:, decoder])
+            )
+        graded = self._grade(samples)
+        for verdicts, new in zip(self._verdicts, graded, strict=True):
+            for row, rewards in zip(verdicts, new, strict=True):
+                row.extend(rewards)
+        told = _as_told(graded, asked, binary=self._binary)
+        if self._counts_costs:
+            costs = self._news(session, asked)
+            session.tell(told, costs)
+            session.charge(float(costs[asked == 0].sum()))
+        else:
+            session.tell(told)
+        session.withdraw(np.column_stack([_refused(each) for each in self.gathered]))
+
+    def _news(self, session, asked):
+        """What the round cost (n_queries, n_decoders)."""
+        predicted = session.predicted_costs
+        return np.column_stack(
+            [
+                bill.news(asked[:, decoder], predicted[:, decoder])
+                for decoder, bill in enumerate(self._bills)
+            ]
+        )
+
+    def _grade(self, samples):
+        """Rewards of one round, an array per query of each decoder.
+
+        All answers to a query are graded together, whichever decoder gave them.
+        """
+        verdicts = [[np.zeros(0)] * len(self._queries) for _ in samples]
+        together = [
+            [text for texts in row for text in texts]
+            for row in zip(*samples, strict=True)
+        ]
+        rows = [row for row, texts in enumerate(together) if texts]
+        asked = [self._queries[row] for row in rows]
+        answers = [together[row] for row in rows]
+        if rows:
+            graded = check_graded(self._reward(asked, answers), asked, answers)
+            for row, rewards in zip(rows, graded, strict=True):
+                ends = np.cumsum([len(each[row]) for each in samples])
+                for decoder, part in enumerate(np.split(rewards, ends[:-1])):
+                    verdicts[decoder][row] = part
+        return verdicts
+
+    def _warn_ungraded(self, *, stacklevel):
+        ungraded = [
+            sum(int(np.isnan(verdicts[row]).sum()) for verdicts in self._verdicts)
+            for row in range(len(self._queries))
+        ]
+        if any(ungraded):
+            query = self._queries[np.flatnonzero(ungraded)[0]]
+            warnings.warn(
+                f"{sum(ungraded)} answers could not be graded (the reward function "
+                f"returned NaN), the first of them to query {short_repr(query)}.",
+                UserWarning,
+                stacklevel=stacklevel + 1,
+            )
+
+
+class OneRound:
+    """The session of a policy that decides everything up front.
+
+    Parameters
+    ----------
+    budgets : ndarray of shape (n_queries, n_decoders), int
+        All samples.
+    """
+
+    def __init__(self, budgets):
+        self._asked = budgets
+        self.budgets = np.zeros_like(budgets)
+        self.predicted_costs = np.zeros(budgets.shape)  # nothing is planned with them
+        self.rounds_taken = 0
+
+    def ask(self):
+        """Budgets of the only round, then None."""
+        return None if self.rounds_taken else self._asked
+
+    def tell(self, rewards, costs=None):
+        """End the round."""
+        self.budgets, self.rounds_taken = self._asked, 1
+
+    def charge(self, cost):
+        """Nothing: there is no further round."""
+
+    def withdraw(self, gone):
+        """Nothing: there is no further round."""
+
+
+class WithDecoderAxis:
+    """A session of one decoder, with an axis of decoders.
+
+    Parameters
+    ----------
+    session : SequentialSession
+        The session.
+    """
+
+    def __init__(self, session):
+        self._session = session
+
+    @property
+    def budgets(self):
+        """Samples so far, ndarray of shape (n_queries, 1)."""
+        return self._session.budgets[:, None]
+
+    @property
+    def predicted_costs(self):
+        """Expected cost of the next sample, ndarray of shape (n_queries, 1)."""
+        return self._session.predicted_costs[:, None]
+
+    @property
+    def rounds_taken(self):
+        """Number of rounds so far."""
+        return self._session.rounds_taken
+
+    def ask(self):
+        """Samples wanted in this round (n_queries, 1), or None."""
+        asked = self._session.ask()
+        return None if asked is None else asked[:, None]
+
+    def tell(self, rewards, costs=None):
+        """Pass on rewards (n_queries, 1, n_new) and costs (n_queries, 1)."""
+        costs = {} if costs is None else {"costs": costs[:, 0]}
+        self._session.tell(rewards[:, 0], **costs)
+
+    def charge(self, cost):
+        """Pass on a cost that is not one of samples."""
+        self._session.charge(cost)
+
+    def withdraw(self, gone):
+        """Nothing: what is not sampled counts as failures here."""
+
+
+def _refused(gathered):
+    """Queries that had errors and no answer, (n_queries,)."""
+    refused = np.zeros(len(gathered.rows), dtype=bool)
+    refused[list(gathered.errors)] = True
+    return refused & (gathered.n_answers == 0)
+
+
+def _as_told(graded, asked, *, binary):
+    """One reward for each sample that a session requested, even if it has none.
+
+    A sample without a reward counts with the lowest reward of this decoder for the
+    query in this round. If there is no such reward, it counts as a failure, or with the
+    lowest of all rewards.
+
+    Parameters
+    ----------
+    graded : list of n_decoders lists of n_queries ndarrays
+        New rewards.
+    asked : ndarray of shape (n_queries, n_decoders), int
+        Number of samples requested.
+    binary : bool
+        Whether rewards are 0 and 1.
+
+    Returns
+    -------
+    told : ndarray of shape (n_queries, n_decoders, n_new)
+        NaN where nothing was requested.
+    """
+    finite = [[rewards[np.isfinite(rewards)] for rewards in each] for each in graded]
+    everything = [rewards for each in finite for rewards in each]
+    lowest = 0.0 if binary else min(np.concatenate([*everything, []]), default=0.0)
+    told = np.full((*asked.shape, asked.max(initial=0)), np.nan)
+    for row, decoder in np.argwhere(asked):
+        rewards = finite[decoder][row]
+        told[row, decoder, : asked[row, decoder]] = min(rewards, default=lowest)
+        told[row, decoder, : len(rewards)] = rewards
+    return told
