@@ -13,8 +13,9 @@ _TRIES = 5  # smaller and smaller plans until one is safe
 class MenuMoney(CostMoney):
     """Money counted in cost, where several decoders with their own costs answer.
 
-    A cell is a decoder of a query. Cells are numbered query by query. If each decoder's
-    samples always cost what is predicted, nothing is kept back.
+    A cell is a decoder of a query. Cells are numbered query by query. As long as each
+    decoder's samples cost what is predicted, as they did in training, nothing is kept
+    back.
 
     Parameters
     ----------
@@ -45,6 +46,12 @@ class MenuMoney(CostMoney):
     def predicted(self):
         """Expected cost of the next sample of each cell (n_cells,)."""
         return self._prior if self._exact else super().predicted
+
+    def pay(self, paid, n_samples):
+        """Count the cost of a round."""
+        super().pay(paid, n_samples)
+        as_predicted = np.allclose(paid, n_samples * self._prior, rtol=_EXACT**0.5)
+        self._exact = self._exact and as_predicted
 
     def plan(self, belief, n_rounds, min_budget):
         """Plan a round that the money left pays for with near certainty."""

@@ -243,6 +243,17 @@ def test_varying_costs_stay_within_the_budget(world):
 # --- bad input -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("n_rounds", [4, None])
+def test_constant_costs_that_turn_out_higher_are_believed(world, n_rounds):
+    X, table = world
+    policy = SequentialAllocator(RIDGE, unit="cost", budget=8.0, n_rounds=n_rounds)
+    session = policy.fit(X[:200], table[:200]).start(X[200:])
+    rewards = table.rewards[200:]
+    replay_menu(session, rewards, np.broadcast_to(4 * COSTS[:, None], rewards.shape))
+    assert_allclose(session.costs, session.budgets * 4 * COSTS)
+    assert session.costs.sum() <= 8.0 * 200 * 1.02
+
+
 def test_costs_must_be_known(world):
     X, table = world
     policy = AdaptiveAllocator(RIDGE, unit="cost")
