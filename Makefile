@@ -39,7 +39,8 @@ test-lowest: $(LOWEST_INSTALLED)  ## On the lowest versions declared, and torch 
 		$(LOWEST_TESTS)
 
 test-pythons:  ## What needs no torch, on the other Pythons that are here
-	WORKERS=$(WORKERS) .ci/pythons "$(OTHER_PYTHONS)" $(NUMERIC_TESTS)
+	WORKERS=$(WORKERS) .ci/pythons "$(OTHER_PYTHONS)" $(NUMERIC_TESTS) \
+		tests/datasets/test_logs.py
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered

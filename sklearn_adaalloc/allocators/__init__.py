@@ -5,6 +5,7 @@ from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._binned import BinnedAllocator
 from sklearn_adaalloc.allocators._drift import DriftReport
 from sklearn_adaalloc.allocators._dummy import DummyAllocator
+from sklearn_adaalloc.allocators._menu_session import MenuSession
 from sklearn_adaalloc.allocators._priced import PricedAllocator
 from sklearn_adaalloc.allocators._sequential import SequentialAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession
@@ -14,6 +15,7 @@ __all__ = [
     "BinnedAllocator",
     "DriftReport",
     "DummyAllocator",
+    "MenuSession",
     "PricedAllocator",
     "RegressorAllocator",
     "SequentialAllocator",

@@ -14,6 +14,11 @@ class AdaptiveAllocator(RegressorAllocator):
     with the largest predicted marginal reward (Eq. 5). A query gets no sample whose
     predicted marginal reward is zero or negative.
 
+    On a table of more than two decoders with 0/1 rewards, (n_queries, n_decoders,
+    n_samples), budgets have an axis of decoders, (n_queries, n_decoders). They say how
+    many samples of each decoder a query gets. With two decoders this needs unit="cost"
+    or a regressor with target="rate_profiles".
+
     Parameters
     ----------
     regressor : estimator, default=None
@@ -22,11 +27,12 @@ class AdaptiveAllocator(RegressorAllocator):
     budget : float, default=1.0
         Mean number of samples per query that may be spent. In routing, the fraction of
         queries that may go to the strong decoder. It can be changed after `fit`.
-    min_budget : int, default=0
+    min_budget : int or sequence of int, default=0
         Smallest number of samples that a query can get.
-    max_budget : int, default=None
+    max_budget : int or sequence of int, default=None
         Largest number of samples that a query can get. None means the number of
-        samples in the table given to `fit`.
+        samples in the table given to `fit`. With several decoders, these numbers are
+        for each decoder; a sequence has one for each.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward", "score", "vote"} or Selection, default="reward"
@@ -50,8 +56,9 @@ class AdaptiveAllocator(RegressorAllocator):
     ----------
     regressor_ : estimator
         The fitted regressor.
-    cost_regressor_ : estimator
-        The fitted regressor of costs, with unit="cost".
+    cost_regressor_ : estimator or list of estimators
+        The fitted regressor of costs, with unit="cost"; of several decoders, one for
+        each.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int

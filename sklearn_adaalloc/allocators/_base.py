@@ -20,7 +20,16 @@ from sklearn_adaalloc._utils.rewards import (
     check_empty_reward,
     check_rewards,
     has_decoders,
+    is_binary,
     warn_beyond_samples,
+)
+from sklearn_adaalloc.allocators._explanation import (
+    Decision,
+    expected_at,
+    explanation_frame,
+    price_paid,
+    reward_range,
+    success_range,
 )
 from sklearn_adaalloc.allocators._menus import allocate_menu, open_menu
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
@@ -29,6 +38,7 @@ from sklearn_adaalloc.curves._profiles import LEAST_RATE
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics import expected_reward_score
+from sklearn_adaalloc.planning._rewards import mean_and_deviation
 
 
 class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
@@ -51,6 +61,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
     _n_decoders = None  # number of decoders with budgets of their own, if there are any
     _decoder_names = None
     selection = "reward"  # default of subclasses without a choice and of old pickles
+    _binary = True  # of old pickles
     unit = "samples"
     cost_regressor = None
 
@@ -61,9 +72,11 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
             Queries in a form that the regressor accepts.
-        y : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-            Reward table. NaN marks a missing sample. A table with three axes is a
-            routing table, with the weak decoder first.
+        y : array-like of shape (n_queries, n_samples) or \
+                (n_queries, n_decoders, n_samples)
+            Reward table. NaN marks a missing sample. A table of two decoders is a
+            routing table, with the weak decoder first, unless each decoder gets a
+            budget of its own. Some allocators accept more decoders.
 
         Returns
         -------
@@ -93,6 +106,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         check_empty_reward(self.empty_reward)
         rule = resolve_selection(self.selection)
         self._n_axes = rewards.ndim
+        self._binary = is_binary(rewards)
         self._decoder_names = table.decoders
         self._n_decoders = rewards.shape[1] if self._is_menu(rewards) else None
         if self._n_decoders:
@@ -148,6 +162,72 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         return expected_reward_score(
             y, budgets, empty_reward=self.empty_reward, selection=self.selection
         )
+
+    def explain(self, X):
+        """Explain the budget of each query, in numbers and words; needs pandas.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            Queries in a form that the regressor accepts.
+
+        Returns
+        -------
+        frame : DataFrame with n_queries rows
+            - `budget`: as from `predict`. In routing also `decoder`, "weak" or
+              "strong".
+            - `expected_reward`: predicted reward at that budget, such as the chance of
+              success. In routing, the chance that the chosen decoder's answer is
+              preferred.
+            - `low`, `high`: its 80 % range. If the regressor predicts a distribution
+              over success rates, the success chance is in this range with that
+              probability. For real-valued rewards, the best reward is, if the rewards
+              of a query are normal as predicted. NaN for all other predictions.
+            - `next_value`: what one more sample is expected to add; NaN at
+              `max_budget`.
+            - `cost`: predicted cost of the budget, in the unit of the budget.
+            - `price`: what the last sample that the budget bought adds, per unit of
+              cost. One more unit of budget would add about as much. NaN for a rule
+              without a price.
+            - `why`: a plain sentence.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If the regressor does not accept `X`, or if several decoders have budgets of
+            their own.
+        """
+        check_is_fitted(self)
+        if self._n_decoders:
+            raise ValueError(
+                "explain is for one decoder, or a weak and a strong one. This "
+                f"{type(self).__name__} was fitted on {self._n_decoders} decoders."
+            )
+        return explanation_frame(self._decision(X))
+
+    def _decision(self, X):
+        """Budgets and what they were decided by: here, by a rule without a price."""
+        budgets, marginals = self.predict(X), self.predict_marginals(X)
+        unknown = np.full(len(budgets), np.nan)
+        expected = expected_at(marginals, budgets, empty_reward=self.empty_reward)
+        return Decision(
+            budgets=budgets,
+            expected=unknown if self._n_axes == 3 else expected,
+            low=unknown,
+            high=unknown,
+            values=marginals,
+            offered=marginals,
+            routing=self._n_axes == 3,
+            rule=self._rule_in_words(),
+        )
+
+    def _rule_in_words(self):
+        """How budgets come about, to end a sentence."""
+        return "by a rule without a price"
 
     def _check_axes(self, rewards):
         """Check that the table is a routing table if and only if that of `fit` was."""
@@ -266,7 +346,9 @@ class RegressorAllocator(BaseAllocator):
         Returns
         -------
         marginals : ndarray of shape (n_queries, max_budget)
-            Each row is non-increasing after its first `min_budget` steps.
+            Each row is non-increasing after its first `min_budget` steps. If decoders
+            have budgets of their own, of each decoder alone, (n_queries, n_decoders,
+            max_budget).
 
         Raises
         ------
@@ -289,7 +371,8 @@ class RegressorAllocator(BaseAllocator):
         Returns
         -------
         budgets : ndarray of shape (n_queries,), dtype int64
-            Samples given to each query; in routing 0 = weak, 1 = strong.
+            Samples given to each query; in routing 0 = weak, 1 = strong. If decoders
+            have budgets of their own, (n_queries, n_decoders).
 
         Raises
         ------
@@ -304,7 +387,11 @@ class RegressorAllocator(BaseAllocator):
     def _decide(self, X):
         """Return budgets (n_queries,)."""
         scores = self._checked_scores(X)
-        return self._allocate(scores, self._predict_costs(X))
+        return self._decide_by(X, scores, self._predict_costs(X))
+
+    def _decide_by(self, X, scores, costs):
+        """Return budgets by what was predicted for the queries."""
+        return self._allocate(scores, costs)
 
     def _checked_scores(self, X):
         """What `_allocate` decides by: marginal rewards, or weights of profiles."""
@@ -315,6 +402,64 @@ class RegressorAllocator(BaseAllocator):
         if self._n_decoders:
             return self.regressor_.predict_profiles(X)
         return self._predict_marginals(X)
+
+    def _decision(self, X):
+        marginals, costs = self.predict_marginals(X), self._predict_costs(X)
+        budgets = self._decide_by(X, marginals, costs)
+        _, min_budget, _ = self._check_budget()
+        low, high = self._reward_range(X, budgets)
+        values, offered = self._weigh(marginals, costs)
+        if costs is not None:
+            costs = np.broadcast_to(costs.reshape(len(costs), -1), values.shape)
+        return Decision(
+            budgets=budgets,
+            expected=self._expected_rewards(marginals, budgets),
+            low=low,
+            high=high,
+            values=values,
+            offered=offered,
+            costs=costs,
+            price=self._price(offered, budgets),
+            min_budget=min_budget,
+            routing=self._n_axes == 3,
+            **self._words,
+        )
+
+    _words = {}  # further fields of `Decision`
+
+    def _weigh(self, marginals, costs):
+        """Marginal rewards that the rule goes by, and the same per cost."""
+        if costs is None:
+            return marginals, marginals
+        return marginals, marginals / costs.reshape(len(costs), -1)
+
+    def _price(self, offered, budgets):
+        """Value per cost of the last sample bought, of values (n_queries, n_steps)."""
+        _, min_budget, _ = self._check_budget()
+        return price_paid(offered, budgets, min_budget=min_budget)
+
+    def _expected_rewards(self, marginals, budgets):
+        if self._n_axes == 2:
+            return expected_at(marginals, budgets, empty_reward=self.empty_reward)
+        if getattr(self.regressor_, "target_", None) != "preference":
+            return np.full(len(budgets), np.nan)  # only a difference is known
+        return 0.5 + np.where(budgets == 1, 1, -1) * marginals[:, 0]
+
+    def _reward_range(self, X, budgets):
+        """80 % range of the reward at the budgets (n_queries,), NaN if not known."""
+        if self._n_axes == 3:
+            return np.full((2, len(budgets)), np.nan)
+        best_counts = resolve_selection(self.selection).follows_rates
+        if best_counts and hasattr(self.regressor_, "predict_rate_distribution"):
+            weights = self.regressor_.predict_rate_distribution(X)
+            edges = success_range(weights, self.regressor_.rates_, budgets)
+        elif best_counts and not self._binary and self._check_budget()[2] > 1:
+            curves = self._predict_marginals(X, least=1)  # the first is the mean
+            normal = mean_and_deviation(curves, empty_reward=self.empty_reward)
+            edges = reward_range(*normal, np.maximum(budgets, 1))
+        else:
+            edges = np.nan, np.nan
+        return [np.where(budgets == 0, self.empty_reward, edge) for edge in edges]
 
     def _predict_costs(self, X):
         """Cost of samples, in the unit of `budget`; None means that each costs 1.

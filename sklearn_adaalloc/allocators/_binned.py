@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_adaalloc._utils.parameters import POSITIVE_COUNT
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
+from sklearn_adaalloc.allocators._explanation import price_paid
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import extended_marginals
 from sklearn_adaalloc.planning._bins import bin_edges, bin_means
@@ -171,6 +172,37 @@ class BinnedAllocator(CalibratedAllocator):
         check_is_fitted(self)
         return self._rule()["budgets"].copy()
 
+    _words = {"among": "on average in its bin of similar queries, "}
+
+    def _weigh(self, marginals, costs):
+        """Mean marginal rewards of each query's bin, and the same per cost there."""
+        bins = np.digitize(marginals[:, 0], self.bin_edges_)
+        return self._bin_curves()[bins], self._offered_bins()[bins]
+
+    def _price(self, offered, budgets):
+        """Value per cost of the last step that a bin, or a part of one, got."""
+        rule = self._rule()
+        _, min_budget, _ = self._check_budget()
+        steps = rule["budgets"].copy()
+        steps[rule["split"]] += rule["share"] > 0
+        return price_paid(self._offered_bins(), steps, min_budget=min_budget)
+
+    def _offered_bins(self):
+        """Marginal rewards of each bin, per cost if the budget counts cost."""
+        costs = self._bin_costs
+        return self._bin_curves() / (1 if costs is None else costs[:, None])
+
+    def _bin_curves(self):
+        """Marginal rewards of each bin.
+
+        If `min_budget` is smaller now than in `fit`, more steps must be repaired.
+        """
+        _, min_budget, max_budget = self._check_budget()
+        self._check_steps(max_budget, self.bin_marginals_.shape[1])
+        return concave_repair(
+            self.bin_marginals_[:, :max_budget], min_budget=min_budget
+        )
+
     def _calibrate(self, predicted, table):
         """Divide the calibration queries into bins and keep each bin's mean curve."""
         self.calibration_scores_ = predicted[:, :1]
@@ -192,11 +224,7 @@ class BinnedAllocator(CalibratedAllocator):
         )
 
     def _solve(self, budget, min_budget, max_budget):
-        self._check_steps(max_budget, self.bin_marginals_.shape[1])
-        # If min_budget is smaller now than in `fit`, more steps must be repaired.
-        marginals = concave_repair(
-            self.bin_marginals_[:, :max_budget], min_budget=min_budget
-        )
+        marginals = self._bin_curves()
         sizes, costs = self.bin_sizes_, self._bin_costs
         budgets = allocate_bins(
             marginals, sizes, budget, min_budget=min_budget, costs=costs

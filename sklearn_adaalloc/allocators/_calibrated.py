@@ -123,9 +123,8 @@ class CalibratedAllocator(RegressorAllocator):
             return self._calibration_coins
         return separate_coins(np.zeros(len(self.calibration_scores_)))
 
-    def _decide(self, X):
-        scores = self._checked_scores(X)
-        return self._follow(scores, self._coins(X), self._predict_costs(X))
+    def _decide_by(self, X, scores, costs):
+        return self._follow(scores, self._coins(X), costs)
 
     def _allocate(self, scores, costs=None):
         # Without the queries, coins cannot depend on content: they depend on position.

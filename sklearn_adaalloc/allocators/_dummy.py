@@ -148,6 +148,13 @@ class DummyAllocator(BaseAllocator):
         check_is_fitted(self)
         return np.tile(self.mean_marginals_, (_num_samples(X), 1))
 
+    def _rule_in_words(self):
+        return {
+            "uniform": "as all queries do, up to rounding",
+            "random": "drawn at random",
+            "shuffled": "the budget of a query drawn at random",
+        }[self.strategy]
+
     def _fit(self, X, table):
         _, _, max_budget = self._check_budget()
         marginals = extended_marginals(

@@ -40,11 +40,12 @@ class PricedAllocator(CalibratedAllocator):
     holdout : float, default=0.2
         Share of the queries that is held out from the regressor and used for
         calibration.
-    min_budget : int, default=0
+    min_budget : int or sequence of int, default=0
         Smallest number of samples that a query can get.
-    max_budget : int, default=None
+    max_budget : int or sequence of int, default=None
         Largest number of samples that a query can get. None means the number of
-        samples in the table given to `fit`.
+        samples in the table given to `fit`. With several decoders, these numbers are
+        for each decoder; a sequence has one for each.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample.
     selection : {"reward", "score", "vote"} or Selection, default="reward"
@@ -69,8 +70,9 @@ class PricedAllocator(CalibratedAllocator):
     ----------
     regressor_ : estimator
         The fitted regressor.
-    cost_regressor_ : estimator
-        The fitted regressor of costs, with unit="cost".
+    cost_regressor_ : estimator or list of estimators
+        The fitted regressor of costs, with unit="cost"; of several decoders, one for
+        each.
     calibration_scores_ : ndarray of shape (n_calibration, max_budget)
         Predicted marginal rewards of the calibration queries.
     price_ : float
@@ -180,6 +182,9 @@ class PricedAllocator(CalibratedAllocator):
         bought, tied = steps_at_price(offered, rule["price"], rule["floor"])
         extra = tied_budgets(tied, coins, rule["share"], rule["by_place"])
         return min_budget + bought + extra
+
+    def _price(self, offered, budgets):
+        return self.price_
 
     def _offered(self, scores, costs):
         """Marginal rewards, per cost if the budget counts cost, repaired anew.

@@ -49,6 +49,10 @@ class SequentialAllocator(RegressorAllocator):
       to improve most. Assumes that the rewards of a query are normal. Its own samples
       update the mean and the standard deviation.
 
+    - On a table of several decoders with 0/1 rewards, a session also says who answers
+      next: the decoder with the highest chance of success per cost. A failure of one
+      also changes what is expected of the others.
+
     `predict` returns the one-shot allocation for the same predictions.
 
     Parameters
@@ -63,11 +67,12 @@ class SequentialAllocator(RegressorAllocator):
         Largest number of rounds. None means one sample of a query at a time, always for
         the query with the highest chance of success. This saves most and takes the most
         rounds.
-    min_budget : int, default=0
+    min_budget : int or sequence of int, default=0
         Smallest number of samples that every query gets in the first round.
-    max_budget : int, default=None
+    max_budget : int or sequence of int, default=None
         Largest number of samples that a query can get over all rounds. None means the
-        number of samples in the table given to `fit`.
+        number of samples in the table given to `fit`. With several decoders, these
+        numbers are for each decoder; a sequence has one for each.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
@@ -92,12 +97,13 @@ class SequentialAllocator(RegressorAllocator):
         Whether the rewards of `fit` were 0/1.
     highest_reward_ : float
         Highest reward of `fit`. No reward is expected to be higher.
-    cost_regressor_ : estimator
-        The fitted regressor of costs, if the budget counts them.
+    cost_regressor_ : estimator or list of estimators
+        The fitted regressor of costs, if the budget counts them; of several decoders,
+        one for each.
     cost_spread_ : tuple of four float
         Variance of costs around their predictions, if the budget counts them: a factor
         and a power of the prediction, for the means of queries and for samples of one
-        query. Cross-validated.
+        query. Cross-validated. With several decoders, a list with one for each.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -130,6 +136,7 @@ class SequentialAllocator(RegressorAllocator):
         "n_rounds": OPTIONAL_COUNT,
         "unit": [StrOptions({"samples", "cost"})],
     }
+    _words = {"plan": " in the one-shot plan, before any round"}
 
     def __init__(
         self,

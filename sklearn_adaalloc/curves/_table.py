@@ -7,6 +7,7 @@ import numpy as np
 
 from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers, reward_array
 from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc._utils.queries import query_keys
 from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders
 
 NO_ANSWER = -1
@@ -114,7 +115,8 @@ class RewardTable:
         frame : DataFrame of pandas or polars
             Samples, in any order. Those of one query and decoder keep their order.
         query : str, default="query"
-            Name of the column with the query of each sample.
+            Name of the column with the query of each sample: a text, a number, or a
+            chat, a list of messages.
         reward : str, default="reward"
             Name of the column with rewards. A missing one marks a missing sample.
         decoder, cost, answer, score : str, default=None
@@ -147,7 +149,7 @@ class RewardTable:
             for role, name in names.items()
             if name is not None
         }
-        row, queries = _number(columns["query"])
+        row, queries = _number(map(_hashable, columns["query"]))
         place, decoders = _number(columns.get("decoder", ["only"] * len(row)))
         cell = row * len(decoders) + place
         order = np.argsort(cell, kind="stable")
@@ -401,8 +403,20 @@ def _column(frame, name, role):
     return frame[name].to_list()
 
 
-def _read(columns, role):
-    return check_numbers(columns[role], role, "one number per sample")
+def _hashable(query):
+    """A query that can be a key; a chat becomes one as JSON."""
+    try:
+        hash(query)
+        return query
+    except TypeError:
+        chat = query.tolist() if isinstance(query, np.ndarray) else query
+    try:
+        return "chat", *query_keys([chat])
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"query holds {short_repr(query)}. Expected texts, numbers, or chats: "
+            'lists of messages {"role": ..., "content": ...} that JSON can hold.'
+        ) from None
 
 
 def _number(values):

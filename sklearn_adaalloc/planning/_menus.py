@@ -341,8 +341,8 @@ def _first_counts(paths, expenses, path, stop, n_decoders):
     for expense in expenses[-2::-1]:
         upto = (spent[rows, stop][:, None] - spent) * failing
         total = np.where(every <= stop[:, None], expense[rows, path] + upto, np.inf)
-        # The latest of equal stops: more verdicts are known then.
-        total -= _ROUNDING * spent
+        # Of equal plans, the one that takes samples late: more verdicts are known then.
+        total += _ROUNDING * spent
         stop = total.argmin(axis=1)
     return _counts(paths.decoders, path, stop, n_decoders)
 

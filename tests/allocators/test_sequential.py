@@ -183,11 +183,11 @@ def test_parameters_are_checked_in_fit_and_start(options, message):
         allocator.start([[0.5]])
 
 
-def test_routing_tables_are_refused():
+def test_tables_of_several_decoders_need_profiles():
     rewards = np.zeros((3, 2, 1))
-    with pytest.raises(ValueError, match="routing table"):
+    with pytest.raises(ValueError, match="learnt no profiles, but the table has 2 dec"):
         SequentialAllocator(Known()).fit([[0.5]] * 3, rewards)
-    with pytest.raises(ValueError, match="routing table"):
+    with pytest.raises(ValueError, match=r"have an axis of decoders, but.*of one"):
         make_allocator().score([[0.5]] * 3, rewards)
 
 

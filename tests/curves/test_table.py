@@ -26,6 +26,7 @@ from sklearn_adaalloc import (
     RewardRegressor,
     RewardTable,
 )
+from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import expected_reward_score
 
@@ -249,6 +250,35 @@ def test_from_a_frame(frame_of):
     assert_array_equal(menu.rewards, [[[1], [1]], [[0], [1]]])
 
 
+@pytest.mark.parametrize("frame_of", [pd.DataFrame, pl.DataFrame])
+def test_queries_in_a_frame_may_be_chats(frame_of):
+    first = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "a"},
+    ]
+    second = [{"role": "user", "content": "a"}]
+    again = [{"content": "a", "role": "user"}]  # the order of keys says nothing
+    frame = frame_of(
+        {"query": [first, second, first, again], "reward": [1.0, 0.0, 0.0, 1.0]}
+    )
+    table = RewardTable.from_frame(frame)
+    assert_array_equal(table.rewards, [[1, 0], [0, 1]])
+
+
+def test_chats_read_as_arrays_are_chats():
+    chats = np.empty(2, dtype=object)
+    chats[:] = [np.array([{"role": "user", "content": text}]) for text in "ab"]
+    frame = pd.DataFrame({"query": chats[[0, 1, 0]], "reward": [1, 0, 0]})
+    assert_array_equal(RewardTable.from_frame(frame).rewards, [[1, 0], [0, np.nan]])
+
+
+def test_a_chat_is_not_its_text():
+    chat = [{"role": "user", "content": "a"}]
+    text = '[{"content": "a", "role": "user"}]'
+    frame = pd.DataFrame({"query": [chat, text], "reward": [1, 0]})
+    assert_array_equal(RewardTable.from_frame(frame).rewards, [[1], [0]])
+
+
 def test_to_a_frame_and_back(table):
     frame = table.to_frame()
     assert frame.columns.tolist() == [
@@ -304,6 +334,12 @@ def test_a_frame_without_the_column():
         )
 
 
+@pytest.mark.parametrize("query", [{"a"}, [{"role": object()}]])
+def test_a_frame_with_queries_that_are_none(query):
+    with pytest.raises(ValueError, match=r"query holds .*Expected texts, numbers, or"):
+        RewardTable.from_frame(pd.DataFrame({"query": [query], "reward": [1]}))
+
+
 def test_keys_of_the_wrong_number(table):
     with pytest.raises(ValueError, match=r"key returned 1 keys for the 2 answers of"):
         table.with_keys(lambda answers: answers[:1])
@@ -336,14 +372,32 @@ def test_a_unit_that_is_set_after_fit(world):
         policy.set_params(unit="cost").predict(X)
 
 
-def test_more_decoders_than_two_are_held_and_not_fitted():
+def test_more_decoders_than_two_are_held_and_not_fitted_by_bins():
     table = RewardTable(np.ones((4, 3, 2)), decoders=["a", "b", "c"])
     with pytest.raises(ValueError, match=r"shape \(4, 3, 2\). Expected .*2, n_samples"):
-        AdaptiveAllocator(RewardRegressor(Ridge())).fit(np.eye(4), table)
+        BinnedAllocator(RewardRegressor(Ridge())).fit(np.eye(4), table)
 
 
 def test_cost_is_no_unit_of_routing():
     table = RewardTable(np.ones((4, 2, 1)), costs=[1, 5])
-    policy = AdaptiveAllocator(RewardRegressor(Ridge()), unit="cost", budget=1)
+    policy = BinnedAllocator(RewardRegressor(Ridge()), unit="cost", budget=1)
     with pytest.raises(ValueError, match=r"unit='cost' is not accepted for routing"):
         policy.fit(np.arange(4.0)[:, None], table)
+
+
+def test_one_decoder_is_a_table_without_that_axis():
+    fields = {"costs": [[[1, 2]], [[3, 4]]], "answers": [[["a", "b"]], [["c", "c"]]]}
+    table = RewardTable([[[0, 1]], [[1, 1]]], decoders=["only"], **fields)
+    plain = as_table(table)
+    assert plain.shape == (2, 2)
+    assert plain.costs.tolist() == [[1, 2], [3, 4]]
+    assert plain.codes.tolist() == [[0, 1], [0, 0]]
+    assert plain.decoders == ["only"]
+    assert as_table([[[0, 1]], [[1, 1]]]).shape == (2, 2)
+
+
+def test_a_decoder_can_be_missing_for_some_queries():
+    rewards = [[[0, 1], [np.nan] * 2, [1, 1]], [[np.nan] * 2, [0, 0], [np.nan] * 2]]
+    assert as_table(rewards, n_decoders=None).shape == (2, 3, 2)
+    with pytest.raises(ValueError, match="no sample in row 1"):
+        as_table([rewards[0], [[np.nan] * 2] * 3], n_decoders=None)
