@@ -112,6 +112,30 @@ def cost_curve(
     >>> curve.spend, curve.answers[1]
     (array([1., 5.]), array([0., 1.]))
     """
+    rng = check_random_state(random_state)
+    points = query_points(
+        policy, X, rewards, budgets, empty_reward, n_orders=n_orders, rng=rng
+    )
+    return _summarise(list(points), confidence, n_bootstrap, rng)
+
+
+def query_points(policy, X, rewards, budgets, empty_reward=0.0, *, n_orders, rng):
+    """Yield what each query earns and costs at each budget of a policy.
+
+    Parameters
+    ----------
+    policy, X, rewards, budgets, empty_reward, n_orders
+        As of :func:`cost_curve`.
+    rng : RandomState
+        Draws the orders of the samples.
+
+    Yields
+    ------
+    rewards : ndarray of shape (n_queries,)
+        Expected rewards, or means over the orders.
+    answers, costs : ndarrays of shape (n_queries, n_decoders)
+        Number of answers and their cost.
+    """
     table = as_menu(rewards)
     empty_reward = check_empty_reward(empty_reward)
     n_orders = check_whole(n_orders, "n_orders", least=1)
@@ -123,17 +147,14 @@ def cost_curve(
         )
     for steps in before:
         X = steps.transform(X)
-    rng = check_random_state(random_state)
-    points = []
     for budget in _check_grid(budgets):
         own = copy(allocator).set_params(budget=float(budget))
         if hasattr(own, "start"):
-            orders = [_shuffled(table, rng) for _ in range(n_orders)]
+            orders = (_shuffled(table, rng) for _ in range(n_orders))
             played = [_play(own, X, order) for order in orders]
-            points.append([np.mean(part, axis=0) for part in zip(*played, strict=True)])
+            yield tuple(np.mean(part, axis=0) for part in zip(*played, strict=True))
         else:
-            points.append(_score(table, own.predict(X), empty_reward))
-    return _summarise(points, confidence, n_bootstrap, rng)
+            yield _score(table, own.predict(X), empty_reward)
 
 
 def cost_curve_of_budgets(
