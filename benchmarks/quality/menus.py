@@ -10,7 +10,8 @@ over orders. Writes to `benchmarks/results/quality`
 - `menus_math.csv`: three models on 5,000 MATH problems, 1.5, 1.5 and 7.6 billion
   parameters, with somebody's probe of each as features;
 - `menus_mbpp.csv`: seven models of 7 to 8 billion parameters on MBPP, features from the
-  texts, with costs of 1 and in parameters;
+  texts, with costs of 1 and in parameters; in ten orders, so that each of the ten
+  samples is first once;
 - `menus_routerbench.csv`: RouterBench's MBPP and ARC, eleven models, dollars, without
   verdicts (one answer for each query) and with them;
 - `menus_tokens.csv`: four reasoning models on MATH-500, tokens.
@@ -95,6 +96,7 @@ class Line(NamedTuple):
         return (1 - share) * self.rewards[after - 1] + share * self.rewards[after]
 
     def curve(self):
+        """Mean reward against mean cost."""
         return BudgetCurve(self.costs.mean(axis=1), self.rewards.mean(axis=1))
 
 
@@ -113,13 +115,14 @@ def played(policy, X, table, budgets, n_orders):
 
 def played_alone(policy, X, table, budgets, n_orders):
     """Line of a policy for one model."""
-    rng = np.random.default_rng(0)
+    first = np.random.default_rng(0).random(table.shape).argsort(axis=1)
+    shifts = np.arange(n_orders) * table.shape[1] // n_orders
     points = []
     for budget in budgets:
         policy.set_params(budget=budget)
         plays = []
-        for _ in range(n_orders):
-            order = np.argsort(rng.random(table.shape), axis=1)
+        for shift in shifts:
+            order = np.roll(first, shift, axis=1)
             told = [
                 np.take_along_axis(part, order, axis=1)
                 for part in (table.rewards, table.costs)
@@ -315,7 +318,7 @@ def mbpp_rows(data, n_orders, budgets=(1, 1.5, 2, 3)):
         spends = np.multiply(budgets, costs.mean())
         kinds = features if unit == "answers" else {"MiniLM": features["MiniLM"]}
         for name, X in kinds.items():
-            rows += _text_rows(unit, name, X, table, texts, spends, 2 * n_orders)
+            rows += _text_rows(unit, name, X, table, texts, spends, 10)
     return rows
 
 
