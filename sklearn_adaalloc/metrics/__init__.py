@@ -15,7 +15,7 @@ from sklearn_adaalloc.metrics._budget_curve import (
 )
 from sklearn_adaalloc.metrics._budget_curve_display import BudgetCurveDisplay
 from sklearn_adaalloc.metrics._calibration_display import RewardCalibrationDisplay
-from sklearn_adaalloc.metrics._cost_curve import CostCurve, cost_curve
+from sklearn_adaalloc.metrics._cost_curve import cost_curve
 from sklearn_adaalloc.metrics._cost_curve_display import CostCurveDisplay
 from sklearn_adaalloc.metrics._expected_reward import (
     cost_report,
@@ -24,7 +24,6 @@ from sklearn_adaalloc.metrics._expected_reward import (
     net_reward_score,
 )
 from sklearn_adaalloc.metrics._fixed_cascades import (
-    FixedCascade,
     best_fixed_cascades,
     cascade_cost_curve,
     decoder_cost_curves,
@@ -43,9 +42,7 @@ __all__ = [
     "AllocationDisplay",
     "AnswerShareDisplay",
     "BudgetCurveDisplay",
-    "CostCurve",
     "CostCurveDisplay",
-    "FixedCascade",
     "RewardCalibrationDisplay",
     "SuccessRateDisplay",
     "average_gap_recovered",

@@ -1,5 +1,7 @@
 """Display of policies over several decoders: reward against mean cost."""
 
+import numpy as np
+
 from sklearn_adaalloc._utils.rewards import is_binary
 from sklearn_adaalloc.metrics._answer_share_display import DECODER_COLORS
 from sklearn_adaalloc.metrics._cost_curve import cost_curve, cost_curve_of_budgets
@@ -12,6 +14,7 @@ from sklearn_adaalloc.metrics._fixed_cascades import (
     oracle_cost_curve,
 )
 from sklearn_adaalloc.metrics._plotting import ORACLE_STYLE, new_axes, spend_label
+from sklearn_adaalloc.metrics._policy_curves import BudgetCurve
 
 
 class CostCurveDisplay:
@@ -77,8 +80,11 @@ class CostCurveDisplay:
         ax = self.ax_ = new_axes(ax)
         self.figure_ = ax.figure
         self.lines_, self.bands_ = {}, {}
+        most = max(curve.spend.max() for curve in self.curves.values())
         if self.oracle is not None:
-            self._draw("oracle", self.oracle, ORACLE_STYLE)
+            level = np.append(self.oracle.spend, max(most, self.oracle.spend[-1]))
+            reward = np.append(self.oracle.reward, self.oracle.reward[-1])
+            self._draw("oracle", BudgetCurve(level, reward), ORACLE_STYLE)
         for number, (name, curve) in enumerate(self.decoders.items()):
             color = DECODER_COLORS[number % len(DECODER_COLORS)]
             self._draw(name, curve, {"color": color, "linewidth": 1.0})
@@ -98,8 +104,8 @@ class CostCurveDisplay:
             )
         ax.set_xlabel(spend_label(False, "cost"))
         ax.set_ylabel("reward per query")
-        ax.set_xlim(0, max(curve.spend.max() for curve in self.curves.values()))
-        ax.legend(loc="lower right", frameon=False)
+        ax.set_xlim(0, most)
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         return self
 
     def _draw(self, name, curve, style):
@@ -137,8 +143,12 @@ class CostCurveDisplay:
             Name of a single policy.
         empty_reward : float, default=0.0
             Reward of a query that gets no sample.
-        confidence, n_bootstrap, random_state
-            As in :func:`cost_curve`.
+        confidence : float, default=0.95
+            Coverage of the intervals, between 0 and 1.
+        n_bootstrap : int, default=1000
+            Number of resamples of the queries.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the resamples.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **plot_kwargs
@@ -208,8 +218,14 @@ class CostCurveDisplay:
             chosen. None draws none.
         empty_reward : float, default=0.0
             Reward of a query that gets no sample.
-        n_orders, confidence, n_bootstrap, random_state
-            As in :func:`cost_curve`.
+        n_orders : int, default=1
+            Number of random orders of the samples in which rounds are replayed.
+        confidence : float, default=0.95
+            Coverage of the intervals, between 0 and 1.
+        n_bootstrap : int, default=1000
+            Number of resamples of the queries.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the orders and of the resamples.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **plot_kwargs

@@ -87,8 +87,9 @@ def best_fixed_cascades(rewards, *, n_decoders=3, max_tries=None):
     Returns
     -------
     cascades : list of FixedCascade
-        By cost, from the empty one on: those of which no mixture of two others is
-        better at the same cost. `decoders` are numbers.
+        Pairs `decoders` (numbers of decoders, in order) and `tries`, by cost from the
+        empty one on: those than which no mixture of two others is better at the same
+        cost.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def cascade_cost_curve(rewards, cascades):
     ----------
     rewards : array-like or RewardTable of shape (n_queries, n_decoders, n_samples)
         Reward table of 0 and 1. Without costs, each sample costs 1.
-    cascades : list of FixedCascade
+    cascades : list of FixedCascade or of pairs of tuples
         As from :func:`best_fixed_cascades` on other queries, in their order.
 
     Returns
