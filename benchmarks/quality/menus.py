@@ -10,8 +10,7 @@ over orders. Writes to `benchmarks/results/quality`
 - `menus_math.csv`: three models on 5,000 MATH problems, 1.5, 1.5 and 7.6 billion
   parameters, with somebody's probe of each as features;
 - `menus_mbpp.csv`: seven models of 7 to 8 billion parameters on MBPP, features from the
-  texts, with costs of 1 and in parameters; in ten orders, so that each of the ten
-  samples is first once;
+  texts, with costs of 1 and in parameters; in five orders;
 - `menus_routerbench.csv`: RouterBench's MBPP and ARC, eleven models, dollars, without
   verdicts (one answer for each query) and with them;
 - `menus_tokens.csv`: four reasoning models on MATH-500, tokens.
@@ -318,7 +317,7 @@ def mbpp_rows(data, n_orders, budgets=(1, 1.5, 2, 3)):
         spends = np.multiply(budgets, costs.mean())
         kinds = features if unit == "answers" else {"MiniLM": features["MiniLM"]}
         for name, X in kinds.items():
-            rows += _text_rows(unit, name, X, table, texts, spends, 10)
+            rows += _text_rows(unit, name, X, table, texts, spends, 5)
     return rows
 
 
