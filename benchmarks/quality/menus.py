@@ -66,7 +66,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_data_option(parser)
     parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
-    parser.add_argument("--orders", type=int, default=3, help="orders of the samples")
+    parser.add_argument("--orders", type=int, default=2, help="orders of the samples")
     parser.add_argument("--output", type=Path, default=RESULTS / "quality")
     options = parser.parse_args()
     for part in options.parts:
