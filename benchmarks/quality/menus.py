@@ -1,38 +1,44 @@
-"""Several decoders with verdicts: one by one, against single models and cascades.
+"""Several models on real graded answers: who answers, what it costs, what it earns.
 
-    python -m benchmarks.quality.menus [--data DIR] [--draws N] [--sets NAME ...]
+    python -m benchmarks.quality.menus [--data DIR] [--parts PART ...] [--orders N]
 
-- `math`: three models on 5,000 MATH problems, 1.5, 1.5 and 7.6 a sample (billions of
-  parameters), three probes as features.
-- `math pair`: the first and the third of them, on the 7,500 training problems.
-- `mbpp`: seven models on 500 problems, 1 a sample, ten graded samples each; features
-  are texts, as 32 directions of TF-IDF.
+Two-fold: fitted on one half of the queries, played on the other, both ways. Policies
+see verdicts and decide one sample at a time, if nothing else is said. Replays are means
+over `--orders` random orders of the samples; everything else is an exact expectation
+over orders. Writes to `benchmarks/results/quality`
 
-Two-fold: fitted on one half, played on the other, both ways, in several seeded orders
-of the samples. `menu` has features, `menu_none` has none. `single` is the best of the
-single models in sequence at that budget, each with the same features. `cascade` is the
-best fixed cascade: at most n_1 samples of one model, then n_2 of the next, and so on,
-for all orders of up to three models. Order and numbers are chosen on the half to learn
-from (a mixture of two on its upper hull), and `cascade_cost` is what it costs on the
-other. `gain` is `menu` minus `single`, with a 95 % interval over queries.
+- `menus_math.csv`: three models on 5,000 MATH problems, 1.5, 1.5 and 7.6 billion
+  parameters, with somebody's probe of each as features;
+- `menus_mbpp.csv`: seven models of 7 to 8 billion parameters on MBPP, features from the
+  texts, with costs of 1 and in parameters; in five orders;
+- `menus_routerbench.csv`: RouterBench's MBPP and ARC, eleven models, dollars, without
+  verdicts (one answer for each query) and with them;
+- `menus_tokens.csv`: four reasoning models on MATH-500, tokens.
 
-Writes `benchmarks/results/quality/menus.csv`.
+Each row is a method at a mean cost. `gain` is the reward of the `menu` at that cost
+less the reward of the method at the cost that the menu had, with a 95 % interval over
+queries. "best single" is the best model in hindsight, in sequence: each query is asked
+again until its first success, at most so often that the budget is spent. "with
+features" allocates this by the same features. The fixed cascade is the best of all
+orders of up to three models and all numbers of tries, on the queries to learn from.
 """
 
 import argparse
 import json
-from itertools import combinations, permutations, product
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln
-from sklearn.decomposition import TruncatedSVD
 from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
-from sklearn.utils import Bunch
+from sklearn.linear_model import RidgeCV
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.utils import Bunch, check_random_state
 
+from benchmarks.quality.costs import token_sets
+from benchmarks.quality.from_text import minilm
 from benchmarks.quality.outcome_sets import MATH_MODELS, add_data_option, two_folds
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import (
@@ -41,217 +47,428 @@ from sklearn_adaalloc import (
     RewardTable,
     SequentialAllocator,
 )
-from sklearn_adaalloc.allocators._menu_session import replay_menu
 from sklearn_adaalloc.allocators._session import replay
+from sklearn_adaalloc.metrics import (
+    best_fixed_cascades,
+    cascade_cost_curve,
+    oracle_cost_curve,
+    routing_report,
+)
+from sklearn_adaalloc.metrics._bootstrap import difference_from_gains
+from sklearn_adaalloc.metrics._cost_curve import query_points
+from sklearn_adaalloc.metrics._fixed_cascades import failures_and_costs, query_cascades
+from sklearn_adaalloc.metrics._policy_curves import BudgetCurve, first_crossing
 
-TRIES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50])
+PARTS = ("math", "mbpp", "routerbench", "tokens")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_data_option(parser)
-    parser.add_argument("--draws", type=int, default=2, help="orders of the samples")
-    parser.add_argument("--sets", nargs="*", default=["math", "math pair", "mbpp"])
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
+    parser.add_argument("--orders", type=int, default=2, help="orders of the samples")
     parser.add_argument("--output", type=Path, default=RESULTS / "quality")
     options = parser.parse_args()
-    rows = []
-    for outcomes in menu_sets(options.data):
-        if outcomes.name in options.sets:
-            new = list(set_rows(outcomes, options.draws))
-            print_table(new)
-            rows += new
-    write_csv(rows, options.output / "menus.csv")
+    for part in options.parts:
+        rows = PART_ROWS[part](options.data, options.orders)
+        print_table(rows)
+        write_csv(rows, options.output / f"menus_{part}.csv")
 
 
-def menu_sets(data):
-    """Yield each set: rewards of all decoders, features of each fold, costs."""
-    files = [np.load(data / f"math5000/{model}.npz") for model in MATH_MODELS]
-    yield Bunch(
-        name="math",
-        rewards=np.stack([file["rewards"] for file in files], axis=1) * 1.0,
-        folds=two_folds(range(5000)),
-        features=_fixed(np.stack([file["probe_prediction"] for file in files], axis=1)),
-        costs=np.array([1.5, 1.5, 7.6]),
-        budgets=(4, 8, 16),
-    )
-    pair = [files[0], files[2]]
-    yield Bunch(
-        name="math pair",
-        rewards=_samples(np.stack([file["train_successes"] for file in pair], 1), 50),
-        folds=two_folds(range(7500)),
-        features=_fixed(
-            np.stack([file["train_probe_prediction"] for file in pair], axis=1)
-        ),
-        costs=np.array([1.5, 7.6]),
-        budgets=(4, 8, 16),
-    )
-    with open(data / "menus/mbpp_7_models.queries.jsonl", encoding="utf-8") as lines:
-        texts = [json.loads(line)["text"] for line in lines]
-    rates = np.load(data / "menus/mbpp_7_models.npz")["rates"]
-    yield Bunch(
-        name="mbpp",
-        rewards=_samples(np.rint(10 * rates), 10),
-        folds=two_folds(texts),
-        features=_from_texts(texts),
-        costs=np.ones(7),
-        budgets=(1, 1.5, 2, 3),
-    )
+# --- what a method costs and earns on each query ---------------------------------
 
 
-def _samples(successes, n_samples):
-    return (np.arange(n_samples) < successes[:, :, None]) * 1.0
+class Line(NamedTuple):
+    """Costs and rewards of a method on each query, at points of increasing cost."""
+
+    costs: np.ndarray  # (n_points, n_queries)
+    rewards: np.ndarray  # (n_points, n_queries)
+
+    def at(self, spend):
+        """Rewards (n_queries,) at a mean cost: two neighbouring points are mixed."""
+        spends = self.costs.mean(axis=1)
+        after = int(np.searchsorted(spends, spend))
+        if after in (0, len(spends)):
+            return self.rewards[min(after, len(spends) - 1)]
+        low, high = spends[after - 1], spends[after]
+        share = (spend - low) / (high - low)
+        return (1 - share) * self.rewards[after - 1] + share * self.rewards[after]
+
+    def curve(self):
+        """Mean reward against mean cost."""
+        return BudgetCurve(self.costs.mean(axis=1), self.rewards.mean(axis=1))
 
 
-def _fixed(X):
-    return lambda train: np.asarray(X, dtype=np.float64)
+def join(lines):
+    """The line of all queries, from those of the folds."""
+    return Line(*(np.concatenate(part, axis=1) for part in zip(*lines, strict=True)))
 
 
-def _from_texts(texts):
-    def features(train):
-        words = TfidfVectorizer(sublinear_tf=True, min_df=2)
-        reader = make_pipeline(words, TruncatedSVD(32, random_state=0))
-        reader.fit([texts[row] for row in train])
-        return reader.transform(texts)
-
-    return features
+def played(policy, X, table, budgets, n_orders):
+    """Line of a policy over several models."""
+    rng = check_random_state(0)
+    points = query_points(policy, X, table, budgets, n_orders=n_orders, rng=rng)
+    rewards, _, costs = zip(*points, strict=True)
+    return Line(np.sum(costs, axis=2), np.array(rewards))
 
 
-def set_rows(outcomes, n_draws):
-    """One row per budget, from what each policy solves in both folds."""
-    n_decoders = outcomes.rewards.shape[1]
-    folds = [play_fold(outcomes, *fold, n_draws) for fold in outcomes.folds]
-    for budget in outcomes.budgets:
-        solved = {
-            name: np.concatenate([fold.solved[name, budget] for fold in folds])
-            for name in ["menu", "menu_none", *range(n_decoders)]
-        }
-        best = max(range(n_decoders), key=lambda decoder: solved[decoder].mean())
-        differences = solved["menu"] - solved[best]
-        gain = differences.mean()
-        error = 1.96 * differences.std(ddof=1) / np.sqrt(len(differences))
-        cascade = np.mean([fold.cascades[budget] for fold in folds], axis=0)
-        yield {
-            "set": outcomes.name,
-            "budget": budget,
-            "menu": float(solved["menu"].mean()),
-            "menu_none": float(solved["menu_none"].mean()),
-            "single": float(solved[best].mean()),
-            "which": best,
-            "cascade": float(cascade[0]),
-            "cascade_cost": float(cascade[1]),
-            "gain": float(gain),
-            "low": float(gain - error),
-            "high": float(gain + error),
-            "spent": float(np.mean([fold.spent[budget] for fold in folds])),
-        }
-
-
-def play_fold(outcomes, train, test, n_draws):
-    """What each policy solves at each budget on the other half (n_test,)."""
-    X, rewards, costs = outcomes.features(train), outcomes.rewards, outcomes.costs
-    table = RewardTable(rewards[train], costs=costs)
-    rng = np.random.default_rng(0)
-    orders = [np.argsort(rng.random(rewards[test].shape), 2) for _ in range(n_draws)]
-    played = [np.take_along_axis(rewards[test], order, axis=2) for order in orders]
-    solved, spent = {}, {}
-    regressors = {
-        "menu": MLPRewardRegressor("rate_profiles", random_state=0),
-        "menu_none": RewardRegressor(DummyRegressor(), "rate_profiles"),
-    }
-    for name, regressor in regressors.items():
-        frozen = FrozenEstimator(regressor.fit(X[train], table))
-        policy = SequentialAllocator(frozen, unit="cost", n_rounds=None)
-        policy.fit(X[train], table)
-        for budget in outcomes.budgets:
-            sessions = [policy.set_params(budget=budget).start(X[test]) for _ in played]
-            paid = np.broadcast_to(costs[:, None], rewards[test].shape)
-            best = [
-                replay_menu(session, each, paid)
-                for session, each in zip(sessions, played, strict=True)
+def played_alone(policy, X, table, budgets, n_orders):
+    """Line of a policy for one model."""
+    first = np.random.default_rng(0).random(table.shape).argsort(axis=1)
+    shifts = np.arange(n_orders) * table.shape[1] // n_orders
+    points = []
+    for budget in budgets:
+        policy.set_params(budget=budget)
+        plays = []
+        for shift in shifts:
+            order = np.roll(first, shift, axis=1)
+            told = [
+                np.take_along_axis(part, order, axis=1)
+                for part in (table.rewards, table.costs)
             ]
-            solved[name, budget] = np.mean(best, axis=0)
-            total = [session.costs.sum(axis=1).mean() for session in sessions]
-            spent[budget] = np.mean(total) if name == "menu" else spent[budget]
-    for decoder, cost in enumerate(costs):
-        own = rewards[train][:, decoder]
-        policy = SequentialAllocator(
-            MLPRewardRegressor(random_state=0), n_rounds=None, budget=1
-        ).fit(X[train], own)
-        for budget in outcomes.budgets:
-            policy.set_params(budget=min(budget / cost, own.shape[1]))
-            best = [replay(policy.start(X[test]), each[:, decoder]) for each in played]
-            solved[decoder, budget] = np.mean(best, axis=0)
-    cascades = {
-        budget: best_cascade(rewards[train], rewards[test], costs, budget)
-        for budget in outcomes.budgets
-    }
-    return Bunch(solved=solved, spent=spent, cascades=cascades)
+            session = policy.start(X)
+            replay(session, *told)
+            plays.append((session.costs, session.best_rewards))
+        points.append(np.mean(plays, axis=0))
+    return Line(*np.array(points).swapaxes(0, 1))
 
 
-def best_cascade(train, test, costs, budget):
-    """Reward and cost, on the test half, of the cascade that is best on the other."""
-    learnt, true = (cascade_table(rewards, costs) for rewards in (train, test))
-    order = np.lexsort((-learnt[0], learnt[1]))
-    hull = []
-    for each in order:  # upper hull of reward over cost
-        if hull and learnt[0, each] <= learnt[0, hull[-1]]:
-            continue
-        while len(hull) > 1 and _slope(learnt, hull[-1], each) >= _slope(
-            learnt, hull[-2], hull[-1]
-        ):
-            hull.pop()
-        hull.append(each)
-    spent = learnt[1, hull]
-    above = np.searchsorted(spent, budget)
-    if above == len(hull):
-        return true[:, hull[-1]]
-    share = (budget - spent[above - 1]) / (spent[above] - spent[above - 1])
-    return (1 - share) * true[:, hull[above - 1]] + share * true[:, hull[above]]
+def alone(table, decoder):
+    """Line of one model in sequence, with the same largest number of tries for all."""
+    failing, spent = failures_and_costs(table.rewards, table.costs)
+    return Line(spent[:, decoder].T, 1 - failing[:, decoder].T)
 
 
-def _slope(table, first, second):
-    (low, high), (cheap, dear) = table[:, [first, second]]
-    return (high - low) / max(dear - cheap, 1e-12)
-
-
-def cascade_table(rewards, costs):
-    """Mean reward and cost of all cascades (2, n_cascades), up to three models."""
-    n_samples = rewards.shape[2]
-    wrong = n_samples - rewards.sum(axis=2)[:, :, None]
-    counts = np.arange(n_samples + 1)
-    rest = np.maximum(wrong - counts, 0)
-    log_chance = gammaln(wrong + 1) - gammaln(rest + 1)
-    log_chance -= gammaln(n_samples + 1) - gammaln(n_samples - counts + 1)
-    failing = np.where(counts <= wrong, np.exp(log_chance), 0.0)
-    taken = np.zeros_like(failing)
-    np.cumsum(failing[..., :-1], axis=2, out=taken[..., 1:])
-    tries = TRIES[n_samples >= TRIES]
-    failing, taken = failing[..., tries], taken[..., tries] * costs[:, None]
-    n_models = min(3, rewards.shape[1])
-    parts = []
-    for models in combinations(range(rewards.shape[1]), n_models):
-        for order in permutations(models):
-            parts.append(_ordered(failing[:, order], taken[:, order]))
-    return np.concatenate(parts, axis=1)
-
-
-def _ordered(failing, taken):
-    """Mean reward and cost (2, n_cascades) of one order, for all numbers of tries."""
-    n_queries, n_models, n_tries = failing.shape
-    rows = []
-    for counts in product(range(n_tries), repeat=n_models - 1):
-        left, cost = np.ones(n_queries), np.zeros(n_queries)
-        for model, count in enumerate(counts):
-            cost += left * taken[:, model, count]
-            left = left * failing[:, model, count]
-        rows.append(
-            [
-                1 - left @ failing[:, -1] / n_queries,
-                cost.mean() + left @ taken[:, -1] / n_queries,
-            ]
+def fixed_cascades(train, test, budgets, max_tries):
+    """Line of the cascades that are best for each budget on `train`, on `test`."""
+    cascades = best_fixed_cascades(train, max_tries=max_tries)
+    spends = cascade_cost_curve(train, cascades).spend
+    costs, rewards = query_cascades(test, cascades)
+    place = np.interp(budgets, spends, np.arange(len(spends)))
+    before = np.minimum(place.astype(int), len(spends) - 2)
+    share = (place - before)[:, None]
+    return Line(
+        *(
+            (1 - share) * part[before] + share * part[before + 1]
+            for part in (costs, rewards)
         )
-    return np.concatenate(rows, axis=1)
+    )
 
+
+def compare(name, menu, others, budgets, **known):
+    """One row per method and budget; `menu` is a line with one point per budget."""
+    for point, budget in enumerate(budgets):
+        spend, own = menu.costs[point].mean(), menu.rewards[point]
+        shared = {"set": name, **known, "budget": float(budget)}
+        yield {**shared, "method": "menu", "spend": float(spend)} | {
+            "reward": float(own.mean()),
+            **dict.fromkeys(("gain", "low", "high"), ""),
+        }
+        for method, line in others.items():
+            theirs = line.at(spend)
+            difference = difference_from_gains(own - theirs, random_state=0)
+            yield {**shared, "method": method, "spend": float(spend)} | {
+                "reward": float(theirs.mean()),
+                "gain": difference.difference,
+                "low": difference.low,
+                "high": difference.high,
+            }
+
+
+def with_best(singles, budgets):
+    """The lines with that of the best in hindsight at each budget first."""
+    budgets = np.asarray(budgets, dtype=float)
+    best = []
+    for budget in budgets:
+        rewards = [line.at(budget) for line in singles.values()]
+        best.append(max(rewards, key=np.mean))
+    costs = np.repeat(budgets[:, None], len(best[0]), axis=1)
+    return {"best single": Line(costs, np.array(best)), **singles}
+
+
+def oracle_line(tables, n_points=400):
+    """Mean costs and rewards of the oracle, as those of every query."""
+    curve = oracle_cost_curve(tables)
+    spend = np.linspace(0, curve.spend[-1], n_points)
+    n_queries = len(tables)
+    parts = spend, np.interp(spend, *curve)
+    return Line(*(np.repeat(part[:, None], n_queries, axis=1) for part in parts))
+
+
+# --- three models on MATH --------------------------------------------------------
+
+
+def math_rows(data, n_orders, budgets=(4, 8, 16)):
+    rewards, probes = [], []
+    for model in MATH_MODELS:
+        arrays = np.load(data / f"math5000/{model}.npz")
+        rewards.append(arrays["rewards"])
+        probes.append(arrays["probe_prediction"])
+    table = RewardTable(
+        np.stack(rewards, axis=1).astype(float),
+        costs=[1.5, 1.5, 7.6],
+        decoders=list(MATH_MODELS),
+    )
+    X = np.column_stack(probes).astype(float)
+    return sequence_rows(
+        "math5000",
+        table,
+        X,
+        np.arange(len(X)),
+        budgets,
+        n_orders,
+        feature_names="probes",
+    )
+
+
+def sequence_rows(
+    name, table, X, groups, budgets, n_orders, *, feature_names, max_tries=None
+):
+    """All methods that see verdicts, one by one, with and without features."""
+    lines = {}
+    for train, test in two_folds(list(groups)):
+        fitted = partial(_fit, X=X[train], table=table[train], max_budget=max_tries)
+        grid = np.geomspace(min(budgets) / 2, max(budgets) * 2, 80)
+        new = {
+            "menu": played(
+                fitted(MLPRewardRegressor(target="rate_profiles", random_state=0)),
+                *(X[test], table[test], budgets, n_orders),
+            ),
+            "menu, no features": played(
+                fitted(RewardRegressor(DummyRegressor(), target="rate_profiles")),
+                *(X[test], table[test], budgets, n_orders),
+            ),
+            "fixed cascade": fixed_cascades(table[train], table[test], grid, max_tries),
+        }
+        for decoder, model in enumerate(table.decoders):
+            new[model] = alone(table[test], decoder)
+            train_alone, test_alone = (
+                _one(table[rows], decoder) for rows in (train, test)
+            )
+            policy = _fit(
+                MLPRewardRegressor(random_state=0), X[train], train_alone, max_tries
+            )
+            new[f"{model}, with features"] = played_alone(
+                policy, X[test], test_alone, budgets, n_orders
+            )
+        for method, line in new.items():
+            lines.setdefault(method, []).append(line)
+    lines = {method: join(folds) for method, folds in lines.items()}
+    order = np.concatenate([test for _, test in two_folds(list(groups))])
+    menu, plain = lines.pop("menu"), lines.pop("menu, no features")
+    cascade = lines.pop("fixed cascade")
+    others = {"menu, no features": plain, "fixed cascade": cascade}
+    others |= with_best(lines, budgets) | {"oracle": oracle_line(table[order])}
+    return list(compare(name, menu, others, budgets, features=feature_names))
+
+
+def _fit(regressor, X, table, max_budget=None):
+    policy = SequentialAllocator(
+        regressor, unit="cost", n_rounds=None, max_budget=max_budget
+    )
+    return policy.fit(X, table)
+
+
+def _one(table, decoder):
+    return RewardTable(table.rewards[:, decoder], costs=table.costs[:, decoder])
+
+
+# --- seven models on MBPP, from the text -----------------------------------------
+
+
+def text_features(texts):
+    """Features of texts. No rewards are seen here, so both folds share them."""
+    states = np.asarray(minilm(None).fit_transform(texts), dtype=np.float64)
+    words = TfidfVectorizer(sublinear_tf=True, max_features=2000).fit_transform(texts)
+    return {
+        "none": None,
+        "MiniLM": states,
+        "TF-IDF": words.toarray(),
+        "both": np.hstack([states, words.toarray()]),
+    }
+
+
+def profile_forest():
+    """Weights of rate profiles by a forest: with few queries it is hard to overfit."""
+    forest = RandomForestRegressor(
+        300, min_samples_leaf=5, max_features=0.1, random_state=0
+    )
+    return RewardRegressor(forest, target="rate_profiles")
+
+
+def text_policy(X, table):
+    if X is None:
+        regressor = RewardRegressor(DummyRegressor(), target="rate_profiles")
+        return _fit(regressor, np.zeros((len(table), 1)), table)
+    return _fit(profile_forest(), X, table)
+
+
+def mbpp_rows(data, n_orders, budgets=(1, 1.5, 2, 3)):
+    arrays = np.load(data / "menus/mbpp_7_models.npz")
+    texts = _texts(data / "menus/mbpp_7_models.queries.jsonl")
+    n_samples = int(arrays["n_samples"])
+    n_right = np.rint(arrays["rates"] * n_samples)[:, :, None]
+    rewards = (np.arange(n_samples) < n_right).astype(float)
+    features = text_features(texts)
+    rows = []
+    for unit, costs in (("answers", np.ones(7)), ("parameters", arrays["billions"])):
+        names = [name.split("/")[-1] for name in arrays["decoders"].tolist()]
+        table = RewardTable(rewards, costs=costs, decoders=names)
+        spends = np.multiply(budgets, costs.mean())
+        kinds = features if unit == "answers" else {"MiniLM": features["MiniLM"]}
+        for name, X in kinds.items():
+            rows += _text_rows(unit, name, X, table, texts, spends, 5)
+    return rows
+
+
+def _text_rows(unit, name, X, table, texts, budgets, n_orders):
+    folds, others, tests = [], {}, []
+    for train, test in two_folds(texts):
+        policy = text_policy(None if X is None else X[train], table[train])
+        queries = np.zeros((len(test), 1)) if X is None else X[test]
+        folds.append(played(policy, queries, table[test], budgets, n_orders))
+        grid = np.geomspace(min(budgets) / 2, max(budgets) * 2, 80)
+        new = {"fixed cascade": fixed_cascades(table[train], table[test], grid, None)}
+        for decoder, model in enumerate(table.decoders):
+            new[model] = alone(table[test], decoder)
+        for method, line in new.items():
+            others.setdefault(method, []).append(line)
+        tests.append(test)
+    lines = {method: join(each) for method, each in others.items()}
+    cascade = lines.pop("fixed cascade")
+    best = with_best(lines, budgets)
+    methods = {"fixed cascade": cascade, "best single": best["best single"]}
+    methods["oracle"] = oracle_line(table[np.concatenate(tests)])
+    rows = compare("mbpp_7_models", join(folds), methods, budgets, features=name)
+    return [{"set": row.pop("set"), "cost": unit, **row} for row in rows]
+
+
+# --- RouterBench -----------------------------------------------------------------
+
+
+def routerbench_rows(data, n_orders):
+    rows = []
+    for name in ("mbpp_train", "arc_challenge_train"):
+        arrays = np.load(data / f"menus/{name}.npz")
+        texts = _texts(data / f"menus/{name}.queries.jsonl")
+        table = RewardTable(
+            arrays["rewards"].astype(float)[:, :, None],
+            costs=arrays["dollars"][:, :, None],
+            decoders=arrays["decoders"].tolist(),
+        )
+        rows += router_rows(name, table, text_features(texts), texts)
+    return rows
+
+
+def router_rows(name, table, features, texts):
+    """Routers to one answer, and sequences, against the best single model."""
+    regressors = {
+        "profiles, MiniLM": ("MiniLM", profile_forest()),
+        "profiles, both": ("both", profile_forest()),
+        "kNN (RouterBench), MiniLM": ("MiniLM", KNeighborsRegressor(40)),
+        "Ridge on TF-IDF": ("TF-IDF", RidgeCV(np.geomspace(0.01, 100, 9))),
+    }
+    dollars = table.costs.mean(axis=(0, 2))
+    budgets = np.geomspace(dollars.min(), 1.5 * dollars.max(), 12)
+    lines, tests = {}, []
+    for train, test in two_folds(texts):
+        paid = table[train].costs.mean(axis=(0, 2))
+        for method, (kind, regressor) in regressors.items():
+            X = features[kind]
+            rates = table[train].rewards[:, :, 0]
+            target = table[train] if method.startswith("profiles") else rates
+            predicted = regressor.fit(X[train], target).predict(X[test])
+            line = routed(predicted, paid, table[test])
+            lines.setdefault(f"router: {method}", []).append(line)
+        for kind in ("none", "MiniLM"):
+            X = features[kind]
+            policy = text_policy(None if X is None else X[train], table[train])
+            queries = np.zeros((len(test), 1)) if X is None else X[test]
+            line = played(policy, queries, table[test], budgets, 1)
+            lines.setdefault(f"sequence: profiles, {kind}", []).append(line)
+        line = fixed_cascades(table[train], table[test], budgets, None)
+        lines.setdefault("sequence: fixed cascade", []).append(line)
+        tests.append(test)
+    table = table[np.concatenate(tests)]
+    return list(
+        _router_figures(name, table, {m: join(each) for m, each in lines.items()})
+    )
+
+
+def routed(predicted, paid, table):
+    """Line of a router: at each price, the model with the best net prediction."""
+    prices = np.r_[np.geomspace(1e5, 1, 60), 0.0]
+    rows = np.arange(len(table))
+    chosen = [(predicted - price * paid).argmax(axis=1) for price in prices]
+    return Line(
+        np.array([table.costs[rows, each, 0] for each in chosen]),
+        np.array([table.rewards[rows, each, 0] for each in chosen]),
+    )
+
+
+def _router_figures(name, table, lines):
+    """RouterBench's and RouteLLM's figures of each method, against the best single."""
+    costs, rewards = table.costs[:, :, 0], table.rewards[:, :, 0]
+    means = np.column_stack([costs.mean(axis=0), rewards.mean(axis=0)])
+    best, weak = means[:, 1].argmax(), means[:, 0].argmin()
+    curves = {method: line.curve() for method, line in lines.items()}
+    curves["router: oracle"] = oracle_cost_curve(table, sequential=False)
+    curves["sequence: oracle"] = oracle_cost_curve(table)
+    for model, (cost, reward) in zip(table.decoders, means.tolist(), strict=True):
+        curves[model] = BudgetCurve(np.array([cost]), np.array([reward]))
+    for method, curve in curves.items():
+        single = len(curve.spend) == 1
+        spend = float(curve.spend[0]) if single else float(means[best, 0])
+        row = {"set": name, "method": method, "spend": spend}
+        row["reward"] = float(np.interp(spend, *curve))
+        row |= dict.fromkeys(("gain", "low", "high"), "")
+        if method in lines:
+            gains = lines[method].at(spend) - rewards[:, best]
+            gained = difference_from_gains(gains, random_state=0)
+            row |= {"gain": gained.difference, "low": gained.low, "high": gained.high}
+        row |= dict.fromkeys(("cost_of_best", "AIQ", "APGR", "CPT"), "")
+        if not single:
+            report = routing_report(*curve, weak=means[weak], strong=means[best])
+            names = ("AIQ", "APGR", "CPT")
+            row["cost_of_best"] = first_crossing(curve, means[best, 1])
+            row |= dict(zip(names, report, strict=True))
+        yield row
+
+
+# --- four reasoning models on MATH-500, in tokens --------------------------------
+
+
+def token_rows(data, n_orders, multiples=(0.5, 1.0, 1.5)):
+    sets = list(token_sets(data))
+    n_samples = min(outcomes.rewards.shape[1] for outcomes in sets)
+    rewards, tokens = (
+        np.stack([outcomes[part][:, :n_samples] for outcomes in sets], axis=1)
+        for part in ("rewards", "tokens")
+    )
+    table = RewardTable(rewards, costs=tokens, decoders=[o.name for o in sets])
+    cheapest = np.nanmean(tokens, axis=(0, 2)).min()
+    budgets = np.round(np.multiply(multiples, cheapest))
+    first: Bunch = sets[0]
+    return sequence_rows(
+        "math500, tokens",
+        table,
+        first.X,
+        first.texts,
+        budgets,
+        n_orders,
+        feature_names="probes",
+        max_tries=16,
+    )
+
+
+def _texts(path):
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line)["text"] for line in lines]
+
+
+PART_ROWS = dict(
+    zip(PARTS, (math_rows, mbpp_rows, routerbench_rows, token_rows), strict=True)
+)
 
 if __name__ == "__main__":
     main()

@@ -179,3 +179,42 @@ def check_budgets(budgets, *, n_queries=None, max_budget=None, name="budgets"):
             f"{max_budget}. Lower it, or give rewards with more samples per query."
         )
     return budgets.astype(np.int64)
+
+
+def check_decoder_budgets(budgets, shape, *, name="budgets"):
+    """Check the budgets of single queries, one for each of several decoders.
+
+    Parameters
+    ----------
+    budgets : array-like of shape (n_queries, n_decoders)
+        Number of samples of each decoder given to each query.
+    shape : tuple of int
+        Shape of the reward table.
+    name : str, default="budgets"
+        Name of the parameter, for the message.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_queries, n_decoders), dtype int64
+
+    Raises
+    ------
+    ValueError
+        If the table has no axis of decoders or another number of queries or decoders,
+        or if a budget is negative or not a whole number.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.budgets import check_decoder_budgets
+    >>> check_decoder_budgets([[2.0, 0.0]], (1, 2, 8))
+    array([[2, 0]])
+    """
+    found = np.shape(budgets)
+    if len(shape) != 3 or found != tuple(shape[:2]):
+        raise ValueError(
+            f"{name} has shape {found}, and rewards {tuple(shape)}. Expected one "
+            "budget for each decoder of each query, shape (n_queries, n_decoders), and "
+            "a table of shape (n_queries, n_decoders, n_samples)."
+        )
+    rows = check_budgets(np.reshape(budgets, -1), name=name)
+    return rows.reshape(found)

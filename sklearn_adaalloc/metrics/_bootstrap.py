@@ -204,9 +204,22 @@ def expected_reward_interval(
     expected = query_rewards(
         rewards, budgets, empty_reward=empty_reward, selection=selection, unit=unit
     )
-    means = _resampled_means(expected, n_bootstrap, random_state)
-    low, high = _central_interval(means, confidence)
+    low, high = mean_interval(expected, confidence, n_bootstrap, random_state)
     return RewardInterval(float(expected.mean()), low, high)
+
+
+def mean_interval(values, confidence, n_bootstrap, random_state):
+    """Ends of the percentile interval of a mean, by a bootstrap over queries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.metrics._bootstrap import mean_interval
+    >>> mean_interval(np.array([0.0, 1.0, 1.0, 1.0]), 0.9, 2000, random_state=0)
+    (0.25, 1.0)
+    """
+    means = _resampled_means(values, n_bootstrap, random_state)
+    return _central_interval(means, confidence)
 
 
 def paired_difference(

@@ -9,6 +9,7 @@ from sklearn_adaalloc.metrics._estimators import (
     shared_selection,
 )
 from sklearn_adaalloc.metrics._plotting import (
+    ORACLE_STYLE,
     UNIFORM_STYLE,
     new_axes,
     spend_label,
@@ -19,8 +20,6 @@ from sklearn_adaalloc.metrics._policy_curves import (
     policy_curve,
     uniform_curve,
 )
-
-_ORACLE_STYLE = {"color": "black", "linestyle": ":", "linewidth": 1.2}
 
 
 class BudgetCurveDisplay:
@@ -87,7 +86,7 @@ class BudgetCurveDisplay:
         self.figure_ = ax.figure
         self.lines_ = {}
         if plot_oracle:
-            self.lines_["oracle"] = _draw(ax, self.oracle, "oracle", _ORACLE_STYLE)
+            self.lines_["oracle"] = _draw(ax, self.oracle, "oracle", ORACLE_STYLE)
         for name, curve in self.curves.items():
             self.lines_[name] = _draw(ax, curve, name, line_kwargs or {})
         if plot_uniform:

@@ -6,7 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from sklearn_adaalloc._utils.budgets import check_budget, check_budgets
+from sklearn_adaalloc._utils.budgets import (
+    check_budget,
+    check_budgets,
+    check_decoder_budgets,
+)
 from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers
 from sklearn_adaalloc._utils.parameters import check_choice, check_in_interval
 from sklearn_adaalloc._utils.rewards import (
@@ -15,8 +19,11 @@ from sklearn_adaalloc._utils.rewards import (
     warn_beyond_samples,
 )
 from sklearn_adaalloc.curves._decoders import largest_budget
+from sklearn_adaalloc.curves._menus import expected_menu_rewards
 from sklearn_adaalloc.curves._selection import expected_rewards
 from sklearn_adaalloc.curves._table import as_table
+
+UNITS = ("samples", "cost")
 
 
 class CostReport(NamedTuple):
@@ -40,17 +47,22 @@ def expected_reward_score(
     samples, not a simulation. If a query has at least :math:`b_i` samples, they are
     drawn without replacement, and the score is unbiased. Otherwise they are drawn with
     replacement: then it is biased downward. Assumes that the samples of a query are
-    exchangeable. For 0/1 rewards at equal budgets this is pass@b. Use it as
+    exchangeable. For 0/1 rewards at equal budgets this is pass@b. If each decoder has
+    a budget of its own, it is the best of all their samples: for 0/1 rewards, one minus
+    the product over decoders of the probability that all samples are wrong. Use it as
     ``make_scorer(expected_reward_score)``.
 
     Parameters
     ----------
-    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
-        Reward table. NaN marks a missing sample. A table with three axes is a routing
-        table.
-    budgets : array-like of shape (n_queries,) or float
-        Samples given to each query; in routing 0 = weak, 1 = strong. One number is a
-        uniform budget. If it is fractional, its floor and its ceiling are mixed.
+    rewards : array-like of shape (n_queries, n_samples) or \
+            (n_queries, n_decoders, n_samples)
+        Reward table. NaN marks a missing sample. A table with three axes and one budget
+        per query is a routing table, with two decoders.
+    budgets : array-like of shape (n_queries,), (n_queries, n_decoders) or float
+        Samples given to each query, or of each decoder to each query; in routing
+        0 = weak, 1 = strong. A decoder without a sample in the table gives none. One
+        number is a uniform budget. If it is fractional, its floor and its ceiling are
+        mixed.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. Not used in routing.
     selection : {"reward", "score", "vote"} or Selection, default="reward"
@@ -92,6 +104,11 @@ def expected_reward_score(
     0.9167
     >>> round(expected_reward_score(rewards, 1.5), 4)
     0.8333
+
+    Two samples of the first decoder and one of the second:
+
+    >>> round(expected_reward_score([[[0, 1, 0, 0], [0, 0, 1, 1]]], [[2, 1]]), 4)
+    0.75
     """
     expected = query_rewards(
         rewards, budgets, empty_reward=empty_reward, selection=selection, unit=unit
@@ -107,10 +124,12 @@ def mean_budget_score(rewards, budgets, *, unit="samples"):
 
     Parameters
     ----------
-    rewards : array-like of shape (n_queries, n_samples) or (n_queries, 2, n_samples)
+    rewards : array-like of shape (n_queries, n_samples) or \
+            (n_queries, n_decoders, n_samples)
         Reward table. It is only used to check the budgets.
-    budgets : array-like of shape (n_queries,)
-        Samples given to each query; in routing 0 = weak, 1 = strong.
+    budgets : array-like of shape (n_queries,) or (n_queries, n_decoders)
+        Samples given to each query, or of each decoder to each query; in routing
+        0 = weak, 1 = strong.
     unit : {"samples", "cost"}, default="samples"
         What spend counts. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
         costs; a sample of a query then costs the mean of the query's samples.
@@ -132,7 +151,7 @@ def mean_budget_score(rewards, budgets, *, unit="samples"):
     >>> mean_budget_score([[0, 1], [1, 1]], [2, 1])
     1.5
     """
-    table = as_table(rewards)
+    table = as_table(rewards, n_decoders=None)
     return float(_query_spend(table, budgets, unit).mean())
 
 
@@ -142,9 +161,10 @@ def cost_report(rewards, budgets, *, budget=None):
     Parameters
     ----------
     rewards : RewardTable
-        Rewards with costs. A sample of a query costs the mean of the query's samples.
-    budgets : array-like of shape (n_queries,)
-        Samples given to each query.
+        Rewards with costs. A sample of a query costs the mean of the query's samples
+        (of the same decoder).
+    budgets : array-like of shape (n_queries,) or (n_queries, n_decoders)
+        Samples given to each query, or of each decoder to each query.
     budget : float, default=None
         Mean cost per query that was allowed.
 
@@ -169,8 +189,14 @@ def cost_report(rewards, budgets, *, budget=None):
     >>> table = RewardTable([[0, 1], [1, 1]], costs=[[90, 110], [20, 20]])
     >>> cost_report(table, [1, 2], budget=80)
     CostReport(mean_cost=70.0, share=0.875, spread=30.0)
+
+    Two decoders:
+
+    >>> table = RewardTable([[[0, 1], [1, 1]]], costs=[1.0, 5.0])
+    >>> cost_report(table, [[2, 1]]).mean_cost
+    7.0
     """
-    spent = _query_spend(as_table(rewards), budgets, "cost")
+    spent = _query_spend(as_table(rewards, n_decoders=None), budgets, "cost")
     if budget is not None:
         budget = check_in_interval(budget, "budget", 0, LARGEST, closed="right")
     mean = float(spent.mean())
@@ -227,8 +253,8 @@ def net_reward_score(
         rewards, budgets, empty_reward=empty_reward, selection=selection, unit=unit
     )
     spend = np.mean(budgets)
-    if np.ndim(budgets) and unit != "samples":
-        spend = _query_spend(as_table(rewards), budgets, unit).mean()
+    if np.ndim(budgets) == 2 or (np.ndim(budgets) and unit != "samples"):
+        spend = _query_spend(as_table(rewards, n_decoders=None), budgets, unit).mean()
     return float(expected.mean() - price * spend)
 
 
@@ -242,26 +268,55 @@ def observed_costs(table, unit):
     >>> observed_costs(RewardTable([[0, 1]], costs=[[90, 110]]), "cost")
     array([100.])
     """
-    if check_choice(unit, "unit", ("samples", "cost")) == "samples":
+    if check_choice(unit, "unit", UNITS) == "samples":
         return None
     if has_decoders(table):
         raise ValueError(
             "unit='cost' is not accepted for routing. Expected unit='samples': spend "
-            "is then the share of queries for the strong decoder."
+            "is then the share of queries for the strong decoder; or one budget for "
+            "each decoder, shape (n_queries, n_decoders)."
         )
+    return cell_costs(_require_costs(table))
+
+
+def _query_spend(table, budgets, unit):
+    """Spend on each query (n_queries,)."""
+    if np.ndim(budgets) == 2:
+        own = check_decoder_budgets(budgets, table.shape)
+        if check_choice(unit, "unit", UNITS) == "samples":
+            return own.sum(axis=1)
+        return np.nansum(own * cell_costs(_require_costs(table)), axis=1)
+    costs = observed_costs(table, unit)
+    budgets = check_budgets(budgets, n_queries=len(table))
+    return budgets if costs is None else budgets * costs
+
+
+def cell_costs(table):
+    """Mean cost of a sample (n_queries,) or, with decoders, (n_queries, n_decoders).
+
+    NaN where a decoder has no sample of a query.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import RewardTable
+    >>> from sklearn_adaalloc.metrics._expected_reward import cell_costs
+    >>> cell_costs(RewardTable([[[0, 1], [1, None]]], costs=[[[2, 4], [9, None]]]))
+    array([[3., 9.]])
+    """
+    n_samples = np.isfinite(table.costs).sum(axis=-1)
+    totals = np.nansum(table.costs, axis=-1)
+    return np.divide(
+        totals, n_samples, out=np.full(totals.shape, np.nan), where=n_samples > 0
+    )
+
+
+def _require_costs(table):
     if table.costs is None:
         raise ValueError(
             "unit='cost' needs the costs of samples, and rewards has none. Expected "
             "RewardTable(rewards, costs=...)."
         )
-    return np.nanmean(table.costs, axis=1)
-
-
-def _query_spend(table, budgets, unit):
-    """Spend on each query (n_queries,)."""
-    costs = observed_costs(table, unit)
-    budgets = check_budgets(budgets, n_queries=len(table))
-    return budgets if costs is None else budgets * costs
+    return table
 
 
 def query_rewards(
@@ -275,6 +330,8 @@ def query_rewards(
     >>> query_rewards([[0, 1], [1, 1]], [0, 2], empty_reward=-1.0)
     array([-1.,  1.])
     """
+    if np.ndim(budgets) == 2:
+        return _decoder_rewards(rewards, budgets, empty_reward, selection, unit)
     table = as_table(rewards)
     rewards = table.rewards
     empty_reward = check_empty_reward(empty_reward)
@@ -294,6 +351,26 @@ def query_rewards(
         * expected_rewards(table, own, empty_reward=empty_reward, selection=selection)
         for share, own in parts
     )
+
+
+def _decoder_rewards(rewards, budgets, empty_reward, selection, unit):
+    """The same for a budget of each decoder."""
+    check_choice(unit, "unit", UNITS)
+    table = as_table(rewards, n_decoders=None)
+    own = check_decoder_budgets(budgets, table.shape)
+    if selection != "reward":
+        raise ValueError(
+            f"selection={selection!r} is not accepted with budgets of several "
+            "decoders. Expected 'reward'."
+        )
+    empty_reward = check_empty_reward(empty_reward)
+    given = np.isfinite(table.rewards).sum(axis=2)
+    own = np.where(given > 0, own, 0)
+    rows, scarcest = np.arange(len(own)), (own - given).argmax(axis=1)
+    warn_beyond_samples(
+        table.rewards[rows, scarcest], own[rows, scarcest], name="budgets", stacklevel=5
+    )
+    return expected_menu_rewards(table.rewards, own, empty_reward=empty_reward)
 
 
 def _uniform_parts(budget, n_queries, max_budget):

@@ -5,6 +5,7 @@ import numpy as np
 from sklearn_adaalloc._utils.optional import import_optional
 
 UNIFORM_STYLE = {"color": "0.45", "linestyle": "--", "linewidth": 1.2}
+ORACLE_STYLE = {"color": "black", "linestyle": ":", "linewidth": 1.2}
 
 
 def new_axes(ax):

@@ -3,7 +3,11 @@ import pytest
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_adaalloc.datasets import make_reward_table
-from sklearn_adaalloc.metrics import average_gap_recovered, cost_to_recover
+from sklearn_adaalloc.metrics import (
+    average_gap_recovered,
+    cost_to_recover,
+    routing_report,
+)
 
 
 def table(weak, strong):
@@ -136,3 +140,51 @@ def test_bad_number_of_thresholds(n_thresholds):
 def test_bad_share(share):
     with pytest.raises(ValueError, match=r"share=.* number in \(0, 1\]"):
         cost_to_recover(REWARDS, GOOD, share)
+
+
+def test_report_of_a_router_is_apgr_and_cpt_of_its_preferences():
+    rng = np.random.default_rng(3)
+    rewards = rng.random((40, 2, 1)) + np.array([[0.0], [0.3]])
+    preferences = rng.permutation(40)
+    calls = np.arange(41) / 40
+    order = np.argsort(-preferences)
+    gains = (rewards[:, 1, 0] - rewards[:, 0, 0])[order]
+    weak, strong = rewards.mean(axis=(0, 2))
+    reward = weak + np.r_[0, np.cumsum(gains)] / 40
+    # A call to the weak decoder costs 2, and one to the strong decoder 7.
+    report = routing_report(2 + 5 * calls, reward, weak=(2, weak), strong=(7, strong))
+    options = {"n_thresholds": None}
+    apgr = average_gap_recovered(rewards, preferences, **options)
+    assert report.gap_recovered == pytest.approx(apgr)
+    cpt = cost_to_recover(rewards, preferences, **options)
+    assert report.cost_to_recover == pytest.approx(cpt)
+
+
+def test_improvement_in_quality_is_the_mean_of_the_hull():
+    # The hull goes from (1, 0.2) over (2, 0.8) to (4, 0.9), and stays level.
+    spend, reward = [1, 2, 3, 4, 5], [0.2, 0.8, 0.5, 0.9, 0.6]
+    report = routing_report(spend, reward, weak=(1, 0.2), strong=(6, 0.9))
+    assert report.improvement_in_quality == pytest.approx(
+        (0.5 + 2 * 0.85 + 2 * 0.9) / 5
+    )
+    # Between 0.2 and 0.9, the curve itself reaches one half at 0.55.
+    assert report.cost_to_recover == pytest.approx((0.55 - 0.2) / 0.6 / 5)
+
+
+def test_report_of_a_policy_below_the_weak_cost_or_never_good_enough():
+    cheap = routing_report([0.5, 2], [0.7, 0.9], weak=(1, 0.2), strong=(2, 0.9))
+    assert cheap.cost_to_recover == pytest.approx(-0.5)
+    poor = routing_report([1, 2], [0.2, 0.3], weak=(1, 0.2), strong=(2, 0.9))
+    assert np.isnan(poor.cost_to_recover)
+
+
+@pytest.mark.parametrize("strong", [(1, 0.9), (2, 0.1), (2, np.nan), (2,)])
+def test_report_needs_a_dearer_and_better_decoder(strong):
+    with pytest.raises(ValueError, match="weak"):
+        routing_report([1, 2], [0.2, 0.3], weak=(1, 0.2), strong=strong)
+
+
+@pytest.mark.parametrize("reward", [[0.2], [[0.2, 0.3]], [0.2, np.nan]])
+def test_report_needs_a_curve(reward):
+    with pytest.raises(ValueError, match=r"spend of shape .* not accepted"):
+        routing_report([1, 2], reward, weak=(1, 0.2), strong=(2, 0.9))
