@@ -186,6 +186,10 @@ class PricedAllocator(CalibratedAllocator):
     def _price(self, offered, budgets):
         return self.price_
 
+    def _menu_price(self, menu):
+        rule = self._rule()
+        return 0.0 if rule["price"] == rule["floor"] else rule["price"]
+
     def _offered(self, scores, costs):
         """Marginal rewards, per cost if the budget counts cost, repaired anew.
 
