@@ -11,7 +11,6 @@ from sklearn_adaalloc.planning._menus import plan_at_price, prices_around
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
-
 _TIE = 1e-3  # prices are found up to 1e-4, and sentences show three digits
 
 

@@ -346,12 +346,3 @@ def test_available_decoders_must_fit(world):
     plain = SequentialAllocator(RewardRegressor(Ridge())).fit(X, table.rewards[:, 0])
     with pytest.raises(ValueError, match=r"(?s)available=.*table of one decoder"):
         plain.start(X, available=np.ones((400, 1), dtype=bool))
-
-
-def test_reports_on_several_decoders(world):
-    X, table = world
-    policy = PricedAllocator(RIDGE, budget=2.0, random_state=0).fit(X, table)
-    with pytest.raises(ValueError, match="drift_report is for one decoder"):
-        policy.drift_report(X)
-    with pytest.raises(ValueError, match=r"explain is for one decoder.*on 3 decoders"):
-        policy.explain(X)
