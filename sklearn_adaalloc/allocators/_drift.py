@@ -136,10 +136,9 @@ def compare_with_calibration(
         + np.var(budgets) / len(budgets)
     )
     margin = norm.ppf(0.975) * error
-    columns = (
-        array.reshape(len(array), -1).T for array in (calibration_scores, scores)
-    )
-    tests = [ks_2samp(*pair, method="asymp") for pair in zip(*columns, strict=True)]
+    samples = calibration_scores, scores
+    pairs = zip(*(each.reshape(len(each), -1).T for each in samples), strict=True)
+    tests = [ks_2samp(*pair, method="asymp") for pair in pairs]
     test = min(tests, key=lambda test: test.pvalue)
     return DriftReport(
         budget=budget,

@@ -114,7 +114,7 @@ def test_calibrating_again_keeps_the_promise_without_training(fitted):
 
 
 def make_menu(n_queries=1200):
-    """Rewards of a weak and a strong decoder; the second feature helps only the last."""
+    """Rewards of two decoders; the second feature helps only the second one."""
     random = np.random.default_rng(0)
     X = random.normal(size=(n_queries, 2))
     logits = np.column_stack([X[:, 0] - 1, X[:, 0] + X[:, 1] + 1])
@@ -148,7 +148,7 @@ def test_a_change_for_one_of_several_decoders_is_drift(menu):
     new = MENU_X[600:]
     report = menu.drift_report(new[new[:, 1] > 0])
     assert report.drifted
-    assert report.statistic > 0.25
+    assert "Scores differ from those of calibration" in str(report)
 
 
 def test_scores_of_each_decoder_alone_are_not_enough(menu):
@@ -193,13 +193,14 @@ def test_false_alarms_are_as_rare_as_alpha_says():
 
 def test_the_decoder_that_differs_most_counts():
     random = np.random.default_rng(0)
-    old, new = random.random((300, 3)), random.random((400, 3)) + [0.1, 0.3, 0.0]
-    budgets = {"calibration_budgets": np.ones(300), "budgets": np.ones(400)}
+    old, new = random.random((2, 300, 3))
+    new += [0.1, 0.3, 0.0]
+    budgets = {"calibration_budgets": np.ones(300), "budgets": np.ones(300)}
     alone = compare(old[:, 1], new[:, 1], **budgets)
     report = compare(old, new, **budgets)
     assert report.statistic == alone.statistic
     assert report.p_value == pytest.approx(3 * alone.p_value)
-    assert compare(old, old[:, [1, 0, 2]], **budgets).p_value <= 1
+    assert compare(old, old, **budgets).p_value == 1
 
 
 def test_false_alarms_of_several_decoders_are_no_more_frequent():
@@ -207,10 +208,10 @@ def test_false_alarms_of_several_decoders_are_no_more_frequent():
     budgets = {"calibration_budgets": np.ones(300), "budgets": np.ones(400)}
     reports = [
         compare(random.random((300, 3)), random.random((400, 3)), alpha=0.1, **budgets)
-        for _ in range(500)
+        for _ in range(250)
     ]
-    # At most 50 expected, with a standard deviation of 6.7; 48 if independent.
-    assert 25 < sum(report.drifted for report in reports) < 72
+    # 24 expected, with a standard deviation of 4.7.
+    assert 8 < sum(report.drifted for report in reports) < 40
 
 
 def test_equal_budgets_leave_no_doubt():
