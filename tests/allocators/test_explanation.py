@@ -519,7 +519,8 @@ def test_samples_of_a_decoder_that_are_mandatory():
         "small gets 1 sample, which is min_budget: sample 2 would raise the chance of "
         "success by 0.00198, less than the price of 0.158.",
         "large gets 1 sample: sample 1 raises the chance of success by 0.792, which is "
-        "worth the price of 0.158; sample 2 would add only 0.158.",
+        "worth the price of 0.158; sample 2 would raise it by 0.158, but the budget is "
+        "spent.",
     ]
 
 
