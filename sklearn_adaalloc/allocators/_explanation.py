@@ -161,7 +161,7 @@ def success_range(weights, rates, budgets):
     >>> low, high
     (array([0.]), array([1.]))
     """
-    return weighted_range(weights, 1 - (1 - rates) ** budgets[:, None])
+    return weighted_range(weights, 1 - (1 - rates) ** np.reshape(budgets, (-1, 1)))
 
 
 def weighted_range(weights, values):

@@ -205,13 +205,10 @@ def menu_price(menu, budget, unit):
     """
     weights, profiles, costs, limits, mandatory = menu
     money = menu_money(menu, budget, unit)
-    # A plan never has a sample that costs more than all the money.
-    payable = costs <= money - (mandatory * costs).sum()
-    limits = np.where(payable, limits, mandatory)
     high, low = prices_around(
         weights, profiles, costs, limits, money, mandatory=mandatory
     )
-    return 0.0 if high == low else high
+    return 0.0 if high == low else float(high)
 
 
 def menu_values(menu, budgets):

@@ -448,6 +448,12 @@ def test_a_budget_over_several_decoders_that_pays_for_all(menu):
     assert frame.why.str.endswith("and the budget pays for all that adds something.")[0]
 
 
+def test_a_budget_over_several_decoders_that_pays_for_nothing():
+    why = menu_why([[1.0]], [[0.5, 0.8]], np.array([[2.0, 4.0]]), budget=1)
+    assert why.str.contains(" gets no sample: sample 1 would raise the ").all()
+    assert why.str.endswith("per unit of cost), but the budget is spent.").any()
+
+
 def test_samples_of_decoders_without_costs_and_names():
     frame = AdaptiveAllocator(PROFILES, budget=1.0).fit(MENU_X, MENU.rewards)
     frame = frame.explain(MENU_X[:20])
