@@ -31,7 +31,12 @@ from sklearn_adaalloc.allocators._explanation import (
     reward_range,
     success_range,
 )
-from sklearn_adaalloc.allocators._menus import allocate_menu, open_menu
+from sklearn_adaalloc.allocators._menus import (
+    allocate_menu,
+    menu_decision,
+    menu_price,
+    open_menu,
+)
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
 from sklearn_adaalloc.curves._menus import expected_menu_rewards
 from sklearn_adaalloc.curves._profiles import LEAST_RATE
@@ -198,15 +203,18 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         ImportError
             If pandas is not installed.
         ValueError
-            If the regressor does not accept `X`, or if several decoders have budgets of
-            their own.
+            If the regressor does not accept `X`.
+
+        Notes
+        -----
+        If decoders have budgets of their own, there is one row per query and decoder.
+        The first two columns are then `query`, the number of its row in `X`, and
+        `decoder`, its name or number. `expected_reward`, `low` and `high` are of the
+        query's whole plan. `next_value` is what one more sample of that decoder adds to
+        the chance of success, beside the samples that the other decoders get. `cost` is
+        that of the decoder's own samples.
         """
         check_is_fitted(self)
-        if self._n_decoders:
-            raise ValueError(
-                "explain is for one decoder, or a weak and a strong one. This "
-                f"{type(self).__name__} was fitted on {self._n_decoders} decoders."
-            )
         return explanation_frame(self._decision(X))
 
     def _decision(self, X):
@@ -404,6 +412,8 @@ class RegressorAllocator(BaseAllocator):
         return self._predict_marginals(X)
 
     def _decision(self, X):
+        if self._n_decoders:
+            return self._menu_decision(X)
         marginals, costs = self.predict_marginals(X), self._predict_costs(X)
         budgets = self._decide_by(X, marginals, costs)
         _, min_budget, _ = self._check_budget()
@@ -424,6 +434,24 @@ class RegressorAllocator(BaseAllocator):
             routing=self._n_axes == 3,
             **self._words,
         )
+
+    def _menu_decision(self, X):
+        """Budgets (n_queries, n_decoders), and what they were decided by."""
+        weights, costs = self._predict_scores(X), self._predict_costs(X)
+        menu = self._open_menu(weights, costs)
+        return menu_decision(
+            menu,
+            self._decide_by(X, weights, costs),
+            self._menu_price(menu),
+            names=self._decoder_names or range(self._n_decoders),
+            in_cost=costs is not None,
+            empty_reward=self.empty_reward,
+            **self._words,
+        )
+
+    def _menu_price(self, menu):
+        """Chance of success per cost at which the budget is spent."""
+        return menu_price(menu, self._check_budget()[0], self.unit)
 
     _words = {}  # further fields of `Decision`
 

@@ -66,10 +66,15 @@ class CalibratedAllocator(RegressorAllocator):
         ------
         ValueError
             If not exactly one of `X` and `scores` is given, or if there are fewer than
-            two queries.
+            two queries. Also if `scores` are given although several decoders have
+            budgets of their own.
 
         Notes
         -----
+        If decoders have budgets of their own, the scores are the predicted success
+        rates of each decoder, and the report is on the decoder whose scores differ most
+        significantly. The significance level is still that of the whole report.
+
         The test detects a change of the queries. It cannot detect a change of the
         answers, for example after a new model or a new verifier. For that, graded
         queries are needed. In both cases the rule can be calibrated again without
@@ -77,11 +82,6 @@ class CalibratedAllocator(RegressorAllocator):
         new allocator, and fit that on newly graded queries.
         """
         check_is_fitted(self)
-        if self._n_decoders:
-            raise ValueError(
-                "drift_report is for one decoder, or a weak and a strong one. This "
-                f"{type(self).__name__} was fitted on {self._n_decoders} decoders."
-            )
         alpha = check_in_interval(alpha, "alpha", 0, 1)
         if (X is None) == (scores is None):
             given = "neither" if X is None else "both"
@@ -89,6 +89,8 @@ class CalibratedAllocator(RegressorAllocator):
                 f"X and scores: {given} given. Expected one of them. Give queries as "
                 "X, or marginal rewards that were predicted for them as scores."
             )
+        if self._n_decoders:
+            return self._menu_drift_report(X, alpha)
         if scores is None:
             scores = self._check_scores(self.predict_marginals(X))
             budgets = self._follow(scores, self._coins(X), self._predict_costs(X))
@@ -100,6 +102,27 @@ class CalibratedAllocator(RegressorAllocator):
             scores=scores[:, 0],
             calibration_budgets=self._calibration_budgets(),
             budgets=budgets,
+            budget=float(self.budget),
+            alpha=alpha,
+        )
+
+    def _menu_drift_report(self, X, alpha):
+        """Compare predicted success rates of each decoder, and predicted costs."""
+        if X is None:
+            raise ValueError(
+                f"scores are not accepted: this {type(self).__name__} was fitted on "
+                f"{self._n_decoders} decoders, and the scores of each one alone do not "
+                "decide on their budgets. Give queries as X."
+            )
+        weights, costs = self._predict_scores(X), self._predict_costs(X)
+        known = self._open_menu(self.calibration_scores_, self._predicted_costs)
+        new = self._open_menu(weights, costs)
+        budgets = self._decide_by(X, weights, costs)
+        return compare_with_calibration(
+            calibration_scores=known.weights @ known.profiles,
+            scores=new.weights @ new.profiles,
+            calibration_budgets=(self._calibration_budgets() * known.costs).sum(axis=1),
+            budgets=(budgets * new.costs).sum(axis=1),
             budget=float(self.budget),
             alpha=alpha,
         )

@@ -15,20 +15,24 @@ class DriftReport:
     Parameters
     ----------
     budget : float
-        Parameter `budget` of the allocator, in samples per query.
+        Parameter `budget` of the allocator.
     promised_budget : float
-        Mean budget of the calibration queries.
+        Mean budget of the calibration queries, in samples. If decoders have budgets of
+        their own, the mean predicted cost of all their samples, in the unit of
+        `budget`.
     realised_budget : float
-        Mean budget of the new queries.
+        The same of the new queries.
     difference : tuple of two floats
         95 % confidence interval of realised minus promised budget.
     n_calibration, n_queries : int
         Number of calibration queries and of new queries.
     statistic : float
         Kolmogorov-Smirnov statistic: the largest difference between the two
-        distribution functions of scores, in [0, 1].
+        distribution functions of scores, in [0, 1]. With several decoders, that of the
+        decoder whose scores differ most significantly.
     p_value : float
-        Probability of a statistic at least this large if nothing has changed.
+        Probability of a statistic at least this large if nothing has changed. With
+        several decoders, multiplied by their number (Bonferroni).
     alpha : float
         Significance level of the test: the rate of false alarms.
 
@@ -87,9 +91,10 @@ def compare_with_calibration(
     Parameters
     ----------
     calibration_scores, scores : ndarray of shape (n_calibration,) and (n_queries,)
-        Predicted marginal rewards of the first sample.
+        Predicted marginal rewards of the first sample. With several decoders, of each
+        decoder, (n_calibration, n_decoders) and (n_queries, n_decoders).
     calibration_budgets, budgets : ndarray of shape (n_calibration,) and (n_queries,)
-        Samples that the rule gives to each query.
+        What the rule gives to each query.
     budget : float
         Parameter `budget` of the allocator.
     alpha : float
@@ -131,7 +136,10 @@ def compare_with_calibration(
         + np.var(budgets) / len(budgets)
     )
     margin = norm.ppf(0.975) * error
-    test = ks_2samp(calibration_scores, scores, method="asymp")
+    samples = calibration_scores, scores
+    pairs = zip(*(each.reshape(len(each), -1).T for each in samples), strict=True)
+    tests = [ks_2samp(*pair, method="asymp") for pair in pairs]
+    test = min(tests, key=lambda test: test.pvalue)
     return DriftReport(
         budget=budget,
         promised_budget=float(promised),
@@ -143,6 +151,6 @@ def compare_with_calibration(
         n_calibration=len(calibration_scores),
         n_queries=len(scores),
         statistic=float(test.statistic),
-        p_value=float(test.pvalue),
+        p_value=min(float(test.pvalue) * len(tests), 1.0),
         alpha=alpha,
     )

@@ -1,8 +1,9 @@
-"""Why each query gets its budget: a frame with one row per query.
+"""Why each query gets its budget: a frame with one row per query, or per decoder.
 
 The functions are pure and expect checked arrays.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,15 @@ from scipy.special import ndtri
 from sklearn_adaalloc._utils.optional import import_optional
 
 _LOW, _HIGH = 0.1, 0.9  # quantiles: the range in between holds 80 %
-_TIE = 1e-9  # relative difference up to which a value counts as the price
 _NOTHING = 1e-9  # a marginal reward that is rounding alone
 _NO_RANGE = " There is no range: the regressor predicts no distribution."
 
 
 class Decision(NamedTuple):
     """Budgets of queries, and what they were decided by.
+
+    If decoders have budgets of their own, each decoder of a query is a row, and
+    n_queries stands for the number of rows. Rows of a query follow each other.
 
     Parameters
     ----------
@@ -26,21 +29,30 @@ class Decision(NamedTuple):
     expected, low, high : ndarrays of shape (n_queries,)
         Predicted reward at these budgets and its 80 % range; NaN where not known.
     values : ndarray of shape (n_queries, max_budget)
-        Marginal rewards that the allocator goes by.
+        Marginal rewards that the allocator goes by; NaN beyond the largest budget of a
+        row.
     offered : ndarray of shape (n_queries, max_budget)
         The same per cost, which it compares with the price.
     costs : ndarray of shape (n_queries, max_budget) or None
         Predicted costs of the samples. None if each costs 1.
     price : float
         Marginal reward per cost at which the budget is spent; NaN for a rule without.
-    min_budget : int
-        Number of mandatory samples of every query.
+    tie : float
+        Relative difference up to which a value counts as the price.
+    min_budget : int or ndarray of shape (n_queries,)
+        Number of mandatory samples.
     routing : bool
         Whether budgets stand for decoders.
+    decoders : sequence of n_decoders str or int
+        Names or numbers of decoders that have budgets of their own.
+    reward : str
+        What samples raise.
     rule : str
         How a rule without a price decides; "" for others.
     plan, among : str
         What is special of the plan, and of the values; "" for nothing.
+    rest : str
+        How a sample that is not worth the price was bought.
     """
 
     budgets: np.ndarray
@@ -51,11 +63,15 @@ class Decision(NamedTuple):
     offered: np.ndarray
     costs: np.ndarray | None = None
     price: float = np.nan
-    min_budget: int = 0
+    tie: float = 1e-9
+    min_budget: int | np.ndarray = 0
     routing: bool = False
+    decoders: Sequence = ()
+    reward: str = "the expected reward"
     rule: str = ""
     plan: str = ""
     among: str = ""
+    rest: str = "but a coin gave it some of the rest of the budget"
 
 
 def explanation_frame(decision):
@@ -75,7 +91,11 @@ def explanation_frame(decision):
     rows = np.arange(len(budgets))
     costs = decision.costs
     costs = np.ones_like(decision.values) if costs is None else costs
-    columns = {"budget": budgets}
+    columns = {}
+    if decision.decoders:
+        columns["query"] = rows // len(decision.decoders)
+        columns["decoder"] = [_decoder(decision, row) for row in rows]
+    columns["budget"] = budgets
     if decision.routing:
         columns["decoder"] = np.array(["weak", "strong"], dtype=object)[budgets]
     columns |= {
@@ -141,10 +161,38 @@ def success_range(weights, rates, budgets):
     >>> low, high
     (array([0.]), array([1.]))
     """
-    below = np.cumsum(weights, axis=1)
+    return weighted_range(weights, 1 - (1 - rates) ** np.reshape(budgets, (-1, 1)))
+
+
+def weighted_range(weights, values):
+    """80 % range of each query's value under a predicted distribution.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_queries, n_values)
+        Predicted distribution over the values.
+    values : ndarray of shape (n_queries, n_values)
+        Values, in any order.
+
+    Returns
+    -------
+    low, high : ndarrays of shape (n_queries,)
+        10th and 90th percentile.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._explanation import weighted_range
+    >>> weighted_range(np.array([[0.3, 0.05, 0.65]]), np.array([[0.5, 0.9, 0.2]]))
+    (array([0.2]), array([0.5]))
+    """
+    order = np.argsort(values, axis=1, kind="stable")
+    values = np.take_along_axis(values, order, axis=1)
+    below = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
     places = [(below < quantile).sum(axis=1) for quantile in (_LOW, _HIGH)]
-    low, high = (rates[np.minimum(place, len(rates) - 1)] for place in places)
-    return 1 - (1 - low) ** budgets, 1 - (1 - high) ** budgets
+    rows, last = np.arange(len(values)), values.shape[1] - 1
+    low, high = (values[rows, np.minimum(place, last)] for place in places)
+    return low, high
 
 
 def reward_range(means, deviations, budgets):
@@ -220,22 +268,45 @@ def _column_after(values):
 
 def _sentence(decision, row):
     """Why a query gets its budget."""
-    budget = decision.budgets[row]
+    budget, most = decision.budgets[row], _most(decision, row)
+    if decision.decoders and most == 0:
+        return f"{_subject(decision, row)} is not available."
     if decision.routing:
         opening = f"Goes to the {['weak', 'strong'][budget]} decoder"
     else:
         count = {0: "no sample", 1: "1 sample"}.get(budget, f"{budget} samples")
-        opening = f"Gets {count}{decision.plan}"
+        gets = f"{_subject(decision, row)} gets" if decision.decoders else "Gets"
+        opening = f"{gets} {count}{decision.plan}"
     if decision.rule:
         return f"{opening}, {decision.rule}."
     if decision.routing:
         return f"{opening}: {_routing(decision, row)}."
-    if budget and budget == decision.values.shape[1]:
+    if budget and budget == most:
         opening += ", which is max_budget"
-    elif budget and budget == decision.min_budget:
+    elif budget and budget == _least(decision, row):
         opening += ", which is min_budget"
     no_range = _NO_RANGE if np.isnan(decision.low[row]) else ""
     return f"{opening}: {_samples(decision, row)}.{no_range}"
+
+
+def _decoder(decision, row):
+    return decision.decoders[row % len(decision.decoders)]
+
+
+def _subject(decision, row):
+    """Name of a decoder, to begin a sentence."""
+    decoder = _decoder(decision, row)
+    return decoder if isinstance(decoder, str) else f"Decoder {decoder}"
+
+
+def _least(decision, row):
+    """Number of mandatory samples of a row."""
+    return np.broadcast_to(decision.min_budget, decision.budgets.shape)[row]
+
+
+def _most(decision, row):
+    """Largest budget of a row."""
+    return np.count_nonzero(~np.isnan(decision.values[row]))
 
 
 def _routing(decision, row):
@@ -252,14 +323,15 @@ def _routing(decision, row):
 
 def _samples(decision, row):
     """Why a query gets its number of samples."""
-    budget, max_budget = decision.budgets[row], decision.values.shape[1]
-    if decision.min_budget == max_budget:
+    budget, min_budget = decision.budgets[row], _least(decision, row)
+    max_budget = _most(decision, row)
+    if min_budget == max_budget:
         return "min_budget leaves no choice"
-    forced = budget == decision.min_budget
+    forced = budget == min_budget
     clauses = []
     if not forced:
         clauses.append(
-            f"sample {budget} raises the expected reward by "
+            f"sample {budget} raises {decision.reward} by "
             f"{_amount(decision, row, budget - 1)}, "
             f"{_why_bought(decision, row, budget - 1)}"
         )
@@ -274,7 +346,7 @@ def _further(decision, row, first_clause):
     value, amount = decision.values[row, step], _amount(decision, row, step)
     if abs(value) <= _NOTHING:
         return "is not expected to add anything"
-    reward = "the expected reward" if first_clause else "it"
+    reward = decision.reward if first_clause else "it"
     if value < 0:
         return f"would lower {reward} by {_number(-value)}"
     if first_clause or not _is_cheap(decision, row, step):
@@ -287,10 +359,7 @@ def _why_bought(decision, row, step):
     if price == 0:
         return "and the budget pays for all that adds something"
     if _is_cheap(decision, row, step):
-        return (
-            f"less than the price of {_number(price)}, but a coin gave it some of the "
-            "rest of the budget"
-        )
+        return f"less than the price of {_number(price)}, {decision.rest}"
     return f"which is worth the price of {_number(price)}"
 
 
@@ -302,7 +371,7 @@ def _why_not(decision, row, step):
 
 def _is_cheap(decision, row, step):
     """Whether a sample adds less per cost than the price."""
-    return decision.offered[row, step] < decision.price * (1 - _TIE)
+    return decision.offered[row, step] < decision.price * (1 - decision.tie)
 
 
 def _amount(decision, row, step):

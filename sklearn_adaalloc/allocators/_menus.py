@@ -5,10 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_adaalloc.allocators._coins import separate_coins
+from sklearn_adaalloc.allocators._explanation import Decision, weighted_range
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
 from sklearn_adaalloc.planning._menus import plan_at_price, prices_around
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
+
+_TIE = 1e-3  # prices are found up to 1e-4, and sentences show three digits
 
 
 class Menu(NamedTuple):
@@ -175,6 +178,122 @@ def follow_menu(menu, rule, coins):
     moved = movable[own < rule["share"]]
     few[moved] = many[moved]
     return few
+
+
+def menu_price(menu, budget, unit):
+    """Price at which :func:`allocate_menu` spends a budget.
+
+    Parameters
+    ----------
+    menu, budget, unit
+        As of :func:`allocate_menu`.
+
+    Returns
+    -------
+    price : float
+        Chance of success that a cost of 1 must bring. 0.0 if the budget pays for all
+        that has a chance of success.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import menu_price, open_menu
+    >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]] * 2)
+    >>> menu = open_menu(np.ones((2, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> round(menu_price(menu, budget=2.5, unit="cost"), 3)
+    0.125
+    """
+    weights, profiles, costs, limits, mandatory = menu
+    money = menu_money(menu, budget, unit)
+    high, low = prices_around(
+        weights, profiles, costs, limits, money, mandatory=mandatory
+    )
+    return 0.0 if high == low else float(high)
+
+
+def menu_values(menu, budgets):
+    """Marginal chances of success of each decoder, beside the plan of the others.
+
+    Parameters
+    ----------
+    menu : Menu
+        What is known of the queries.
+    budgets : ndarray of shape (n_queries, n_decoders)
+        Samples of each decoder.
+
+    Returns
+    -------
+    values : ndarray of shape (n_queries, n_decoders, n_steps)
+        What each sample adds if the other decoders have their budgets. NaN beyond the
+        limits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import menu_values, open_menu
+    >>> menu = open_menu(np.ones((1, 1)), np.array([[0.5, 0.9]]), None, (0, 0), (2, 1))
+    >>> menu_values(menu, np.array([[0, 1]])).round(3)
+    array([[[0.05 , 0.025],
+            [0.9  ,   nan]]])
+    """
+    misses = np.log1p(-menu.profiles)
+    steps = np.arange(menu.limits.max(initial=0))
+    values = np.empty((*menu.limits.shape, len(steps)))
+    for decoder, alone in enumerate(np.eye(len(misses.T), dtype=bool)):
+        others = np.where(alone, 0, budgets)
+        mass = menu.weights * np.exp(others @ misses.T) * menu.profiles[:, decoder]
+        values[:, decoder] = mass @ np.exp(misses[:, decoder, None] * steps)
+    return np.where(steps < menu.limits[:, :, None], values, np.nan)
+
+
+def menu_decision(menu, budgets, price, *, names, in_cost, empty_reward=0.0, plan=""):
+    """Budgets over several decoders as a decision on each decoder of each query.
+
+    Parameters
+    ----------
+    menu : Menu
+        What is known of the queries.
+    budgets : ndarray of shape (n_queries, n_decoders)
+        Samples of each decoder.
+    price : float
+        Chance of success that a cost of 1 must bring.
+    names : sequence of n_decoders str or int
+        Names or numbers of the decoders.
+    in_cost : bool
+        Whether samples differ in cost.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample.
+    plan : str, default=""
+        What is special of the plan.
+
+    Returns
+    -------
+    decision : Decision
+        With one row per query and decoder.
+    """
+    n_decoders = len(names)
+    chances = 1 - np.exp(budgets @ np.log1p(-menu.profiles).T)
+    expected = (menu.weights * chances).sum(axis=1)
+    of_query = [
+        np.where(budgets.any(axis=1), each, empty_reward).repeat(n_decoders)
+        for each in (expected, *weighted_range(menu.weights, chances))
+    ]
+    values = menu_values(menu, budgets).reshape(budgets.size, -1)
+    costs = np.broadcast_to(menu.costs.reshape(-1, 1), values.shape)
+    return Decision(
+        budgets.ravel(),
+        *of_query,
+        values=values,
+        offered=values / costs,
+        costs=costs if in_cost else None,
+        price=price,
+        tie=_TIE,
+        min_budget=menu.mandatory.ravel(),
+        decoders=names,
+        reward="the chance of success",
+        plan=plan,
+        rest="but the rest of the budget, or a plan for similar queries, pays for it",
+    )
 
 
 def _at_price(menu, price):

@@ -74,7 +74,8 @@ class PricedAllocator(CalibratedAllocator):
         The fitted regressor of costs, with unit="cost"; of several decoders, one for
         each.
     calibration_scores_ : ndarray of shape (n_calibration, max_budget)
-        Predicted marginal rewards of the calibration queries.
+        Predicted marginal rewards of the calibration queries. If decoders have budgets
+        of their own, predicted weights of profiles, (n_calibration, n_profiles).
     price_ : float
         Marginal reward above which a sample is bought, at the current `budget`.
     realised_budget_ : float
@@ -185,6 +186,10 @@ class PricedAllocator(CalibratedAllocator):
 
     def _price(self, offered, budgets):
         return self.price_
+
+    def _menu_price(self, menu):
+        rule = self._rule()
+        return 0.0 if rule["price"] == rule["floor"] else rule["price"]
 
     def _offered(self, scores, costs):
         """Marginal rewards, per cost if the budget counts cost, repaired anew.

@@ -6,7 +6,12 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 
-from sklearn_adaalloc import BinnedAllocator, PricedAllocator, RewardRegressor
+from sklearn_adaalloc import (
+    BinnedAllocator,
+    PricedAllocator,
+    RewardRegressor,
+    RewardTable,
+)
 from sklearn_adaalloc.allocators import DriftReport
 from sklearn_adaalloc.allocators._drift import compare_with_calibration
 from sklearn_adaalloc.datasets import make_reward_table
@@ -105,6 +110,53 @@ def test_calibrating_again_keeps_the_promise_without_training(fitted):
     assert after.difference[0] < 0 < after.difference[1]
 
 
+# Several decoders
+
+
+def make_menu(n_queries=1200):
+    """Rewards of two decoders; the second feature helps only the second one."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(n_queries, 2))
+    logits = np.column_stack([X[:, 0] - 1, X[:, 0] + X[:, 1] + 1])
+    rewards = random.random((n_queries, 2, 8)) < 1 / (1 + np.exp(-logits))[:, :, None]
+    return X, RewardTable(rewards, costs=[1.0, 4.0])
+
+
+MENU_X, MENU = make_menu()
+PROFILES = RewardRegressor(Ridge(), target="rate_profiles")
+
+
+@pytest.fixture(scope="module", params=[("samples", 2.0), ("cost", 4.0)])
+def menu(request):
+    unit, budget = request.param
+    policy = PricedAllocator(PROFILES, unit=unit, budget=budget, random_state=0)
+    return policy.fit(MENU_X[:600], MENU[:600])
+
+
+def test_the_budgets_of_several_decoders_are_added_up(menu):
+    new = MENU_X[600:]
+    report = menu.drift_report(new)
+    costs = [1.0, 1.0] if menu.unit == "samples" else [1.0, 4.0]
+    assert not report.drifted
+    assert report.realised_budget == pytest.approx((menu.predict(new) @ costs).mean())
+    assert report.promised_budget == pytest.approx(menu.realised_budget_)
+    assert (report.n_calibration, report.n_queries) == (120, 600)
+
+
+def test_a_change_for_one_of_several_decoders_is_drift(menu):
+    # The first decoder is as good on these queries as on those of fit.
+    new = MENU_X[600:]
+    report = menu.drift_report(new[new[:, 1] > 0])
+    assert report.drifted
+    assert "Scores differ from those of calibration" in str(report)
+
+
+def test_scores_of_each_decoder_alone_are_not_enough(menu):
+    scores = menu.predict_marginals(MENU_X[600:])
+    with pytest.raises(ValueError, match=r"(?s)scores are not.*2 decoders.*queries as"):
+        menu.drift_report(scores=scores)
+
+
 # The statistics
 
 
@@ -137,6 +189,29 @@ def test_false_alarms_are_as_rare_as_alpha_says():
     assert 60 < alarms < 130  # 100 expected, standard deviation 9.5
     missed = sum(not r.difference[0] < 0 < r.difference[1] for r in reports)
     assert 30 < missed < 75  # 50 expected, standard deviation 7
+
+
+def test_the_decoder_that_differs_most_counts():
+    random = np.random.default_rng(0)
+    old, new = random.random((2, 300, 3))
+    new += [0.1, 0.3, 0.0]
+    budgets = {"calibration_budgets": np.ones(300), "budgets": np.ones(300)}
+    alone = compare(old[:, 1], new[:, 1], **budgets)
+    report = compare(old, new, **budgets)
+    assert report.statistic == alone.statistic
+    assert report.p_value == pytest.approx(3 * alone.p_value)
+    assert compare(old, old, **budgets).p_value == 1
+
+
+def test_false_alarms_of_several_decoders_are_no_more_frequent():
+    random = np.random.default_rng(0)
+    budgets = {"calibration_budgets": np.ones(300), "budgets": np.ones(400)}
+    reports = [
+        compare(random.random((300, 3)), random.random((400, 3)), alpha=0.1, **budgets)
+        for _ in range(250)
+    ]
+    # 24 expected, with a standard deviation of 4.7.
+    assert 8 < sum(report.drifted for report in reports) < 40
 
 
 def test_equal_budgets_leave_no_doubt():

@@ -359,15 +359,6 @@ def test_available_decoders_must_fit(world):
         plain.start(X, available=np.ones((400, 1), dtype=bool))
 
 
-def test_reports_on_several_decoders(world):
-    X, table = world
-    policy = PricedAllocator(RIDGE, budget=2.0, random_state=0).fit(X, table)
-    with pytest.raises(ValueError, match="drift_report is for one decoder"):
-        policy.drift_report(X)
-    with pytest.raises(ValueError, match=r"explain is for one decoder.*on 3 decoders"):
-        policy.explain(X)
-
-
 def test_a_decoder_that_is_withdrawn_is_not_asked_again(world):
     X, table = world
     policy = SequentialAllocator(RIDGE, budget=6.0, n_rounds=None).fit(X, table)
