@@ -59,15 +59,16 @@ class CalibratedAllocator(RegressorAllocator):
         Returns
         -------
         report : DriftReport
-            Realised and promised mean budget, and a two-sample test on the scores.
+            Realised and promised mean budget, and a two-sample test on the scores. If
+            the budget counts costs, these are sums of predicted costs.
             ``print(report)`` shows a summary in words.
 
         Raises
         ------
         ValueError
             If not exactly one of `X` and `scores` is given, or if there are fewer than
-            two queries. Also if `scores` are given although several decoders have
-            budgets of their own.
+            two queries. Also if `scores` are given although the budget counts costs, or
+            several decoders have budgets of their own.
 
         Notes
         -----
@@ -91,16 +92,25 @@ class CalibratedAllocator(RegressorAllocator):
             )
         if self._n_decoders:
             return self._menu_drift_report(X, alpha)
+        promised = self._calibration_budgets()
         if scores is None:
             scores = self._check_scores(self.predict_marginals(X))
-            budgets = self._follow(scores, self._coins(X), self._predict_costs(X))
+            costs = self._predict_costs(X)
+            budgets = self._follow(scores, self._coins(X), costs)
+            if costs is not None:
+                budgets, promised = budgets * costs, promised * self._predicted_costs
+        elif self.unit == "cost":
+            raise ValueError(
+                "scores are not accepted with unit='cost': they hold no costs of samples. "
+                "Give queries as X."
+            )
         else:
             scores = self._check_scores(scores)
             budgets = self._allocate(scores)
         return compare_with_calibration(
             calibration_scores=self.calibration_scores_[:, 0],
             scores=scores[:, 0],
-            calibration_budgets=self._calibration_budgets(),
+            calibration_budgets=promised,
             budgets=budgets,
             budget=float(self.budget),
             alpha=alpha,

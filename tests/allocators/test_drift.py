@@ -269,3 +269,19 @@ def test_priced_budgets_need_whole_rows():
 def test_bad_input(fitted, options, match):
     with pytest.raises(ValueError, match=match):
         fitted.drift_report(**options)
+
+
+@pytest.mark.parametrize("Allocator", [PricedAllocator, BinnedAllocator])
+def test_a_budget_of_costs_is_reported_as_a_cost(Allocator):
+    data = make_reward_table(400, 8, random_state=0)
+    costs = np.exp(data.data[:, 0])
+    table = RewardTable(data.rewards, costs=costs)
+    policy = Allocator(RIDGE, budget=4.0, unit="cost")
+    report = policy.fit(data.data, table).drift_report(data.data)
+    spent = (
+        policy.predict(data.data) * policy.cost_regressor_.predict(data.data)
+    ).mean()
+    assert report.realised_budget == pytest.approx(spent)
+    assert not report.drifted
+    with pytest.raises(ValueError, match=r"scores are not accepted with unit='cost'"):
+        policy.drift_report(scores=policy.predict_marginals(data.data))
