@@ -101,8 +101,8 @@ class CalibratedAllocator(RegressorAllocator):
                 budgets, promised = budgets * costs, promised * self._predicted_costs
         elif self.unit == "cost":
             raise ValueError(
-                "scores are not accepted with unit='cost': they hold no costs of samples. "
-                "Give queries as X."
+                "scores are not accepted with unit='cost': they hold no costs of "
+                "samples. Give queries as X."
             )
         else:
             scores = self._check_scores(scores)
