@@ -361,7 +361,7 @@ def replay(session, rewards, costs=None):
 
 def _check_verdicts(rewards, asked, *, binary, name="rewards"):
     """Check the numbers of one round; return a table (n_queries, n_new), NaN last."""
-    table = reward_array(rewards)
+    table = reward_array(rewards, name)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != len(asked):
         raise ValueError(

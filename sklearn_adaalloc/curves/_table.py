@@ -433,7 +433,8 @@ def group_answers(key, answers, row):
     Raises
     ------
     ValueError
-        If there are not as many keys as answers.
+        If `key` is no function, if there are not as many keys as answers, or if a key
+        cannot be hashed.
 
     Examples
     --------
@@ -441,7 +442,18 @@ def group_answers(key, answers, row):
     >>> group_answers(lambda answers: [float(a) for a in answers], ["0.5", ".5"], 0)
     ([0, 0], ('0.5',))
     """
-    keys = list(key(answers))
+    if not callable(key):
+        raise ValueError(
+            f"key={key!r} is not accepted. Expected a function that takes the list of "
+            "answers to one query and returns as many keys."
+        )
+    keys = key(answers)
+    if not np.iterable(keys):
+        raise ValueError(
+            f"key returned {short_repr(keys)} for the answers of row {row}. Expected a "
+            "list of one key for each answer."
+        )
+    keys = list(keys)
     if len(keys) != len(answers):
         raise ValueError(
             f"key returned {len(keys)} keys for the {len(answers)} answers of "
@@ -450,7 +462,14 @@ def group_answers(key, answers, row):
     label = {}  # of each key: the first of its answers
     for own, answer in zip(keys, answers, strict=True):
         if not is_no_answer(own):
-            label.setdefault(own, answer)
+            try:
+                label.setdefault(own, answer)
+            except TypeError as error:
+                raise ValueError(
+                    f"key returned {short_repr(own)} for an answer of row {row}. "
+                    "Expected keys that can be compared and hashed, such as text, "
+                    "numbers or tuples."
+                ) from error
     number = dict(zip(label, range(len(label)), strict=True))
     return [number.get(own, NO_ANSWER) for own in keys], tuple(label.values())
 
@@ -523,13 +542,13 @@ def _check_costs(costs, missing):
     if costs.shape not in places:
         raise ValueError(f"costs has shape {costs.shape}. Expected {expected}.")
     costs = np.where(missing, np.nan, costs.reshape(places[costs.shape]))
-    wrong = ~missing & ~((costs > 0) & (costs <= LARGEST))
+    wrong = ~missing & ~((costs >= 1 / LARGEST) & (costs <= LARGEST))
     if wrong.any():
         row = np.argwhere(wrong)[0]
         raise ValueError(
             f"costs has {costs[tuple(row)]:g} in row {row[0]}, where there is a "
-            f"reward. Expected a positive number of at most {LARGEST:g}: what that "
-            "sample cost."
+            f"reward. Expected a positive number of at most {LARGEST:g}, and at least "
+            f"{1 / LARGEST:g}: what that sample cost."
         )
     return costs
 

@@ -39,12 +39,17 @@ class MenuMoney(CostMoney):
     def __init__(self, budget, predicted, spreads):
         super().__init__(budget, predicted.ravel(), _Spreads(spreads))
         self.left = float(budget * len(predicted))
+        self._n_decoders = predicted.shape[1]
         self._exact = bool(self._variances.max() < _EXACT)
 
     @property
     def predicted(self):
         """Expected cost of the next sample of each cell (n_cells,)."""
         return self._prior if self._exact else super().predicted
+
+    def _place(self, row):
+        query, decoder = divmod(int(row), self._n_decoders)
+        return f"for decoder {decoder} of query {query}"
 
     def plan(self, belief, n_rounds, min_budget):
         """Plan a round that the money left pays for with near certainty."""

@@ -339,3 +339,16 @@ def test_a_search_over_rounds_and_rules():
     assert one < many < best_many
     assert best_one < best_many
     assert search.best_params_["selection"] == "reward"
+
+
+def test_costs_may_be_padded_as_the_answers_are():
+    table = RewardTable(TRAIN.rewards, answers=TRAIN.answers, costs=2.0)
+    regressor = RewardRegressor(Ridge(), selection="vote")
+    policy = SequentialAllocator(
+        regressor, selection="vote", unit="cost", budget=2, min_budget=1, max_budget=1
+    )
+    session = policy.fit(X[:120], table).start(X[120:122])
+    assert_array_equal(session.ask(), [1, 1])
+    session.tell([["7", None], [None, None]], [[2, np.nan], [3, np.nan]])
+    assert_array_equal(session.costs, [2, 3])
+    assert session.counts == [{"7": 1}, {}]
