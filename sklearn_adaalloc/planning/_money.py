@@ -275,8 +275,8 @@ class CostMoney:
             row, *column = np.argwhere(wrong)[0]
             raise ValueError(
                 f"costs has {paid[(row, *column)]:g} {self._place(row)}, where there "
-                f"is a reward. Expected a positive number of at most {LARGEST:g}, and at "
-                f"least {1 / LARGEST:g}: what was paid."
+                f"is a reward. Expected a positive number of at most {LARGEST:g}, and "
+                f"at least {1 / LARGEST:g}: what was paid."
             )
         return np.where(where, paid, 0.0).reshape(len(asked), -1).sum(axis=1)
 
