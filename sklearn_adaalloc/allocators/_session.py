@@ -8,7 +8,7 @@ import numpy as np
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.numbers import reward_array
 from sklearn_adaalloc._utils.rewards import is_binary
-from sklearn_adaalloc.curves._table import is_no_answer
+from sklearn_adaalloc.curves._table import frame_cells, is_no_answer
 from sklearn_adaalloc.planning._money import SampleMoney
 
 
@@ -394,7 +394,7 @@ def _check_verdicts(rewards, asked, *, binary, name="rewards"):
 
 def _check_answers(answers, asked):
     """Check the answers of one round; return one list per query, None for no answer."""
-    answers = answers.to_numpy() if hasattr(answers, "to_numpy") else answers
+    answers = frame_cells(answers)
     known = not isinstance(answers, str | Mapping | Set) and np.iterable(answers)
     rows = list(answers) if known else []
     if len(rows) != len(asked):

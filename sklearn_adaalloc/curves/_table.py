@@ -482,7 +482,8 @@ def _column(frame, name, role):
             f"{role}={name!r} is no column of the frame. Expected one of {columns}; "
             f"name the column with the {role} of each sample."
         )
-    return frame[name].to_list()
+    column = frame[name]
+    return list(frame_cells(column)) if role == "answer" else column.to_list()
 
 
 def _hashable(query):
@@ -611,6 +612,7 @@ def _encode_answers(answers, missing):
 
     Whole numbers in an array are codes already, and there are no labels.
     """
+    answers = frame_cells(answers)
     if isinstance(answers, np.ndarray) and answers.dtype.kind in "iu":
         return _check_codes(answers, missing), None
     array = np.asarray(answers, dtype=object) if _is_even(answers) else None
@@ -661,6 +663,28 @@ def _check_codes(codes, missing):
 
 def _is_even(answers):
     return isinstance(answers, np.ndarray) or hasattr(answers, "to_numpy")
+
+
+def frame_cells(answers):
+    """Answers in a data frame as an array of objects, None where one is missing.
+
+    The same goes for a masked array. Anything else is returned as it is.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_adaalloc.curves._table import frame_cells
+    >>> frame_cells(pd.DataFrame({"first": pd.array([7, None], dtype="Int64")}))
+    array([[7],
+           [None]], dtype=object)
+    """
+    if hasattr(answers, "iloc"):  # pandas has markers of its own
+        return answers.to_numpy(object, na_value=None)
+    if hasattr(answers, "rows"):  # polars makes whole numbers beside gaps floats
+        return np.array(answers.rows(), dtype=object)
+    if np.ma.isMaskedArray(answers):
+        return np.where(np.ma.getmaskarray(answers), None, answers.data)
+    return answers
 
 
 def is_no_answer(answer):

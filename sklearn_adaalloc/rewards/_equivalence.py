@@ -91,8 +91,8 @@ class MathEquivalence(FormulaComparer, DocumentationLinkMixin, BaseEstimator):
         check_in_interval(self.timeout, "timeout", 0, 3600, closed="right")
         if isinstance(answers, str) or not np.iterable(answers):
             raise ValueError(
-                f"answers={short_repr(answers)} is not accepted. Expected a sequence of "
-                "the answers to one query."
+                f"answers={short_repr(answers)} is not accepted. Expected a sequence "
+                "of the answers to one query."
             )
         found = [_read("" if each is None else str(each)) for each in answers]
         shortest = {}

@@ -429,3 +429,26 @@ def test_scores_on_a_table_of_one_decoder(Allocator):
     one = RewardTable(rewards[:, None], costs=2, decoders=["small"])
     policy = Allocator(RewardRegressor(Ridge()), budget=2, random_state=0).fit(X, one)
     assert policy.score(X, one) == policy.score(X, rewards)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pd.DataFrame({"a": pd.array([7, None], dtype="Int64"), "b": [8, 9]}),
+        pl.DataFrame({"a": [7, None], "b": [8, 9]}),
+        np.ma.array([[7, 8], [7, 9]], mask=[[0, 0], [1, 0]]),
+    ],
+)
+def test_a_gap_in_a_frame_is_no_answer(answers):
+    table = RewardTable([[1, 0], [0, 1]], answers=answers)
+    assert table.answers.tolist() == [[7, 8], [None, 9]]
+
+
+@pytest.mark.parametrize("kind", ["string", "str", object])
+def test_a_gap_in_a_column_is_no_answer(kind):
+    frame = pd.DataFrame({"query": [0, 0], "reward": [1, 0]})
+    frame["answer"] = pd.Series(["x", None], dtype=kind)
+    table = RewardTable.from_frame(
+        frame, query="query", reward="reward", answer="answer"
+    )
+    assert table.answers.tolist() == [["x", None]]
