@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers
 from sklearn_adaalloc._utils.parameters import MOST, check_whole, is_number
 
 
@@ -39,12 +39,13 @@ def check_budget(budget, *, min_budget=0, max_budget=None, unit="samples"):
     (4.0, 1, 64)
     """
     min_budget = check_whole(min_budget, "min_budget", least=0)
-    if not is_number(budget) or not 0 <= budget <= MOST:
+    in_samples = unit == "samples"
+    most, what = (MOST, "samples") if in_samples else (LARGEST, "units of cost")
+    if not is_number(budget) or not 0 <= budget <= most:
         raise ValueError(
             f"budget={budget!r} is not a mean budget. Expected a finite number of "
-            f"samples per query, at least 0 and at most {MOST}."
+            f"{what} per query, at least 0 and at most {most}."
         )
-    in_samples = unit == "samples"
     if in_samples and budget < min_budget:
         raise ValueError(
             f"budget={budget!r} is below min_budget={min_budget!r}: every query gets "
@@ -103,7 +104,7 @@ def check_menu_budget(
                 f"decoder {decoder}. Expected at most as much for each decoder."
             )
     in_samples = unit == "samples"
-    budget, _, _ = check_budget(budget, unit="cost")
+    budget, _, _ = check_budget(budget, unit=unit)
     if in_samples and not sum(least) <= budget <= sum(most):
         raise ValueError(
             f"budget={budget!r} is not between {sum(least)} and {sum(most)} samples, "

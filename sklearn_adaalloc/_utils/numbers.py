@@ -111,7 +111,7 @@ def check_sizes(values, name):
         )
 
 
-def reward_array(rewards):
+def reward_array(rewards, name="rewards"):
     """Convert rewards to float64; missing samples and the ends of short rows are NaN.
 
     Parameters
@@ -119,6 +119,8 @@ def reward_array(rewards):
     rewards : array-like
         An array, a data frame, a masked array, or a sequence of rows of different
         lengths.
+    name : str, default="rewards"
+        What they are, for the message.
 
     Returns
     -------
@@ -141,14 +143,14 @@ def reward_array(rewards):
     except (TypeError, ValueError) as error:
         if isinstance(rewards, np.ndarray) and rewards.dtype.kind != "O":
             raise ValueError(
-                f"rewards has dtype {rewards.dtype}: Complex data not supported, nor "
+                f"{name} has dtype {rewards.dtype}: Complex data not supported, nor "
                 "text. Expected real numbers."
             ) from error
     try:
         return _pad(rewards)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"rewards could not be read as numbers: {error}. Expected an array of "
+            f"{name} could not be read as numbers: {error}. Expected an array of "
             "shape (n_queries, n_samples), or a list of one list per query."
         ) from error
 

@@ -18,7 +18,6 @@ from sklearn_adaalloc._utils.parameters import check_parameters
 from sklearn_adaalloc._utils.rewards import (
     EXTENDED,
     check_empty_reward,
-    check_rewards,
     has_decoders,
     is_binary,
     warn_beyond_samples,
@@ -163,9 +162,10 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                 table.rewards, budgets, empty_reward=self.empty_reward
             )
             return float(expected.mean())
-        self._check_axes(check_rewards(y))
+        table = as_table(y)
+        self._check_axes(table.rewards)
         return expected_reward_score(
-            y, budgets, empty_reward=self.empty_reward, selection=self.selection
+            table, budgets, empty_reward=self.empty_reward, selection=self.selection
         )
 
     def explain(self, X):

@@ -112,7 +112,7 @@ class MenuSession(SequentialSession):
             self._check_cells(cells)
         totals = costs is not None and _is_numeric(costs, self._shape)
         if totals and not _is_numeric(rewards, self._shape):
-            costs = reward_array(costs).ravel()
+            costs = reward_array(costs, "costs").ravel()
         elif costs is not None:
             costs = self._cells(costs, "costs")
         super().tell(cells, costs)
@@ -147,15 +147,18 @@ class MenuSession(SequentialSession):
         """Numbers of each cell (n_cells, n_new), with NaN."""
         n_queries, n_decoders = self._shape
         if _is_numeric(values, self._shape):  # one sample of each at most
-            return reward_array(values).reshape(-1, 1)
-        rows = list(values)
+            return reward_array(values, name).reshape(-1, 1)
+        try:
+            rows = [list(row) for row in values]
+        except TypeError:  # no nested sequences
+            rows = []
         if len(rows) != n_queries or any(len(row) != n_decoders for row in rows):
             raise ValueError(
                 f"{name} does not fit {n_queries} queries with {n_decoders} decoders. "
                 "Expected one sequence for each decoder of each query, or an array "
                 "(n_queries, n_decoders, n_samples) with NaN."
             )
-        return reward_array([cell for row in rows for cell in row])
+        return reward_array([cell for row in rows for cell in row], name)
 
     def _check_cells(self, cells):
         """Raise if rewards do not fit what was asked for, naming query and decoder."""
@@ -173,9 +176,9 @@ class MenuSession(SequentialSession):
 
 
 def _is_numeric(values, shape):
-    """Whether values are one number per cell."""
+    """Whether values are one number, or None, per cell."""
     try:
-        return np.shape(values) == shape and np.asarray(values).dtype.kind in "biuf"
+        return np.shape(values) == shape == reward_array(values).shape
     except ValueError:  # nested sequences of different lengths
         return False
 

@@ -9,7 +9,7 @@ from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
 from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.rewards import is_binary
-from sklearn_adaalloc.curves._table import is_no_answer
+from sklearn_adaalloc.curves._table import frame_cells, is_no_answer
 from sklearn_adaalloc.planning._money import SampleMoney
 
 
@@ -385,7 +385,7 @@ def replay(session, rewards, costs=None):
 
 def _check_verdicts(rewards, asked, *, binary, name="rewards"):
     """Check the numbers of one round; return a table (n_queries, n_new), NaN last."""
-    table = reward_array(rewards)
+    table = reward_array(rewards, name)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != len(asked):
         raise ValueError(
@@ -418,7 +418,7 @@ def _check_verdicts(rewards, asked, *, binary, name="rewards"):
 
 def _check_answers(answers, asked):
     """Check the answers of one round; return one list per query, None for no answer."""
-    answers = answers.to_numpy() if hasattr(answers, "to_numpy") else answers
+    answers = frame_cells(answers)
     known = not isinstance(answers, str | Mapping | Set) and np.iterable(answers)
     rows = list(answers) if known else []
     if len(rows) != len(asked):

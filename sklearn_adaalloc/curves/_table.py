@@ -433,7 +433,8 @@ def group_answers(key, answers, row):
     Raises
     ------
     ValueError
-        If there are not as many keys as answers.
+        If `key` is no function, if there are not as many keys as answers, or if a key
+        cannot be hashed.
 
     Examples
     --------
@@ -441,7 +442,18 @@ def group_answers(key, answers, row):
     >>> group_answers(lambda answers: [float(a) for a in answers], ["0.5", ".5"], 0)
     ([0, 0], ('0.5',))
     """
-    keys = list(key(answers))
+    if not callable(key):
+        raise ValueError(
+            f"key={key!r} is not accepted. Expected a function that takes the list of "
+            "answers to one query and returns as many keys."
+        )
+    keys = key(answers)
+    if not np.iterable(keys):
+        raise ValueError(
+            f"key returned {short_repr(keys)} for the answers of row {row}. Expected a "
+            "list of one key for each answer."
+        )
+    keys = list(keys)
     if len(keys) != len(answers):
         raise ValueError(
             f"key returned {len(keys)} keys for the {len(answers)} answers of "
@@ -450,7 +462,14 @@ def group_answers(key, answers, row):
     label = {}  # of each key: the first of its answers
     for own, answer in zip(keys, answers, strict=True):
         if not is_no_answer(own):
-            label.setdefault(own, answer)
+            try:
+                label.setdefault(own, answer)
+            except TypeError as error:
+                raise ValueError(
+                    f"key returned {short_repr(own)} for an answer of row {row}. "
+                    "Expected keys that can be compared and hashed, such as text, "
+                    "numbers or tuples."
+                ) from error
     number = dict(zip(label, range(len(label)), strict=True))
     return [number.get(own, NO_ANSWER) for own in keys], tuple(label.values())
 
@@ -463,7 +482,8 @@ def _column(frame, name, role):
             f"{role}={name!r} is no column of the frame. Expected one of {columns}; "
             f"name the column with the {role} of each sample."
         )
-    return frame[name].to_list()
+    column = frame[name]
+    return list(frame_cells(column)) if role == "answer" else column.to_list()
 
 
 def _hashable(query):
@@ -523,13 +543,13 @@ def _check_costs(costs, missing):
     if costs.shape not in places:
         raise ValueError(f"costs has shape {costs.shape}. Expected {expected}.")
     costs = np.where(missing, np.nan, costs.reshape(places[costs.shape]))
-    wrong = ~missing & ~((costs > 0) & (costs <= LARGEST))
+    wrong = ~missing & ~((costs >= 1 / LARGEST) & (costs <= LARGEST))
     if wrong.any():
         row = np.argwhere(wrong)[0]
         raise ValueError(
             f"costs has {costs[tuple(row)]:g} in row {row[0]}, where there is a "
-            f"reward. Expected a positive number of at most {LARGEST:g}: what that "
-            "sample cost."
+            f"reward. Expected a positive number of at most {LARGEST:g}, and at least "
+            f"{1 / LARGEST:g}: what that sample cost."
         )
     return costs
 
@@ -592,6 +612,7 @@ def _encode_answers(answers, missing):
 
     Whole numbers in an array are codes already, and there are no labels.
     """
+    answers = frame_cells(answers)
     if isinstance(answers, np.ndarray) and answers.dtype.kind in "iu":
         return _check_codes(answers, missing), None
     array = np.asarray(answers, dtype=object) if _is_even(answers) else None
@@ -642,6 +663,28 @@ def _check_codes(codes, missing):
 
 def _is_even(answers):
     return isinstance(answers, np.ndarray) or hasattr(answers, "to_numpy")
+
+
+def frame_cells(answers):
+    """Answers in a data frame as an array of objects, None where one is missing.
+
+    The same goes for a masked array. Anything else is returned as it is.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_adaalloc.curves._table import frame_cells
+    >>> frame_cells(pd.DataFrame({"first": pd.array([7, None], dtype="Int64")}))
+    array([[7],
+           [None]], dtype=object)
+    """
+    if hasattr(answers, "iloc"):  # pandas has markers of its own
+        return answers.to_numpy(object, na_value=None)
+    if hasattr(answers, "rows"):  # polars makes whole numbers beside gaps floats
+        return np.array(answers.rows(), dtype=object)
+    if np.ma.isMaskedArray(answers):
+        return np.where(np.ma.getmaskarray(answers), None, answers.data)
+    return answers
 
 
 def is_no_answer(answer):

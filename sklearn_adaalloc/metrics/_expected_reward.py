@@ -339,7 +339,7 @@ def query_rewards(
     expected = "one number, or one whole number per query"
     costs = observed_costs(table, unit)
     if check_numbers(budgets, "budgets", expected).ndim == 0:
-        budget = np.asarray(budgets).item()
+        budget, _, _ = check_budget(np.asarray(budgets).item(), unit=unit)
         budget = budget if costs is None else budget / costs.mean()
         parts = _uniform_parts(budget, len(rewards), max_budget)
     else:

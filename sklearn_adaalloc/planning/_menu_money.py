@@ -40,6 +40,7 @@ class MenuMoney(CostMoney):
     def __init__(self, budget, predicted, spreads):
         super().__init__(budget, predicted.ravel(), _Spreads(spreads))
         self.left = float(budget * len(predicted))
+        self._n_decoders = predicted.shape[1]
         self._exact = bool(self._variances.max() < _EXACT)
 
     @property
@@ -52,6 +53,10 @@ class MenuMoney(CostMoney):
         super().pay(paid, n_samples)
         as_predicted = np.allclose(paid, n_samples * self._prior, rtol=_EXACT**0.5)
         self._exact = self._exact and as_predicted
+
+    def _place(self, row):
+        query, decoder = divmod(int(row), self._n_decoders)
+        return f"for decoder {decoder} of query {query}"
 
     def plan(self, belief, n_rounds, min_budget):
         """Plan a round that the money left pays for with near certainty."""

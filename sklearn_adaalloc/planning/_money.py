@@ -257,7 +257,10 @@ class CostMoney:
                 "costs is None, but the budget counts costs. Expected what the samples "
                 "cost: session.tell(rewards, costs)."
             )
-        rewards, costs = reward_array(rewards), reward_array(costs)
+        rewards, costs = reward_array(rewards), reward_array(costs, "costs")
+        if rewards.ndim == costs.ndim == 2:  # they may be padded to different widths
+            width = rewards.shape[1]
+            costs = costs[:, :width] if np.isnan(costs[:, width:]).all() else costs
         if costs.shape == asked.shape:
             where, paid = asked > 0, costs
         elif costs.shape == rewards.shape:
@@ -267,15 +270,18 @@ class CostMoney:
                 f"costs has shape {costs.shape}. Expected one per sample, as rewards "
                 f"{rewards.shape}, or one total per query {asked.shape}."
             )
-        wrong = where & ~((paid > 0) & (paid <= LARGEST))
+        wrong = where & ~((paid >= 1 / LARGEST) & (paid <= LARGEST))
         if wrong.any():
-            place = np.argwhere(wrong)[0]
+            row, *column = np.argwhere(wrong)[0]
             raise ValueError(
-                f"costs has {paid[tuple(place)]:g} in row {place[0]}, where there is a "
-                f"reward. Expected a positive number of at most {LARGEST:g}: what was "
-                "paid."
+                f"costs has {paid[(row, *column)]:g} {self._place(row)}, where there "
+                f"is a reward. Expected a positive number of at most {LARGEST:g}, and "
+                f"at least {1 / LARGEST:g}: what was paid."
             )
         return np.where(where, paid, 0.0).reshape(len(asked), -1).sum(axis=1)
+
+    def _place(self, row):
+        return f"in row {row}"
 
     def pay(self, paid, n_samples):
         """Count the cost of a round."""

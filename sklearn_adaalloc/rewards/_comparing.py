@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from numbers import Integral
 from pathlib import Path
 from threading import Lock
 
@@ -58,7 +59,13 @@ class FormulaComparer:
 
     def _workers(self):
         """Worker processes of this object in this process."""
-        n_workers = effective_n_jobs(self.n_jobs)
+        n_jobs = self.n_jobs
+        if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+            raise ValueError(
+                f"n_jobs={n_jobs!r} is not accepted. Expected a whole number of worker "
+                "processes; -1 takes as many as there are processors."
+            )
+        n_workers = effective_n_jobs(n_jobs)
         with _LOCK:
             pool = getattr(self, "_pool", None)
             wanted = n_workers, os.getpid()

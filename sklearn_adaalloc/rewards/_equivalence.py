@@ -1,7 +1,9 @@
 """Which answers are the same in mathematics."""
 
 from functools import lru_cache
+from reprlib import repr as short_repr
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
@@ -76,18 +78,23 @@ class MathEquivalence(FormulaComparer, DocumentationLinkMixin, BaseEstimator):
         -------
         keys : list of n_answers str or None
             The shortest of the answers that are the same. None for a text that holds
-            no answer.
+            no answer, or for None.
 
         Raises
         ------
         ValueError
-            If `timeout` is not accepted.
+            If `answers` is no sequence, or if `timeout` or `n_jobs` is not accepted.
         ImportError
             If math-verify is not installed.
         """
         import_optional("math_verify", "verify")
         check_in_interval(self.timeout, "timeout", 0, 3600, closed="right")
-        found = [_read(str(answer)) for answer in answers]
+        if isinstance(answers, str) or not np.iterable(answers):
+            raise ValueError(
+                f"answers={short_repr(answers)} is not accepted. Expected a sequence "
+                "of the answers to one query."
+            )
+        found = [_read("" if each is None else str(each)) for each in answers]
         shortest = {}
         for text, form in sorted(set(found), key=lambda each: _by_length(each[0])):
             shortest.setdefault(form, text)

@@ -263,3 +263,60 @@ def test_costs_are_not_told_where_samples_count():
     asked = session.ask()
     with pytest.raises(ValueError, match=r"told to a session that counts samples"):
         session.tell([[0] * n for n in asked], asked)
+
+
+# --- what it is told -------------------------------------------------------------
+
+
+def small_session(**parameters):
+    X, rewards = make_reward_table(30, 4, random_state=0, return_X_y=True)
+    table = RewardTable(rewards, costs=2.0)
+    policy = SequentialAllocator(
+        RIDGE, unit="cost", budget=2, min_budget=1, max_budget=1, n_rounds=1
+    ).fit(X, table)
+    session = policy.set_params(**parameters).start(X[:2])
+    assert_array_equal(session.ask(), [1, 1])
+    return session
+
+
+def test_an_error_about_costs_names_costs():
+    session = small_session()
+    with pytest.raises(ValueError, match="costs could not be read as numbers"):
+        session.tell([[0], [1]], [["a"], ["b"]])
+    assert session.rounds_taken == 0
+    assert session.money_left == 4
+
+
+def test_costs_may_be_padded_wider_than_rewards():
+    session = small_session()
+    with pytest.raises(
+        ValueError, match=r"costs has shape \(2, 2\)\. Expected one per"
+    ):
+        session.tell([[0], [1]], [[2, np.nan], [3, 4]])
+    session.tell([[0], [1]], [[2, np.nan], [3, np.nan]])
+    assert_array_equal(session.costs, [2, 3])
+
+
+def test_a_cost_that_is_nearly_0_is_not_accepted():
+    session = small_session()
+    with pytest.raises(ValueError, match=r"costs has 1e-300 in row 1.* least 1e-30"):
+        session.tell([[0], [1]], [1, 1e-300])
+    with pytest.raises(ValueError, match=r"costs has 1e-300 in row 0.* least 1e-30"):
+        RewardTable([[0, 1]], costs=1e-300)
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e20])
+def test_the_unit_of_costs_does_not_change_budgets(unit):
+    X, rewards = make_reward_table(60, 8, random_state=0, return_X_y=True)
+    costs = np.exp(np.random.default_rng(0).normal(size=rewards.shape))
+
+    def budgets(unit):
+        policy = SequentialAllocator(RIDGE, unit="cost", budget=4 * unit)
+        return policy.fit(X, RewardTable(rewards, costs=costs * unit)).predict(X)
+
+    assert_array_equal(budgets(unit), budgets(1.0))
+
+
+def test_an_error_about_the_budget_names_its_unit():
+    with pytest.raises(ValueError, match=r"budget=inf .* units of cost per query"):
+        small_session(budget=np.inf)

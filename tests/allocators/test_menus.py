@@ -392,3 +392,39 @@ def test_what_is_charged_is_not_spent_on_samples(world):
     assert session.money_left == 10.0
     last = session.ask()
     assert last is None or (last * session.predicted_costs).sum() <= 10.0
+
+
+def one_each():
+    """A session that asks for one sample of each of two decoders of two queries."""
+    X, rewards = make_world(40)
+    table = RewardTable(rewards[:, :2], costs=[1.0, 2.0])
+    policy = SequentialAllocator(
+        RIDGE, unit="cost", budget=3, min_budget=1, max_budget=1, n_rounds=1
+    )
+    session = policy.fit(X, table).start(X[:2])
+    assert_array_equal(session.ask(), np.ones((2, 2)))
+    return session
+
+
+@pytest.mark.parametrize("told", [None, 5, [5, 6], [None, None]])
+def test_what_is_no_sequence_for_each_decoder_is_not_accepted(told):
+    session = one_each()
+    with pytest.raises(ValueError, match=r"rewards does not fit 2 queries with 2 deco"):
+        session.tell(told, [[1, 2], [1, 2]])
+    if told is not None:
+        with pytest.raises(ValueError, match=r"costs does not fit 2 queries with 2"):
+            session.tell([[0, 1], [1, 0]], told)
+    assert session.rounds_taken == 0
+
+
+def test_none_where_a_number_is_needed():
+    session = one_each()
+    with pytest.raises(ValueError, match=r"\[nan\] for decoder 0 of query 1, where 1"):
+        session.tell([[0, 1], [None, 0]], [[1, 2], [1, 2]])
+    with pytest.raises(ValueError, match="costs has nan for decoder 0 of query 1, wh"):
+        session.tell([[0, 1], [1, 0]], [[1, 2], [None, 2]])
+    with pytest.raises(ValueError, match="costs could not be read as numbers"):
+        session.tell([[0, 1], [1, 0]], [["a", "b"], ["c", "d"]])
+    assert session.money_left == 6
+    session.tell([[0, 1], [1, 0]], [[1, 2], [1, 2]])
+    assert session.money_left == 0

@@ -159,3 +159,11 @@ def test_scores_need_a_fit_of_their_own():
     policy.set_params(selection="score")
     with pytest.raises(ValueError, match="was set after fit, which learnt nothing"):
         policy.start(X)
+
+
+def test_an_error_about_scores_names_scores():
+    session = fitted(budget=1, max_budget=1).start(X[150:152])
+    session.ask()
+    with pytest.raises(ValueError, match="scores could not be read as numbers"):
+        session.tell([["a"], ["b"]])
+    assert session.rounds_taken == 0

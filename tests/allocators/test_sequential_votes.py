@@ -5,6 +5,7 @@ from functools import cache
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.dummy import DummyRegressor
@@ -339,3 +340,31 @@ def test_a_search_over_rounds_and_rules():
     assert one < many < best_many
     assert best_one < best_many
     assert search.best_params_["selection"] == "reward"
+
+
+def test_costs_may_be_padded_as_the_answers_are():
+    table = RewardTable(TRAIN.rewards, answers=TRAIN.answers, costs=2.0)
+    regressor = RewardRegressor(Ridge(), selection="vote")
+    policy = SequentialAllocator(
+        regressor, selection="vote", unit="cost", budget=2, min_budget=1, max_budget=1
+    )
+    session = policy.fit(X[:120], table).start(X[120:122])
+    assert_array_equal(session.ask(), [1, 1])
+    session.tell([["7", None], [None, None]], [[2, np.nan], [3, np.nan]])
+    assert_array_equal(session.costs, [2, 3])
+    assert session.counts == [{"7": 1}, {}]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pd.DataFrame({"answer": pd.array([7, None], dtype="Int64")}),
+        pl.DataFrame({"answer": [7, None]}),
+        np.ma.array([[7], [7]], mask=[[0], [1]]),
+    ],
+)
+def test_a_gap_in_a_frame_is_no_answer(answers):
+    session = fitted(budget=1, max_budget=1, min_budget=1).start(X[120:122])
+    session.ask()
+    session.tell(answers)
+    assert session.counts == [{7: 1}, {}]

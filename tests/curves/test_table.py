@@ -26,6 +26,7 @@ from sklearn_adaalloc import (
     RewardRegressor,
     RewardTable,
 )
+from sklearn_adaalloc.curves import MostVotes, reward_curves
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import expected_reward_score
@@ -401,3 +402,53 @@ def test_a_decoder_can_be_missing_for_some_queries():
     assert as_table(rewards, n_decoders=None).shape == (2, 3, 2)
     with pytest.raises(ValueError, match="no sample in row 1"):
         as_table([rewards[0], [[np.nan] * 2] * 3], n_decoders=None)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (3, r"key=3 is not accepted\. Expected a function"),
+        (
+            lambda answers: None,
+            r"key returned None for the answers of row 0\. Expected",
+        ),
+        (
+            lambda answers: [[a] for a in answers],
+            r"key returned \['7'\] for an answer of",
+        ),
+    ],
+)
+def test_a_key_that_cannot_be_used(table, key, message):
+    with pytest.raises(ValueError, match=message):
+        reward_curves(table, 2, selection=MostVotes(key=key))
+
+
+@pytest.mark.parametrize("Allocator", [AdaptiveAllocator, PricedAllocator])
+def test_scores_on_a_table_of_one_decoder(Allocator):
+    X, rewards = make_reward_table(60, 4, random_state=0, return_X_y=True)
+    one = RewardTable(rewards[:, None], costs=2, decoders=["small"])
+    policy = Allocator(RewardRegressor(Ridge()), budget=2, random_state=0).fit(X, one)
+    assert policy.score(X, one) == policy.score(X, rewards)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pd.DataFrame({"a": pd.array([7, None], dtype="Int64"), "b": [8, 9]}),
+        pl.DataFrame({"a": [7, None], "b": [8, 9]}),
+        np.ma.array([[7, 8], [7, 9]], mask=[[0, 0], [1, 0]]),
+    ],
+)
+def test_a_gap_in_a_frame_is_no_answer(answers):
+    table = RewardTable([[1, 0], [0, 1]], answers=answers)
+    assert table.answers.tolist() == [[7, 8], [None, 9]]
+
+
+@pytest.mark.parametrize("kind", ["string", "str", object])
+def test_a_gap_in_a_column_is_no_answer(kind):
+    frame = pd.DataFrame({"query": [0, 0], "reward": [1, 0]})
+    frame["answer"] = pd.Series(["x", None], dtype=kind)
+    table = RewardTable.from_frame(
+        frame, query="query", reward="reward", answer="answer"
+    )
+    assert table.answers.tolist() == [["x", None]]

@@ -9,7 +9,12 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_adaalloc.metrics import expected_reward_score, net_reward_score
+from sklearn_adaalloc import RewardTable
+from sklearn_adaalloc.metrics import (
+    expected_reward_score,
+    net_reward_score,
+    paired_difference,
+)
 
 
 class _ConstantBudget(BaseEstimator):
@@ -191,3 +196,10 @@ def test_bad_empty_reward(empty_reward):
 def test_bad_price(price):
     with pytest.raises(ValueError, match=r"price=.* Expected a number in \[0, 1e\+30"):
         net_reward_score([[1]], [1], price=price)
+
+
+@pytest.mark.parametrize("budget", [-1, None, np.nan])
+def test_an_error_about_a_mean_cost_has_the_value_that_was_given(budget):
+    table = RewardTable([[1, 0], [0, 1]], costs=4)
+    with pytest.raises(ValueError, match=rf"budget={budget!r} .* units of cost"):
+        paired_difference(table, [1, 1], budget, unit="cost", random_state=0)

@@ -49,3 +49,9 @@ def test_texts_cost_by_their_length():
     costs = np.array([len(text) for text in texts], dtype=float)[:, None]
     short, _, long = CostRegressor().fit(texts, costs).predict(texts[:3])
     assert short < long
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_query_is_predicted_without_a_warning():
+    regressor = CostRegressor().fit([[1.0, 2.0]], [[3.0, 5.0]])
+    assert_allclose(regressor.predict([[0.0, 0.0], [9.0, 1.0]]), 4.0)

@@ -177,3 +177,20 @@ def test_an_allocator_with_the_key_is_cloned_fitted_and_saved(key, tmp_path):
     assert loaded.selection == policy.selection
     assert loaded.score(X, TABLE) == policy.score(X, TABLE)
     assert (loaded.predict(X) == policy.predict(X)).all()
+
+
+@pytest.mark.parametrize("answers", ["12", None, 5])
+def test_answers_that_are_no_sequence(answers):
+    with pytest.raises(ValueError, match=rf"answers={answers!r} is not accepted"):
+        MathEquivalence(n_jobs=1)(answers)
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, "2"])
+def test_a_number_of_workers_that_is_none(n_jobs):
+    key = MathEquivalence(n_jobs=n_jobs)
+    with pytest.raises(ValueError, match=rf"n_jobs={n_jobs!r} is not accepted"):
+        key([r"\sqrt{12}", r"2\sqrt{3}"])
+
+
+def test_none_is_no_answer():
+    assert MathEquivalence(n_jobs=1)([None, "None"]) == [None, "None"]
