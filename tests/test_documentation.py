@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from package_contents import ESTIMATORS, HOMES, documented_parameters
+from package_contents import DOCS, ESTIMATORS, HOMES, documented_parameters
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
@@ -86,3 +86,10 @@ def test_links_are_no_part_of_pickles():
     state = pickle.dumps(DummyAllocator())
     assert b"doc_link" not in state
     assert vars(pickle.loads(state)) == vars(DummyAllocator())
+
+
+def test_every_example_has_its_place_in_the_gallery():
+    order = DOCS / "_extensions" / "gallery_order.py"
+    names = re.findall(r'"(plot_\w+\.py)"', order.read_text(encoding="utf-8"))
+    examples = (DOCS / "examples").glob("plot_*.py")
+    assert sorted(names) == sorted(example.name for example in examples)
