@@ -47,7 +47,8 @@ class MathEquivalence(FormulaComparer, DocumentationLinkMixin, BaseEstimator):
     Examples
     --------
     >>> from sklearn_adaalloc.rewards import MathEquivalence
-    >>> MathEquivalence(n_jobs=1)([r"\frac{1}{2}", "2", "It is 0.5.", r"\boxed{}"])
+    >>> answers = [r"\frac{1}{2}", "2", "The answer is 0.5.", r"\boxed{}"]
+    >>> MathEquivalence(n_jobs=1)(answers)
     ['0.5', '2', '0.5', None]
     """
 
