@@ -1,11 +1,11 @@
 """Budgets on a stream: each query is decided alone, and its verdicts are used."""
 
 from copy import copy
+from functools import cache
 from hashlib import sha256
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -90,8 +90,8 @@ class StreamAllocator(RegressorAllocator):
         saves most. With a number, several samples are asked for at once, and a query
         waits for no more than so many answers. A dynamic programme then says how many.
     holdout : float, default=0.2
-        Share of the queries on which the price is found. The regressor that predicts
-        them is fitted without them, and after that on all queries.
+        Share of the queries that is held out from the regressor and used to find the
+        price.
     min_budget : int, default=0
         Smallest number of samples that every query gets in its first round.
     max_budget : int, default=None
@@ -371,8 +371,6 @@ class StreamAllocator(RegressorAllocator):
         training, calibration = split_rows(self, len(table))
         super()._fit(_safe_indexing(X, training), table[training])
         self._calibrate(_safe_indexing(X, calibration), table[calibration])
-        if not isinstance(self.regressor, FrozenEstimator):
-            super()._fit(X, table)
 
     def _calibrate(self, queries, table):
         """Keep what prices are computed from, and compute that of the budget."""
@@ -418,9 +416,9 @@ class StreamAllocator(RegressorAllocator):
         if self._calibration_costs is not None:
             means = np.nanmean(self._calibration_costs, axis=1)
             money_left(budget, means, min_budget)  # raises if it does not suffice
-        most = self._calibration_spend(0.0)
-        useful = price_by_replay(self._calibration_spend, _USEFUL * most)
-        price = price_by_replay(self._calibration_spend, budget)
+        spend_at = cache(self._calibration_spend)  # both searches start alike
+        useful = price_by_replay(spend_at, _USEFUL * spend_at(0.0))
+        price = price_by_replay(spend_at, budget)
         lowest = useful / _BELOW
         price = max(price, lowest)
         return {"price": price, "lowest": lowest, "highest": _ABOVE * price}

@@ -54,7 +54,7 @@ def follow_spend(state, spent, *, budget, gain, bounds, delay=0.0):
     spent : sequence of float
         What each of the closed queries spent.
     budget : float
-        Mean budget per query, positive.
+        Mean budget per query. It must be positive if the price is to follow.
     gain : float
         g. 0 keeps the price.
     bounds : tuple of two float
@@ -76,11 +76,11 @@ def follow_spend(state, spent, *, budget, gain, bounds, delay=0.0):
     (0.101, 1, 6.0)
     """
     known = max(delay, state.delay + _FORGETTING * (delay - state.delay))
-    excess = math.fsum(spent) / budget - len(spent)
-    move = gain / (1 + gain * known) * excess
-    low, high = (math.log(bound) for bound in bounds)
     price = state.price
     if gain:
+        excess = math.fsum(spent) / budget - len(spent)
+        move = gain / (1 + gain * known) * excess
+        low, high = (math.log(bound) for bound in bounds)
         price = math.exp(min(max(math.log(price) + move, low), high))
     return state._replace(
         price=price,

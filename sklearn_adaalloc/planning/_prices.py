@@ -7,7 +7,7 @@ from sklearn_adaalloc.planning._solvers import count_steps
 _TIE = 1e-9  # relative difference up to which marginals count as equal
 _ROUNDING = 1e-12  # relative: what adding up costs may round off
 _LOWEST, _HIGHEST, _STEP = 1e-12, 1e12, 8.0  # prices tried
-_PRECISION = 1e-4  # relative
+_PRECISION = 1e-3  # relative
 
 
 def steps_at_price(offered, price, floor):
