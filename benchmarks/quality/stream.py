@@ -40,10 +40,10 @@ DRIFT_BUDGET = 4
 WINDOW, SETTLING = 500, 300
 POLICIES = {  # whether it is a stream, and its parameters
     "joint, one by one": (False, {"n_rounds": None}),
-    "stream, one by one": (True, {"n_rounds": None}),
+    "stream, one by one": (True, {"n_rounds": None, "adapt": True}),
     "stream, one by one, price fixed": (True, {"n_rounds": None, "adapt": False}),
     "joint, 4 rounds": (False, {"n_rounds": 4}),
-    "stream, 4 rounds": (True, {"n_rounds": 4}),
+    "stream, 4 rounds": (True, {"n_rounds": 4, "adapt": True}),
 }
 
 
@@ -63,7 +63,7 @@ def main():
         rows += cell_rows(outcomes.name, folds)
         drift += drift_rows(outcomes.name, folds[0])
         print(f"{outcomes.name}: a decision takes {decision_time(folds[0]):.2f} ms")
-    rows += mean_rows(rows)
+    rows += list(mean_rows(rows))
     for part, name in ((rows, "stream"), (drift, "stream_drift")):
         print_table(part)
         write_csv(part, options.output / f"{name}.csv")
@@ -109,7 +109,6 @@ def play(policy, budget, X, rewards, **params):
     policy.set_params(budget=budget, **params)
     played = policy._replay(X, rewards)
     budgets = played[0] if isinstance(policy, StreamAllocator) else played.budgets
-    policy.set_params(**{name: True for name in params if name == "adapt"})
     drawn = np.maximum.accumulate(np.pad(rewards, ((0, 0), (1, 0))), axis=1)
     return drawn[np.arange(len(drawn)), budgets], budgets
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_adaalloc import RewardRegressor, RewardTable, StreamAllocator
-from sklearn_adaalloc.datasets import make_reward_table
+from sklearn_adaalloc.metrics import expected_reward_score
 
 
 class Curves(RegressorMixin, BaseEstimator):
@@ -99,13 +99,15 @@ def test_one_query_or_several_may_arrive_together():
 
 def test_a_query_that_is_abandoned_counts_what_it_asked_for():
     stream = known(target="price", price=0.1).open()
-    with pytest.raises(ConnectionError), stream.start(CURVE) as session:
-        session.ask()
-        session.tell([[0]])
-        session.ask()
-        raise ConnectionError
+
+    def serve(answer):
+        with stream.start(CURVE) as session:
+            while session.ask() is not None:
+                session.tell([[answer()]])
+
+    with pytest.raises(StopIteration):
+        serve(iter([0]).__next__)  # the second answer never comes
     assert (stream.n_queries, stream.mean_cost) == (1, 2.0)
-    assert_array_equal(session.budgets, [1])
 
 
 def test_sessions_refuse_what_is_out_of_turn():
@@ -141,7 +143,7 @@ def test_sessions_refuse_foreign_rewards():
 @pytest.mark.parametrize("n_rounds", [None, 3])
 @pytest.mark.parametrize("budget", [0.7, 2, 4.5])
 def test_fit_finds_the_price_that_spends_the_budget(budget, n_rounds):
-    X, rewards = mixed_world(2000)
+    X, rewards = mixed_world(1000)
     policy = StreamAllocator(RIDGE, budget=budget, n_rounds=n_rounds, random_state=0)
     policy.fit(X, rewards)
     assert policy.realised_budget_ == pytest.approx(budget, rel=0.02)
@@ -157,7 +159,7 @@ def test_equal_queries_share_the_budget_out(budget):
     assert policy.realised_budget_ == pytest.approx(budget, rel=0.02)
     for adapt in (True, False):
         budgets, _ = policy.set_params(adapt=adapt)._replay(X[500:], rewards[500:])
-        assert budgets.mean() == pytest.approx(budget, rel=0.1)
+        assert budgets.mean() == pytest.approx(budget, rel=0.02 if adapt else 0.2)
 
 
 def test_the_budget_can_be_changed_after_fit():
@@ -226,7 +228,7 @@ def test_a_budget_of_zero_asks_for_nothing():
 # --- what is told, and what it costs ---------------------------------------------
 
 
-def table_of(kind, n_queries=600):
+def table_of(kind, n_queries=400):
     X, rewards = mixed_world(n_queries)
     rng = np.random.default_rng(3)
     if kind == "real":
@@ -247,15 +249,12 @@ def test_other_verdicts_keep_the_budget(kind, n_rounds):
     policy = StreamAllocator(
         RIDGE, budget=3, selection=selection, n_rounds=n_rounds, random_state=0
     )
-    policy.fit(X[:300], table[:300])
-    budgets, _ = policy._replay(X[300:], table[300:])
+    policy.fit(X[:200], table[:200])
+    budgets, _ = policy._replay(X[200:], table[200:])
     assert budgets.mean() == pytest.approx(3, rel=0.15)
     assert budgets.std() > 0.5
-    table = table[300:]
-    even = StreamAllocator(RIDGE, budget=3, selection=selection, min_budget=3)
-    assert policy.score(X[300:], table) > even.fit(X, table_of(kind)[1]).score(
-        X[300:], table
-    )
+    even = expected_reward_score(table[200:], 3, selection=selection)
+    assert policy.score(X[200:], table[200:]) > even
 
 
 def test_sessions_are_told_answers_or_scores():
@@ -376,11 +375,13 @@ def test_a_cap_is_never_exceeded(min_budget):
 
 
 def test_the_budget_holds_while_many_are_open():
-    X, rewards = mixed_world(6000)
+    X, rewards = mixed_world(3000)
     policy = StreamAllocator(RIDGE, budget=2, random_state=0)
     policy.fit(X[:500], rewards[:500])
-    budgets = serve_many(policy.open(), X, rewards, n_open=500)
-    assert budgets.mean() == pytest.approx(2, rel=0.05)
+    stream = policy.open()
+    budgets = serve_many(stream, X, rewards, n_open=200)
+    assert budgets.mean() == pytest.approx(2, rel=0.1)
+    assert abs(np.log(stream.price / policy.price_)) < 0.7  # it does not oscillate
 
 
 # --- as an estimator -------------------------------------------------------------
