@@ -36,9 +36,9 @@ class Stream:
     --------
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn_adaalloc import RewardRegressor, StreamAllocator
-    >>> X, rewards = [[0.0], [1.0], [2.0]], [[1, 1], [1, 0], [0, 0]]
+    >>> X, rewards = [[0], [1], [2], [3]], [[1, 1], [1, 0], [0, 1], [0, 0]]
     >>> policy = StreamAllocator(
-    ...     RewardRegressor(Ridge()), budget=1.5, holdout=0.6, random_state=0
+    ...     RewardRegressor(Ridge()), budget=1.5, holdout=0.5, random_state=0
     ... )
     >>> stream = policy.fit(X, rewards).open()
     >>> with stream.start([0.5]) as session:
@@ -204,9 +204,9 @@ class StreamSession:
     --------
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn_adaalloc import RewardRegressor, StreamAllocator
-    >>> X, rewards = [[0.0], [1.0], [2.0]], [[1, 1], [1, 0], [0, 0]]
+    >>> X, rewards = [[0], [1], [2], [3]], [[1, 1], [1, 0], [0, 1], [0, 0]]
     >>> policy = StreamAllocator(
-    ...     RewardRegressor(Ridge()), budget=1.5, holdout=0.6, random_state=0
+    ...     RewardRegressor(Ridge()), budget=1.5, holdout=0.5, random_state=0
     ... )
     >>> session = policy.fit(X, rewards).open().start([0.5])
     >>> session.ask()
