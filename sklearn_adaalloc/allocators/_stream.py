@@ -494,7 +494,8 @@ class StreamAllocator(RegressorAllocator):
 
     def _identity(self):
         """Digest of what the price of a stream refers to: unit and calibration."""
-        digest = sha256(f"{self.unit} {self.selection!r}".encode())
+        rule = type(resolve_selection(self.selection)).__name__
+        digest = sha256(f"{self.unit} {rule}".encode())
         for values in (self.calibration_scores_, self._calibration_told):
             digest.update(np.ascontiguousarray(values, dtype=np.float64).tobytes())
         return digest.hexdigest()
