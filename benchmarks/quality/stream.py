@@ -3,16 +3,17 @@
     python -m benchmarks.quality.stream [--data DIR] [--sets PART ...]
 
 Two-fold on the MATH sets with their probe as the feature: fitted on one half of the
-queries, the other half arrives one query after another, both ways. All policies have
+queries, the other half arrives one query after another in random order, both ways
+(halves and order are the permutation of the data's README). All policies have
 the predictions of one `StreamAllocator` with default parameters, and take the samples
 of each row in the same order. Writes to `benchmarks/results/quality`
 
-- `stream.csv`: success and spend of streams whose price follows what is spent, or stays
-  at that of `fit`, and of the joint rule of `SequentialAllocator` on the whole batch;
-  one by one and in four rounds. `least` and `most` are the spends of the two folds. The
-  last rows are the means of all cells;
-- `stream_drift.csv`: the half of the queries with the higher success rates arrives
-  first, or last. `whole` is what the stream spent too much, and `window` the largest
+- `stream.csv`: success and spend of streams and of the joint rule of
+  `SequentialAllocator` on the whole batch, one by one and in four rounds. `least` and
+  `most` are the spends of the two folds. The last rows are the means of all cells;
+- `stream_drift.csv`: in one half of the stream, three of four queries have a success
+  rate above the median; in the other half, one of four. `turns` says which comes last.
+  `whole` is what the stream spent too much, and `window` the largest
   deviation in any 500 successive queries that begin 300 queries or more after the start
   or the change, both relative to the budget. `joint` is the success of the joint rule
   on each half with the same budget.
@@ -27,11 +28,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from benchmarks.quality.outcome_sets import (
-    add_data_option,
-    best_of_k_sets,
-    two_folds,
-)
+from benchmarks.quality.outcome_sets import add_data_option, best_of_k_sets
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import SequentialAllocator, StreamAllocator
 
@@ -40,10 +37,9 @@ DRIFT_BUDGET = 4
 WINDOW, SETTLING = 500, 300
 POLICIES = {  # whether it is a stream, and its parameters
     "joint, one by one": (False, {"n_rounds": None}),
-    "stream, one by one": (True, {"n_rounds": None, "adapt": True}),
-    "stream, one by one, price fixed": (True, {"n_rounds": None, "adapt": False}),
+    "stream, one by one": (True, {"n_rounds": None}),
     "joint, 4 rounds": (False, {"n_rounds": 4}),
-    "stream, 4 rounds": (True, {"n_rounds": 4, "adapt": True}),
+    "stream, 4 rounds": (True, {"n_rounds": 4}),
 }
 
 
@@ -72,7 +68,9 @@ def main():
 def fitted_folds(outcomes):
     """Yield a fitted stream, a joint rule with its regressor, and the other half."""
     X, rewards = outcomes.features["probe"], outcomes.rewards
-    for train, test in two_folds(outcomes.texts):
+    order = np.random.default_rng(0).permutation(len(X))
+    first, second = np.array_split(order, 2)
+    for train, test in ((first, second), (second, first)):
         stream = StreamAllocator(budget=DRIFT_BUDGET, random_state=0)
         stream.fit(X[train], rewards[train])
         joint = SequentialAllocator(FrozenEstimator(stream.regressor_))
@@ -129,7 +127,10 @@ def drift_rows(name, fold):
     stream, joint, X, rewards = fold
     rng = np.random.default_rng(0)
     order = np.argsort(-rewards.mean(axis=1), kind="stable")
-    easy, hard = (rng.permutation(half) for half in np.array_split(order, 2))
+    above, below = (rng.permutation(half) for half in np.array_split(order, 2))
+    few = len(order) // 8
+    easy = rng.permutation(np.concatenate([above[few:], below[:few]]))
+    hard = rng.permutation(np.concatenate([below[few:], above[:few]]))
     rows = []
     for first, second, turn in ((easy, hard, "harder"), (hard, easy, "easier")):
         both = np.concatenate([first, second])
