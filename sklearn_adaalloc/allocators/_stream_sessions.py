@@ -2,6 +2,7 @@
 
 import threading
 from functools import partial
+from numbers import Real
 from weakref import WeakSet
 
 import numpy as np
@@ -342,5 +343,5 @@ def _as_batch(X):
     if isinstance(X, str):
         return [X]
     values = X if hasattr(X, "ndim") else np.asarray(X, dtype=object)
-    is_row = values.ndim == 1 and len(values) and not isinstance(values[0], str | dict)
+    is_row = values.ndim == 1 and len(values) > 0 and isinstance(values[0], Real)
     return np.asarray(X)[None] if is_row else X

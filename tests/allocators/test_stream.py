@@ -97,6 +97,24 @@ def test_one_query_or_several_may_arrive_together():
     assert (stream.n_queries, stream.mean_cost) == (2, 0.5)
 
 
+class Lengths(Curves):
+    """Takes texts or conversations; a long one has the lower chance."""
+
+    def predict_marginals(self, X, max_budget):
+        lengths = np.array([len(query) for query in X], dtype=float)
+        return np.repeat(1 / lengths[:, None], max_budget, axis=1)
+
+
+def test_texts_and_conversations_may_arrive():
+    frozen = FrozenEstimator(Lengths().fit(["ab"], [[0.0]]))
+    policy = StreamAllocator(frozen, target="price", price=0.4)
+    stream = policy.fit(["ab"], [[0]]).open()
+    assert_array_equal(stream.start("ab").ask(), [1])
+    assert_array_equal(stream.start(["ab", "ba"]).ask(), [1, 1])
+    turn = {"role": "user", "content": "ab"}
+    assert_array_equal(stream.start([[turn, turn], [turn] * 3]).ask(), [1, 0])
+
+
 def test_a_query_that_is_abandoned_counts_what_it_asked_for():
     stream = known(target="price", price=0.1).open()
 
