@@ -8,6 +8,7 @@ from sklearn_adaalloc.allocators import (
     DummyAllocator,
     PricedAllocator,
     SequentialAllocator,
+    StreamAllocator,
 )
 from sklearn_adaalloc.collect import collect_rewards
 from sklearn_adaalloc.curves import RewardTable
@@ -32,6 +33,7 @@ __all__ = [
     "RewardRegressor",
     "RewardTable",
     "SequentialAllocator",
+    "StreamAllocator",
     "__version__",
     "collect_rewards",
     "load_policy",

@@ -27,6 +27,7 @@ from sklearn_adaalloc import (
     PricedAllocator,
     RewardRegressor,
     SequentialAllocator,
+    StreamAllocator,
 )
 
 
@@ -97,6 +98,7 @@ RIDGE = RewardRegressor(Ridge())
         BinnedAllocator(RIDGE),
         PricedAllocator(RIDGE),
         SequentialAllocator(RIDGE),
+        StreamAllocator(RIDGE),
         DummyAllocator(),
     ],
     ids=lambda estimator: type(estimator).__name__,

@@ -13,6 +13,7 @@ from sklearn_adaalloc import (
     PricedAllocator,
     RewardRegressor,
     SequentialAllocator,
+    StreamAllocator,
 )
 
 # The checks' y is real-valued: it suits the targets that take such tables. For success
@@ -26,6 +27,7 @@ ESTIMATORS = [
     BinnedAllocator(RewardRegressor(Ridge())),
     PricedAllocator(RewardRegressor(Ridge())),
     SequentialAllocator(RewardRegressor(Ridge()), budget=0.5),
+    StreamAllocator(RewardRegressor(Ridge()), budget=0.5),
     DummyAllocator("uniform"),
 ]
 JOINT = "predict is joint over its batch by definition: queries compete for the budget"

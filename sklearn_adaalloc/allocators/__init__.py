@@ -13,6 +13,8 @@ from sklearn_adaalloc.allocators._session import (
     SequentialSession,
     VoteSession,
 )
+from sklearn_adaalloc.allocators._stream import StreamAllocator
+from sklearn_adaalloc.allocators._stream_sessions import Stream, StreamSession
 
 __all__ = [
     "AdaptiveAllocator",
@@ -25,5 +27,8 @@ __all__ = [
     "ScoreSession",
     "SequentialAllocator",
     "SequentialSession",
+    "Stream",
+    "StreamAllocator",
+    "StreamSession",
     "VoteSession",
 ]

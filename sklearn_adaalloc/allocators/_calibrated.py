@@ -170,7 +170,7 @@ class CalibratedAllocator(RegressorAllocator):
 
     def _fit(self, X, table):
         X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
-        training, calibration = self._split(len(table))
+        training, calibration = split_rows(self, len(table))
         super()._fit(_safe_indexing(X, training), table[training])
         queries = _safe_indexing(X, calibration)
         # Without a seed, coins are the same in every fit: no random number is drawn.
@@ -213,14 +213,6 @@ class CalibratedAllocator(RegressorAllocator):
     def _follow(self, scores, coins, costs=None):
         """Return the budgets (n_queries,) that the current rule gives."""
 
-    def _split(self, n_queries):
-        """Rows for training and rows for calibration; if frozen, all rows for both."""
-        rows = np.arange(n_queries)
-        if isinstance(self.regressor, FrozenEstimator):
-            return rows, rows
-        random_state = check_random_state(self.random_state)
-        return train_test_split(rows, test_size=self.holdout, random_state=random_state)
-
     def _check_scores(self, scores):
         """Check that scores have all columns that the rule uses."""
         scores = check_numbers(scores, "scores", "one row, or one number, per query")
@@ -243,3 +235,24 @@ class CalibratedAllocator(RegressorAllocator):
                 f"{type(self).__name__} was calibrated for. Fit again with that "
                 "max_budget."
             )
+
+
+def split_rows(policy, n_queries):
+    """Rows for training and rows for calibration; if frozen, all rows for both.
+
+    Parameters
+    ----------
+    policy : RegressorAllocator
+        Has `regressor`, `holdout` and `random_state`.
+    n_queries : int
+        Number of rows.
+
+    Returns
+    -------
+    training, calibration : ndarrays of int
+    """
+    rows = np.arange(n_queries)
+    if isinstance(policy.regressor, FrozenEstimator):
+        return rows, rows
+    random_state = check_random_state(policy.random_state)
+    return train_test_split(rows, test_size=policy.holdout, random_state=random_state)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 _GOLDEN = (np.sqrt(5) - 1) / 2  # its multiples modulo 1 are even over [0, 1)
+_DITHER = 0.1  # width, in log price, over which the prices of equal queries differ
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -72,6 +73,54 @@ def separate_coins(coins):
     spread[order] = (coins[order] + place * _GOLDEN) % 1.0
     spread[first] = coins[first]
     return spread
+
+
+def coins_in_order(coins, first):
+    """Coins of queries that arrive one after another: equal ones differ by position.
+
+    Parameters
+    ----------
+    coins : ndarray of shape (n_queries,)
+        Coins of the next queries.
+    first : int
+        Number of queries before these.
+
+    Returns
+    -------
+    coins : ndarray of shape (n_queries,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._coins import coins_in_order
+    >>> coins_in_order(np.zeros(2), first=1).round(2)
+    array([0.62, 0.24])
+    """
+    return (coins + (first + np.arange(len(coins))) * _GOLDEN) % 1.0
+
+
+def price_factors(coins):
+    """By how much the prices of queries on a stream differ from the common one.
+
+    Equal queries then do not all pass a price at once, and what they spend together
+    changes smoothly with it.
+
+    Parameters
+    ----------
+    coins : ndarray of shape (n_queries,)
+
+    Returns
+    -------
+    factors : ndarray of shape (n_queries,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._coins import price_factors
+    >>> price_factors(np.array([0.0, 0.5])).round(2)
+    array([0.95, 1.  ])
+    """
+    return np.exp(_DITHER * (coins - 0.5))
 
 
 def share_out(n_tied, coins, n_left):

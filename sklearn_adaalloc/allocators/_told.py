@@ -1,6 +1,6 @@
 """What a session is told of samples: their rewards, their scores or their answers.
 
-For each rule of selection there is one class, with three static methods:
+For each rule of selection there is one class, with these static methods:
 
 ============================================  ======================================
 ``learn(table, rule)``                        fitted attributes, from the table of
@@ -9,6 +9,12 @@ For each rule of selection there is one class, with three static methods:
                                               rounds, least samples and money
 ``read(table)``                               what a replay tells, in the shape of
                                               the rewards; NaN where there is none
+``numbers(table, rule)``                      the same as float64, to be stored
+``from_numbers(numbers)``                     what a replay tells, again
+``learn_alone(policy, marginals, numbers)``   options of beliefs about single queries,
+                                              from queries held out
+``open_alone(policy, marginals, limits,``     a new session on queries that are decided
+``terms, replayed)``                          alone
 ============================================  ======================================
 """
 
@@ -20,7 +26,7 @@ from sklearn_adaalloc.allocators._session import (
     SequentialSession,
     VoteSession,
 )
-from sklearn_adaalloc.curves._scores import fit_score_rewards
+from sklearn_adaalloc.curves._scores import expected_given_score, fit_score_rewards
 from sklearn_adaalloc.curves._selection import (
     BestReward,
     HighestScore,
@@ -29,6 +35,13 @@ from sklearn_adaalloc.curves._selection import (
     resolve_selection,
 )
 from sklearn_adaalloc.planning._beliefs import RewardBelief, SuccessBelief
+from sklearn_adaalloc.planning._rewards import (
+    Trust,
+    add_samples,
+    fit_trust,
+    mean_and_deviation,
+    no_samples,
+)
 from sklearn_adaalloc.planning._score_belief import ScoreBelief
 from sklearn_adaalloc.planning._vote_belief import VoteBelief
 
@@ -62,6 +75,36 @@ class ToldRewards:
     def read(table):
         return table.rewards
 
+    @staticmethod
+    def numbers(table, rule):
+        return table.rewards
+
+    @staticmethod
+    def from_numbers(numbers):
+        return numbers
+
+    @staticmethod
+    def learn_alone(policy, marginals, numbers):
+        return {} if policy.binary_ else _learn_trust(policy, marginals, numbers)
+
+    @staticmethod
+    def open_alone(policy, marginals, limits, terms, *, replayed=False):
+        options = {"empty_reward": policy.empty_reward}
+        if policy.binary_:
+            belief = SuccessBelief(
+                marginals, limits, share_plans=False, corrected=False, **options
+            )
+        else:
+            belief = RewardBelief(
+                marginals,
+                limits,
+                min_budget=terms["min_budget"],
+                highest=policy.highest_reward_,
+                **_trusting(policy),
+                **options,
+            )
+        return SequentialSession(belief, **terms, **options)
+
 
 class ToldScores:
     """Scores, of which `fit` learnt what reward they promise."""
@@ -94,6 +137,32 @@ class ToldScores:
     def read(table):
         return table.scores
 
+    @staticmethod
+    def numbers(table, rule):
+        return fields_of(rule, table)["scores"]
+
+    @staticmethod
+    def from_numbers(numbers):
+        return numbers
+
+    @staticmethod
+    def learn_alone(policy, marginals, numbers):
+        promised = expected_given_score(numbers, policy.score_rewards_)
+        return _learn_trust(policy, marginals, promised)
+
+    @staticmethod
+    def open_alone(policy, marginals, limits, terms, *, replayed=False):
+        options = {"empty_reward": policy.empty_reward}
+        belief = ScoreBelief(
+            marginals,
+            limits,
+            policy.score_rewards_,
+            min_budget=terms["min_budget"],
+            **_trusting(policy),
+            **options,
+        )
+        return ScoreSession(belief, **terms, **options)
+
 
 class ToldAnswers:
     """Answers to vote on, of which none is known to be right."""
@@ -118,6 +187,51 @@ class ToldAnswers:
     @staticmethod
     def read(table):
         return np.where(np.isnan(table.rewards), np.nan, table.answers)
+
+    @staticmethod
+    def numbers(table, rule):
+        fields_of(rule, table)  # raises if there are no answers
+        codes = table.codes if rule.key is None else table.with_keys(rule.key).codes
+        return np.where(np.isnan(table.rewards), np.nan, codes)
+
+    @staticmethod
+    def from_numbers(numbers):
+        codes = np.nan_to_num(numbers, nan=-1).astype(int).astype(object)
+        return np.where(np.isnan(numbers), np.nan, codes)
+
+    @staticmethod
+    def learn_alone(policy, marginals, numbers):
+        low, high = policy.lowest_reward_, policy.highest_reward_
+        mean = (marginals[:, 0] + policy.empty_reward - low) / (high - low or 1.0)
+        mean = np.clip(mean, 0.0, 1.0)
+        return {"mean": float((mean * (1 - mean)).mean())}
+
+    @staticmethod
+    def open_alone(policy, marginals, limits, terms, *, replayed=False):
+        options = {"empty_reward": policy.empty_reward}
+        belief = VoteBelief(
+            marginals,
+            limits,
+            # The numbers of a replay are equal where keys are.
+            key=None if replayed else resolve_selection(policy.selection).key,
+            reward_range=(policy.lowest_reward_, policy.highest_reward_),
+            **policy.alone_,
+            **options,
+        )
+        return VoteSession(belief, **terms, **options)
+
+
+def _learn_trust(policy, marginals, rewards):
+    """How well predictions agree with rewards, for beliefs about single queries."""
+    _, deviations = mean_and_deviation(marginals, empty_reward=policy.empty_reward)
+    means = marginals[:, 0] + policy.empty_reward
+    samples = add_samples(no_samples(len(rewards)), rewards)
+    trust = fit_trust(samples, means, deviations)
+    return {"trust": tuple(trust), "typical": float(deviations.mean())}
+
+
+def _trusting(policy):
+    return {**policy.alone_, "trust": Trust(*policy.alone_["trust"])}
 
 
 _TOLD = {BestReward: ToldRewards, HighestScore: ToldScores, MostVotes: ToldAnswers}

@@ -1,24 +1,17 @@
 """The file in which a reward table is collected."""
 
 import json
-import sqlite3
-import threading
 from collections.abc import Mapping
-from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 
+from sklearn_adaalloc._utils.database import DatabaseFile
 from sklearn_adaalloc._utils.optional import import_optional
-from sklearn_adaalloc._utils.parameters import check_path
 from sklearn_adaalloc._utils.prices import check_price, check_prices
 from sklearn_adaalloc.collect._settings import sampler_identity, to_json
 from sklearn_adaalloc.curves import RewardTable
 
-# "adal": SQLite files have a field for the application that owns them.
-_APPLICATION = 0x6164616C
-_HEADER, _APPLICATION_AT = b"SQLite format 3\0", slice(68, 72)
 # Version 0 has no columns of `_ADDED`.
 _VERSION = 1
 _ADDED = {"cached_tokens": "INTEGER", "cut_off": "INTEGER"}
@@ -45,7 +38,7 @@ _COLUMNS = [
 ]
 
 
-class RewardStore:
+class RewardStore(DatabaseFile):
     """Answers and rewards on disk, stored by :func:`~sklearn_adaalloc.collect_rewards`.
 
     The store is one SQLite file. It uses WAL mode, so all processes that use it must
@@ -78,23 +71,8 @@ class RewardStore:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path, *, create=False):
-        self.path = Path(check_path(path, "store")).expanduser()
-        self._lock = threading.RLock()
-        with self._explaining():
-            self._check_file(create)
-            self._connection = self._open()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
-
-    def close(self):
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
+    parameter, maker, kind = "store", "collect_rewards", "store"
+    application, version, schema = 0x6164616C, _VERSION, _SCHEMA  # "adal"
 
     # Export
 
@@ -307,41 +285,6 @@ class RewardStore:
 
     # Methods for filling the store
 
-    def read(self, statement, values=()):
-        """Read all rows that a statement selects.
-
-        Parameters
-        ----------
-        statement : str
-            SQL statement.
-        values : sequence, default=()
-            Values of its question marks.
-
-        Returns
-        -------
-        rows : list of tuple
-        """
-        with self._lock, self._explaining():
-            return self._connection.execute(statement, values).fetchall()
-
-    @contextmanager
-    def transaction(self):
-        """Write everything or nothing; one thread and process at a time.
-
-        Yields
-        ------
-        connection : sqlite3.Connection
-        """
-        with self._lock, self._explaining():
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
     def settings_id(self, role, settings):
         """Find or create the id of settings. Equal settings have equal ids.
 
@@ -417,87 +360,13 @@ class RewardStore:
             find = f"SELECT id FROM {table} WHERE {where}"
             return [connection.execute(find, key).fetchone()[0] for key in keys]
 
-    # The file
-
-    def _check_file(self, create):
-        """Reject any other file before SQLite could write to it."""
-        if not self.path.exists():
-            if not create:
-                raise ValueError(
-                    f"store={str(self.path)!r} does not exist. Expected a file that "
-                    "collect_rewards has made."
-                )
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            return
-        if not self.path.is_file():
-            raise ValueError(
-                f"store={str(self.path)!r} is not a file. Expected the path of a store."
-            )
-        with open(self.path, "rb") as file:
-            start = file.read(100)
-        if not start:  # created by a process that was then stopped
-            return
-        application = int.from_bytes(start[_APPLICATION_AT], "big")
-        if not start.startswith(_HEADER) or application != _APPLICATION:
-            raise ValueError(
-                f"store={str(self.path)!r} is not a store of collect_rewards. It is "
-                "not changed: choose another path."
-            )
-        address = f"{self.path.absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(address, uri=True, timeout=60)
-        try:
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-        finally:
-            connection.close()
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
-        if version > _VERSION:
-            raise ValueError(
-                f"store={str(self.path)!r} was made by a newer version of "
-                f"sklearn-adaalloc: its format is {version}, and this version reads up "
-                f"to {_VERSION}. It is not changed: upgrade, or choose another path."
-            )
-
-    def _open(self):
-        connection = sqlite3.connect(
-            self.path, timeout=60, isolation_level=None, check_same_thread=False
-        )
-        # Servers may send half a surrogate pair. It is stored as it is.
-        connection.text_factory = lambda data: data.decode("utf-8", "surrogatepass")
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
-            connection.execute(statement)
-        self._add_columns(connection)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute("COMMIT")
-        # Safe if the process is killed. A power cut may lose the last transactions
-        # only.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
-
-    def _add_columns(self, connection):
+    def _upgrade(self, connection):
         """Add new columns to a file of an earlier version; their values are unknown."""
         columns = connection.execute("PRAGMA table_info(answers)").fetchall()
         there = {column[1] for column in columns}
         for name, kind in _ADDED.items():
             if name not in there:
                 connection.execute(f"ALTER TABLE answers ADD COLUMN {name} {kind}")
-
-    @contextmanager
-    def _explaining(self):
-        """Explain errors that SQLite finds in the file."""
-        try:
-            yield
-        except sqlite3.OperationalError:
-            raise  # a full disk or a lock: the file is not damaged
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"store={str(self.path)!r} is damaged: {error}. It is not changed: "
-                "restore a copy, try sqlite3's .recover, or choose another path."
-            ) from error
 
 
 def _settings_of(decoders, settings):

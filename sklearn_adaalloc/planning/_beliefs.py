@@ -1,9 +1,11 @@
 """Beliefs: what a session knows about its queries, and how it plans the next round.
 
-A belief holds the predictions and the rewards of a batch. It has two methods:
+A belief holds the predictions and the rewards of a batch. It has three methods:
 
 =============================================  =====================================
 ``plan(money, n_rounds, min_budget, costs)``   samples to take now (n_queries,)
+``plan_at(prices, n_rounds, min_budget)``      the same where each query is alone,
+                                               at a price per sample (n_queries,)
 ``update(rewards)``                            add rewards (n_queries, n_new),
                                                with NaN last
 =============================================  =====================================
@@ -28,6 +30,7 @@ from sklearn_adaalloc.planning._rewards import (
 from sklearn_adaalloc.planning._rounds import (
     group_curves,
     mean_budget,
+    plan_at_price,
     plan_one_by_one,
     plan_round,
 )
@@ -112,6 +115,22 @@ class SuccessBelief:
         budgets[unsolved] = np.minimum(planned, left[unsolved])
         return budgets
 
+    def plan_at(self, prices, n_rounds, min_budget=0):
+        """Plan the samples to take now, each query alone; a solved query gets none."""
+        budgets = np.zeros_like(self.budgets)
+        left = self._limits - self.budgets
+        unsolved = np.flatnonzero((self.best < 1) & (left > 0))
+        if unsolved.size == 0:
+            return budgets
+        left = left[unsolved]
+        chances = self._chances[self._kind[unsolved]]
+        chances = after_failures(chances, self.budgets[unsolved], left)
+        planned = plan_at_price(
+            chances, prices[unsolved], n_rounds, min_budget=min_budget
+        )
+        budgets[unsolved] = np.minimum(planned, left)
+        return budgets
+
     def update(self, rewards):
         """Add verdicts (n_queries, n_new), with NaN last."""
         right = rewards == 1
@@ -153,6 +172,11 @@ class RewardBelief:
         from which it was subtracted.
     highest : float, default=inf
         Highest reward known. No sample is expected to be better.
+    trust : Trust, default=None
+        How well predictions agree with samples, if it is known. None means that the
+        samples of the batch decide.
+    typical : float, default=None
+        As of :func:`~sklearn_adaalloc.planning._rewards.mean_and_deviation`.
 
     Attributes
     ----------
@@ -163,15 +187,26 @@ class RewardBelief:
     binary = False
 
     def __init__(
-        self, marginals, limits, *, min_budget=0, empty_reward=0.0, highest=np.inf
+        self,
+        marginals,
+        limits,
+        *,
+        min_budget=0,
+        empty_reward=0.0,
+        highest=np.inf,
+        trust=None,
+        typical=None,
     ):
         marginals = np.asarray(marginals, dtype=np.float64)
         self._marginals = concave_repair(marginals, min_budget=min_budget)
         self._limits = limits
         self._highest = highest
-        self._prior = mean_and_deviation(marginals, empty_reward=empty_reward)
+        self._prior = mean_and_deviation(
+            marginals, empty_reward=empty_reward, typical=typical
+        )
         self._samples = no_samples(len(limits))
-        self.trust = None
+        self._fits_trust = trust is None
+        self.trust = trust
 
     @property
     def budgets(self):
@@ -191,23 +226,30 @@ class RewardBelief:
         1 / `n_rounds` of these samples (rounded up). New rewards can then change the
         rest of the plan.
         """
-        left = self._limits - self.budgets
-        gains = self._improvements()
-        beyond = np.arange(gains.shape[1]) >= left[:, None]
-        np.minimum(gains, 0.0, out=gains, where=beyond)
+        gains, left = self._improvements()
         budget = mean_budget(money, len(gains), costs)
         final, _ = allocate(gains, budget, min_budget=min_budget, costs=costs)
-        now = np.minimum(final, 1) if n_rounds is None else -(-final // n_rounds)
-        return np.minimum(np.maximum(now, min_budget), left)
+        return _part_of(final, n_rounds, min_budget, left)
+
+    def plan_at(self, prices, n_rounds, min_budget=0):
+        """Plan the samples to take now, each query alone."""
+        gains, left = self._improvements()
+        final = (gains > prices[:, None]).sum(axis=1)
+        return _part_of(final, n_rounds, min_budget, left)
 
     def update(self, rewards):
         """Add rewards (n_queries, n_new), with NaN last."""
         self._samples = add_samples(self._samples, rewards)
         self._highest = max(self._highest, self.best.max())
-        self.trust = fit_trust(self._samples, *self._prior)
+        if self._fits_trust:
+            self.trust = fit_trust(self._samples, *self._prior)
 
     def _improvements(self):
-        """Expected improvement by each further sample (n_queries, max_budget)."""
+        """Expected improvement by each further sample (n_queries, max_budget).
+
+        Also the number of samples that each query may still get: none beyond improves.
+        """
+        left = self._limits - self.budgets
         gains = self._marginals.copy()  # for queries without a sample
         seen = np.flatnonzero(self.budgets)
         if seen.size:
@@ -221,7 +263,15 @@ class RewardBelief:
                 gains.shape[1],
                 highest=self._highest,
             )
-        return gains
+        beyond = np.arange(gains.shape[1]) >= left[:, None]
+        np.minimum(gains, 0.0, out=gains, where=beyond)
+        return gains, left
+
+
+def _part_of(final, n_rounds, min_budget, left):
+    """Samples to take now, if `final` are planned for the rounds left."""
+    now = np.minimum(final, 1) if n_rounds is None else -(-final // n_rounds)
+    return np.minimum(np.maximum(now, min_budget), left)
 
 
 def _row_maxima(rewards):

@@ -159,6 +159,67 @@ class SampleMoney:
         self.paid = self.paid + n_samples
 
 
+class PricedMoney:
+    """Money without a limit: a sample is taken if it is worth its price.
+
+    Parameters
+    ----------
+    money : SampleMoney or CostMoney
+        Counts what is paid. Its own limit is infinite.
+    prices : callable
+        Returns the prices of the queries now (n_queries,), per unit of `money`.
+    grant : callable, default=None
+        Takes the samples wanted and those that are mandatory, both (n_queries,), and
+        returns how many are allowed. None allows all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._beliefs import SuccessBelief
+    >>> from sklearn_adaalloc.planning._money import PricedMoney, SampleMoney
+    >>> money = SampleMoney(np.inf, np.zeros(2, dtype=int))
+    >>> money = PricedMoney(money, lambda: np.array([0.4, 0.4]))
+    >>> belief = SuccessBelief(np.array([[0.5], [0.3]]), np.array([1, 1]))
+    >>> money.plan(belief, n_rounds=None, min_budget=0)
+    array([1, 0])
+    """
+
+    left = np.inf
+
+    def __init__(self, money, prices, grant=None):
+        self._money = money
+        self._prices = prices
+        self._grant = grant
+
+    @property
+    def paid(self):
+        """What each query took (n_queries,)."""
+        return self._money.paid
+
+    @property
+    def predicted(self):
+        """Expected cost of the next sample (n_queries,); None if each costs 1."""
+        return self._money.predicted
+
+    def plan(self, belief, n_rounds, min_budget):
+        """Plan a round of samples that are worth their prices."""
+        prices = self._prices()
+        if self.predicted is not None:
+            prices = prices * self.predicted
+        budgets = belief.plan_at(prices, n_rounds, min_budget)
+        if self._grant is None:
+            return budgets
+        return self._grant(budgets, np.minimum(budgets, min_budget))
+
+    def read(self, costs, rewards, asked):
+        """Check what a round cost."""
+        return self._money.read(costs, rewards, asked)
+
+    def pay(self, paid, n_samples):
+        """Count the cost of a round."""
+        self._money.pay(paid, n_samples)
+
+
 class CostMoney:
     r"""Money counted in cost, with what is known of the cost of samples.
 

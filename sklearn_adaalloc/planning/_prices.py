@@ -6,6 +6,8 @@ from sklearn_adaalloc.planning._solvers import count_steps
 
 _TIE = 1e-9  # relative difference up to which marginals count as equal
 _ROUNDING = 1e-12  # relative: what adding up costs may round off
+_LOWEST, _HIGHEST, _STEP = 1e-12, 1e12, 8.0  # prices tried
+_PRECISION = 1e-3  # relative
 
 
 def steps_at_price(offered, price, floor):
@@ -84,6 +86,44 @@ def _price_of_money(offered, costs, budget, min_budget):
     if bought.size:
         return float((unbought + bought[-1]) / 2)
     return float(above) if n_bought or money > 0 else np.inf
+
+
+def price_by_replay(spend_at, budget):
+    """Price at which a replay spends a budget; spend falls with the price.
+
+    Parameters
+    ----------
+    spend_at : callable
+        Returns the mean spend of a replay at a price.
+    budget : float
+        Mean budget per query.
+
+    Returns
+    -------
+    price : float
+        The lowest price tried, if the budget pays for all that is worth anything, and
+        the highest if it pays for nothing.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.planning._prices import price_by_replay
+    >>> round(price_by_replay(lambda price: 1 / price, budget=2.5), 3)
+    0.4
+    """
+    low = high = 1.0
+    while high < _HIGHEST and spend_at(high) > budget:
+        low, high = high, high * _STEP
+    if low == high:
+        low = high / _STEP
+        while low > _LOWEST and spend_at(low) <= budget:
+            low, high = low / _STEP, low
+    while high > low * (1 + _PRECISION):
+        middle = np.sqrt(low * high)
+        if spend_at(middle) > budget:
+            low = middle
+        else:
+            high = middle
+    return float(high)
 
 
 def money_left(budget, costs, min_budget):

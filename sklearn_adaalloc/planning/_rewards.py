@@ -102,7 +102,7 @@ def add_samples(samples, rewards):
     )
 
 
-def mean_and_deviation(marginals, *, empty_reward=0.0):
+def mean_and_deviation(marginals, *, empty_reward=0.0, typical=None):
     """Mean and standard deviation of normal rewards with a given reward curve.
 
     Parameters
@@ -112,6 +112,8 @@ def mean_and_deviation(marginals, *, empty_reward=0.0):
     empty_reward : float, default=0.0
         Reward of a query without a sample. It is added to the first marginal reward,
         from which it was subtracted.
+    typical : float, default=None
+        Mean standard deviation of such queries. None means that of these queries.
 
     Returns
     -------
@@ -132,7 +134,8 @@ def mean_and_deviation(marginals, *, empty_reward=0.0):
     grown = np.cumsum(marginals[:, 1:], axis=1)
     total = maxima @ maxima
     deviations = grown @ maxima / total if total > 0 else np.ones(len(means))
-    typical = np.maximum(deviations, 0).mean()
+    if typical is None:
+        typical = np.maximum(deviations, 0).mean()
     if typical == 0:
         return means, np.ones(len(means))
     return means, np.maximum(deviations, _LEAST_DEVIATION * typical)

@@ -169,6 +169,45 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0, costs=None)
     return budgets
 
 
+def plan_at_price(chances, prices, n_rounds, *, min_budget=0):
+    """Samples to take now where each query is decided alone, at a price per sample.
+
+    One by one, the next sample is taken if its chance is above the price. In rounds,
+    the dynamic programme of :func:`plan_round` says how many to take now.
+
+    Parameters
+    ----------
+    chances : ndarray of shape (n_queries, max_budget)
+        Chances of the next sample, rows non-increasing.
+    prices : ndarray of shape (n_queries,)
+        Chance that a sample must be worth.
+    n_rounds : int or None
+        Number of rounds left, including this one. None means one by one.
+    min_budget : int, default=0
+        Smallest number of samples that every query gets now.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_queries,), dtype int64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._rounds import plan_at_price
+    >>> chances, prices = np.full((2, 3), 0.5), np.array([0.1, 0.6])
+    >>> [plan_at_price(chances, prices, n_rounds) for n_rounds in (None, 2, 1)]
+    [array([1, 0]), array([1, 0]), array([3, 0])]
+    """
+    worthwhile = (chances > prices[:, None]).sum(axis=1)  # no plan goes beyond
+    if n_rounds is None:
+        return np.maximum(np.minimum(worthwhile, 1), min_budget)
+    n_stops = max(int(worthwhile.max(initial=0)), min_budget)
+    failing = np.ascontiguousarray(failure_curves(chances[:, :n_stops]).T)
+    expenses = stop_expenses(failing, min(n_rounds, _MOST_ROUNDS), min_budget)
+    stops = (-failing - prices * expenses[-1]).argmax(axis=0)
+    return np.maximum(_first_stops(failing, expenses, stops, _DELAY), min_budget)
+
+
 def group_curves(chances):
     """Group queries into kinds with similar curves, so that each kind is planned once.
 

@@ -35,6 +35,8 @@ class VoteBelief:
         from which it was subtracted.
     reward_range : tuple of two float, default=(0.0, 1.0)
         Least and highest reward of an answer.
+    mean : float, default=None
+        As of :func:`~sklearn_adaalloc.planning._votes.vote_weights`.
 
     Attributes
     ----------
@@ -45,10 +47,18 @@ class VoteBelief:
     """
 
     def __init__(
-        self, marginals, limits, *, key=None, empty_reward=0.0, reward_range=(0.0, 1.0)
+        self,
+        marginals,
+        limits,
+        *,
+        key=None,
+        empty_reward=0.0,
+        reward_range=(0.0, 1.0),
+        mean=None,
     ):
         self._limits = limits
         self._key = key
+        self._mean = mean
         self._n_steps = marginals.shape[1]
         self._first_gain = np.array(marginals[:, 0], dtype=np.float64)
         low, high = reward_range
@@ -73,10 +83,7 @@ class VoteBelief:
         say where the remainder is worth most. Without rounds the share is a sixteenth,
         and a query gets one sample at a time.
         """
-        left = self._limits - self.budgets
-        gains = self._improvements()
-        beyond = np.arange(gains.shape[1]) >= left[:, None]
-        np.minimum(gains, 0.0, out=gains, where=beyond)
+        gains, left = self._improvements()
         sure = np.full(len(gains), min_budget)
         if (fresh := self.budgets == 0).any():
             bought = self._buy(gains, money, min_budget, costs)
@@ -91,6 +98,16 @@ class VoteBelief:
         if n_rounds is None:
             now = np.minimum(now, max(min_budget, 1))
         return np.minimum(now, left)
+
+    def plan_at(self, prices, n_rounds, min_budget=0):
+        """Plan the samples to take now, each query alone: a part of those worth it."""
+        gains, left = self._improvements()
+        worthwhile = (gains > prices[:, None]).sum(axis=1)
+        if n_rounds is None:
+            now = np.minimum(worthwhile, 1)
+        else:
+            now = np.ceil(worthwhile * n_rounds ** -(2 / 3)).astype(np.int64)
+        return np.minimum(np.maximum(now, min_budget), left)
 
     def _buy(self, gains, money, min_budget, costs):
         budget = mean_budget(money, len(gains)) if costs is None else money / len(gains)
@@ -128,19 +145,23 @@ class VoteBelief:
         """What further samples are worth (n_queries, n_ahead + 1), non-increasing.
 
         The first sample of a query gains what is predicted, the others as votes do.
-        Their gains fall with the share of samples that held no answer.
+        Their gains fall with the share of samples that held no answer. Also the number
+        of samples that each query may still get: none beyond gains.
         """
+        left = self._limits - self.budgets
         fresh = self.budgets == 0
         first, second = self._leads.T
         n_ahead = min(self._n_steps, _AHEAD)
         gains = np.zeros((len(fresh), n_ahead + 1))
         gains[:, :-1] = _of_each(np.where(fresh, 1, first), second, n_ahead)
-        weights = vote_weights(self._predicted, self.budgets)
+        weights = vote_weights(self._predicted, self.budgets, self._mean)
         gains *= (weights * (self._n_votes + 1) / (self.budgets + 1))[:, None]
         gains[fresh, 1:] = gains[fresh, :-1]
         gains[fresh, 0] = self._first_gain[fresh]
         gains[fresh] = concave_repair(gains[fresh])
-        return gains
+        beyond = np.arange(gains.shape[1]) >= left[:, None]
+        np.minimum(gains, 0.0, out=gains, where=beyond)
+        return gains, left
 
 
 def _add(votes, answers):

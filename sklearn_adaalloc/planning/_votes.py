@@ -92,7 +92,7 @@ def lead_gains(first, second, n_votes):
     return np.where(k <= s, weights * changed, 0).sum(axis=2)
 
 
-def vote_weights(predicted, n_samples):
+def vote_weights(predicted, n_samples, mean=None):
     """How much more the votes of a query are expected to change than those of others.
 
     Two votes disagree the more often, the closer the chance q that one is right is to a
@@ -105,6 +105,8 @@ def vote_weights(predicted, n_samples):
         Predicted chance that one vote is right, from 0 to 1.
     n_samples : ndarray of shape (n_queries,), int
         Samples so far.
+    mean : float, default=None
+        Mean of p (1 - p) of such queries. None means that of these queries.
 
     Returns
     -------
@@ -119,7 +121,7 @@ def vote_weights(predicted, n_samples):
     array([1.74, 0.63, 0.79])
     """
     spread = predicted * (1 - predicted)
-    mean = spread.mean()
+    mean = spread.mean() if mean is None else mean
     relative = spread / mean if mean > 0 else np.ones_like(spread)
     power = 1 / np.sqrt(np.maximum(n_samples, 1))
     return np.maximum(relative, _LEAST_WEIGHT) ** power

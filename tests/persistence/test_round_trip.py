@@ -29,6 +29,7 @@ from sklearn_adaalloc import (
     PricedAllocator,
     RewardTable,
     SequentialAllocator,
+    StreamAllocator,
 )
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.persistence import load_policy, save_policy
@@ -52,6 +53,7 @@ ALLOCATORS = {
     "sequential": lambda regressor: SequentialAllocator(
         regressor, budget=2, n_rounds=2
     ),
+    "stream": lambda regressor: StreamAllocator(regressor, budget=2, random_state=0),
     "shuffled": lambda regressor: DummyAllocator(
         "shuffled", 2, allocator=AdaptiveAllocator(regressor), random_state=0
     ),
@@ -67,7 +69,8 @@ def predictions(policy, X):
 
 class TestRoundTrip:
     @pytest.mark.parametrize(
-        "kind", [AdaptiveAllocator, BinnedAllocator, PricedAllocator]
+        "kind",
+        [AdaptiveAllocator, BinnedAllocator, PricedAllocator, StreamAllocator],
     )
     def test_budgets_in_cost_and_votes(self, kind, tmp_path):
         X, rewards = make_reward_table(200, 6, random_state=0, return_X_y=True)

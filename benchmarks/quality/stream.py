@@ -1,0 +1,182 @@
+"""Streams on real graded outcomes: each query alone, against a batch in step.
+
+    python -m benchmarks.quality.stream [--data DIR] [--sets PART ...]
+
+Two-fold on the MATH sets with their probe as the feature: fitted on one half of the
+queries, the other half arrives one query after another in random order, both ways
+(halves and order are the permutation of the data's README). All policies have
+the predictions of one `StreamAllocator` with default parameters, and take the samples
+of each row in the same order. Writes to `benchmarks/results/quality`
+
+- `stream.csv`: success and spend of streams and of the joint rule of
+  `SequentialAllocator` on the whole batch, one by one and in four rounds. `least` and
+  `most` are the spends of the two folds. The last rows are the means of all cells;
+- `stream_drift.csv`: in one half of the stream, three of four queries have a success
+  rate above the median; in the other half, one of four. `turns` says which comes last.
+  `whole` is what the stream spent too much, and `window` the largest
+  deviation in any 500 successive queries that begin 300 queries or more after the start
+  or the change, both relative to the budget. `joint` is the success of the joint rule
+  on each half with the same budget.
+
+It also prints the median time of a decision, the prediction included.
+"""
+
+import argparse
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+
+from benchmarks.quality.outcome_sets import add_data_option, best_of_k_sets
+from benchmarks.report import RESULTS, print_table, write_csv
+from sklearn_adaalloc import SequentialAllocator, StreamAllocator
+
+BUDGETS = (2, 4, 8)
+DRIFT_BUDGET = 4
+WINDOW, SETTLING = 500, 300
+POLICIES = {  # whether it is a stream, and its parameters
+    "joint, one by one": (False, {"n_rounds": None}),
+    "stream, one by one": (True, {"n_rounds": None}),
+    "joint, 4 rounds": (False, {"n_rounds": 4}),
+    "stream, 4 rounds": (True, {"n_rounds": 4}),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_data_option(parser)
+    parser.add_argument("--sets", nargs="*", default=[""], help="parts of set names")
+    parser.add_argument("--output", type=Path, default=RESULTS / "quality")
+    options = parser.parse_args()
+    rows, drift = [], []
+    for outcomes in best_of_k_sets(options.data):
+        if "probe" not in outcomes.features:
+            continue
+        if not any(part in outcomes.name for part in options.sets):
+            continue
+        folds = list(fitted_folds(outcomes))
+        rows += cell_rows(outcomes.name, folds)
+        drift += drift_rows(outcomes.name, folds[0])
+        print(f"{outcomes.name}: a decision takes {decision_time(folds[0]):.2f} ms")
+    rows += list(mean_rows(rows))
+    for part, name in ((rows, "stream"), (drift, "stream_drift")):
+        print_table(part)
+        write_csv(part, options.output / f"{name}.csv")
+
+
+def fitted_folds(outcomes):
+    """Yield a fitted stream, a joint rule with its regressor, and the other half."""
+    X, rewards = outcomes.features["probe"], outcomes.rewards
+    order = np.random.default_rng(0).permutation(len(X))
+    first, second = np.array_split(order, 2)
+    for train, test in ((first, second), (second, first)):
+        stream = StreamAllocator(budget=DRIFT_BUDGET, random_state=0)
+        stream.fit(X[train], rewards[train])
+        joint = SequentialAllocator(FrozenEstimator(stream.regressor_))
+        joint.fit(X[train], rewards[train])
+        yield stream, joint, X[test], rewards[test]
+
+
+def cell_rows(name, folds):
+    """One row per budget and policy: means over both folds."""
+    rows = []
+    for budget in BUDGETS:
+        for policy, (is_stream, params) in POLICIES.items():
+            played = [
+                play(stream if is_stream else joint, budget, X, rewards, **params)
+                for stream, joint, X, rewards in folds
+            ]
+            spends = [budgets.mean() for _, budgets in played]
+            rows.append(
+                {
+                    "set": name,
+                    "budget": budget,
+                    "policy": policy,
+                    "success": float(np.mean([right.mean() for right, _ in played])),
+                    "spend": float(np.mean(spends)),
+                    "least": float(min(spends)),
+                    "most": float(max(spends)),
+                }
+            )
+    return rows
+
+
+def play(policy, budget, X, rewards, **params):
+    """Whether each query is solved, and its samples (n_queries,)."""
+    policy.set_params(budget=budget, **params)
+    played = policy._replay(X, rewards)
+    budgets = played[0] if isinstance(policy, StreamAllocator) else played.budgets
+    drawn = np.maximum.accumulate(np.pad(rewards, ((0, 0), (1, 0))), axis=1)
+    return drawn[np.arange(len(drawn)), budgets], budgets
+
+
+def mean_rows(rows):
+    """Mean success and spend of each policy over all cells."""
+    for policy in POLICIES:
+        cells = [row for row in rows if row["policy"] == policy]
+        means = {
+            part: float(np.mean([cell[part] for cell in cells]))
+            for part in ("success", "spend")
+        }
+        yield {"set": "mean", "budget": "", "policy": policy, **means}
+
+
+def drift_rows(name, fold):
+    """Spend and success where the stream turns harder, or easier, half-way."""
+    stream, joint, X, rewards = fold
+    rng = np.random.default_rng(0)
+    order = np.argsort(-rewards.mean(axis=1), kind="stable")
+    above, below = (rng.permutation(half) for half in np.array_split(order, 2))
+    few = len(order) // 8
+    easy = rng.permutation(np.concatenate([above[few:], below[:few]]))
+    hard = rng.permutation(np.concatenate([below[few:], above[:few]]))
+    rows = []
+    for first, second, turn in ((easy, hard, "harder"), (hard, easy, "easier")):
+        both = np.concatenate([first, second])
+        right, budgets = play(
+            stream, DRIFT_BUDGET, X[both], rewards[both], n_rounds=None
+        )
+        batches = [
+            play(joint, DRIFT_BUDGET, X[half], rewards[half], n_rounds=None)[0].mean()
+            for half in (first, second)
+        ]
+        rows.append(
+            {
+                "set": name,
+                "turns": turn,
+                "budget": DRIFT_BUDGET,
+                "whole": float(budgets.mean() / DRIFT_BUDGET - 1),
+                "window": worst_window(budgets, len(first)),
+                "success": float(right.mean()),
+                "joint": float(np.mean(batches)),
+            }
+        )
+    return rows
+
+
+def worst_window(budgets, change):
+    """Largest relative deviation of a window in one part of the stream, settled."""
+    means = np.convolve(budgets, np.full(WINDOW, 1 / WINDOW), mode="valid")
+    starts = np.r_[
+        SETTLING : change - WINDOW + 1, change + SETTLING : len(budgets) - WINDOW + 1
+    ]
+    return float(np.abs(means[starts] / DRIFT_BUDGET - 1).max())
+
+
+def decision_time(fold):
+    """Median time of the first decision on a query, in milliseconds."""
+    stream, _, X, _ = fold
+    times = []
+    with stream.open() as opened:
+        for x in X[:500]:
+            start = perf_counter()
+            session = opened.start(x)
+            session.ask()
+            times.append(perf_counter() - start)
+            session.close()
+    return 1000 * float(np.median(times))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,507 @@
+"""Budgets on a stream: each query is decided alone, and its verdicts are used."""
+
+from copy import copy
+from functools import cache
+from hashlib import sha256
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from sklearn_adaalloc._utils.parameters import (
+    FLAG,
+    NOT_NEGATIVE,
+    OPTIONAL_COUNT,
+    POSITIVE,
+    POSITIVE_COUNT,
+    PROPER_SHARE,
+    check_parameters,
+)
+from sklearn_adaalloc._utils.rewards import has_decoders
+from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.allocators._calibrated import split_rows
+from sklearn_adaalloc.allocators._coins import (
+    price_factors,
+    query_coins,
+    separate_coins,
+)
+from sklearn_adaalloc.allocators._session import replay
+from sklearn_adaalloc.allocators._stream_sessions import Stream
+from sklearn_adaalloc.allocators._stream_state import new_state
+from sklearn_adaalloc.allocators._told import told_of
+from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.curves._selection import expected_rewards, resolve_selection
+from sklearn_adaalloc.curves._table import as_table
+from sklearn_adaalloc.planning._control import StreamState
+from sklearn_adaalloc.planning._money import (
+    CostMoney,
+    CostSpread,
+    PricedMoney,
+    SampleMoney,
+    fit_cost_spread,
+)
+from sklearn_adaalloc.planning._prices import money_left, price_by_replay
+
+_USEFUL = 0.98  # share of all samples that are worth anything, bought at a low price
+_BELOW, _ABOVE = 4.0, 1000.0  # how far the price may go beyond what calibration needs
+
+
+class StreamAllocator(RegressorAllocator):
+    r"""Decide each query of a stream alone, use its verdicts, and keep the budget.
+
+    `open` gives a :class:`Stream`. Its method ``start`` opens a session on a query when
+    it arrives, however many others are open. The session asks for samples, receives
+    their rewards, scores or answers, and asks again, as long as the next sample is
+    worth its price: the chance that it solves the query, or the improvement that it is
+    expected to bring, per unit of budget. No batch is needed. The price is all that the
+    queries of a stream share.
+
+    `fit` finds the price at which the budget is spent, by replaying queries that it
+    holds out. New queries are never quite like those. Therefore the price then follows
+    what is spent. After each query it moves by
+
+    .. math:: \log t \leftarrow \log t + g \, (s - B) / B
+
+    where s is what the query spent, B the budget and g the parameter `gain`. So n
+    queries spend :math:`n B`, up to :math:`B / g` times what the log price moved in
+    all. The budget holds even if queries become harder or easier. The price forgets
+    what was before over 1 / `gain` queries, plus those that are open at a time. It
+    stays between a quarter of the price at which nearly all samples that are worth
+    anything are bought, and 1000 times the price of `fit`. What cannot be spent is not
+    made up for later.
+
+    `predict` returns the samples whose marginal reward is above the price of `fit`: a
+    decision before decoding, without verdicts, which spends another mean budget than a
+    stream.
+
+    Parameters
+    ----------
+    regressor : estimator, default=None
+        Regressor with a method ``predict_marginals``. None means
+        `MLPRewardRegressor()`. A `FrozenEstimator` is not fitted again, and then all
+        queries given to `fit` are used for calibration.
+    budget : float, default=1.0
+        Mean number of samples per query that may be spent; with ``unit="cost"``, their
+        mean cost. It can be changed after `fit`.
+    n_rounds : int or None, default=None
+        Largest number of rounds of a query. None means one sample at a time, which
+        saves most. With a number, several samples are asked for at once, and a query
+        waits for no more than so many answers. A dynamic programme then says how many.
+    holdout : float, default=0.2
+        Share of the queries that is held out from the regressor and used to find the
+        price.
+    min_budget : int, default=0
+        Smallest number of samples that every query gets in its first round.
+    max_budget : int, default=None
+        Largest number of samples that a query can get over all rounds. None means the
+        number of samples in the table given to `fit`.
+    empty_reward : float, default=0.0
+        Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
+        it were 0.
+    selection : {"reward", "score", "vote"} or MostVotes, default="reward"
+        How an answer is chosen among the samples of a query, and so what a session is
+        told. As of :class:`SequentialAllocator`.
+    unit : {"samples", "cost"}, default="samples"
+        Unit of `budget`. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+        costs in `fit`, and sessions that are told what their samples cost.
+    cost_regressor : estimator, default=None
+        Predicts the cost of a sample of each query, for ``unit="cost"``. None means
+        :class:`~sklearn_adaalloc.regressors.CostRegressor`.
+    target : {"budget", "price"}, default="budget"
+        What is kept. With "price", the price stays at `price` and spend floats.
+    price : float, default=None
+        With ``target="price"``, the reward that a unit of budget must be expected to
+        bring. None means the price that `fit` finds for `budget`.
+    adapt : bool, default=True
+        Whether the price follows what is spent. If not, it stays at that of `fit`.
+    gain : float, default=0.02
+        By how much the log price moves for a query that spends the budget twice. 1 /
+        `gain` is the time constant in queries. While many queries are open, the gain is
+        lower, so that the price does not oscillate.
+    cap : float, default=None
+        Hard limit: largest mean number of samples per query in any window. Always in
+        samples. Once those of a window are promised, its other queries get
+        `min_budget` samples, which are set aside for them, and no more.
+    cap_window : int, default=1000
+        Number of queries of a window. The first so many that start are the first
+        window, and so on.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the split of the queries, the default regressor and the coins (see
+        Notes).
+
+    Attributes
+    ----------
+    regressor_ : estimator
+        The fitted regressor.
+    binary_ : bool
+        Whether sessions are told 0/1 rewards, as those of `fit` were.
+    price_ : float
+        Price at which the budget is spent on the calibration queries, at the current
+        parameters. With ``target="price"``, the price to keep.
+    realised_budget_ : float
+        What the calibration queries spend at that price, per query.
+    calibration_scores_ : ndarray of shape (n_calibration, max_budget)
+        Predicted marginal rewards of the calibration queries.
+    lowest_reward_, highest_reward_ : float
+        Lowest and highest reward of `fit`. No reward is expected to be higher.
+    score_rewards_ : tuple of two ndarrays
+        Scores and the rewards that they promise, with ``selection="score"``.
+    alone_ : dict
+        How well predictions agree with rewards, learnt from the calibration queries,
+        for beliefs about a single query. Empty for 0/1 rewards.
+    cost_regressor_ : estimator
+        The fitted regressor of costs, if the budget counts them.
+    cost_spread_ : tuple of five float
+        Variance of costs around their predictions, if the budget counts them.
+    n_queries_ : int
+        Number of queries in the table given to `fit`.
+    n_steps_ : int
+        Number of samples per query in the table given to `fit`.
+    n_features_in_ : int
+        Number of features, if the regressor has this attribute.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if `X` had names.
+
+    See Also
+    --------
+    SequentialAllocator : Decides jointly for a batch whose queries advance in step.
+    PricedAllocator : Decides each query alone, before decoding.
+
+    Notes
+    -----
+    Ties: many queries may have equal predictions, or nearly so. At one price, all or
+    none of them would get a further sample. Therefore the price of each query differs
+    by up to 5 % from that of the stream. A coin decides by how much, which depends on
+    the content of the query, its place in the stream and `random_state`.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import StreamAllocator
+    >>> from sklearn_adaalloc.datasets import make_reward_table
+    >>> X, rewards = make_reward_table(400, 16, random_state=0, return_X_y=True)
+    >>> policy = StreamAllocator(budget=4, random_state=0).fit(X[:300], rewards[:300])
+    >>> with policy.open() as stream:
+    ...     for x, row in zip(X[300:], rewards[300:]):
+    ...         with stream.start(x) as session:
+    ...             while (budgets := session.ask()) is not None:
+    ...                 taken = int(session.budgets[0])
+    ...                 session.tell([row[taken : taken + budgets[0]]])
+    >>> stream.n_queries, bool(3 < stream.mean_cost < 5)
+    (100, True)
+    """
+
+    _parameter_constraints = {
+        "n_rounds": OPTIONAL_COUNT,
+        "holdout": PROPER_SHARE,
+        "unit": [StrOptions({"samples", "cost"})],
+        "target": [StrOptions({"budget", "price"})],
+        "price": [*POSITIVE, None],
+        "adapt": FLAG,
+        "gain": PROPER_SHARE,
+        "cap": [*NOT_NEGATIVE, None],
+        "cap_window": POSITIVE_COUNT,
+    }
+    _words = {"plan": " in the one-shot plan, without verdicts"}
+    _solved = None
+
+    def __init__(
+        self,
+        regressor=None,
+        *,
+        budget=1.0,
+        n_rounds=None,
+        holdout=0.2,
+        min_budget=0,
+        max_budget=None,
+        empty_reward=0.0,
+        selection="reward",
+        unit="samples",
+        cost_regressor=None,
+        target="budget",
+        price=None,
+        adapt=True,
+        gain=0.02,
+        cap=None,
+        cap_window=1000,
+        random_state=None,
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.n_rounds = n_rounds
+        self.holdout = holdout
+        self.min_budget = min_budget
+        self.max_budget = max_budget
+        self.empty_reward = empty_reward
+        self.selection = selection
+        self.unit = unit
+        self.cost_regressor = cost_regressor
+        self.target = target
+        self.price = price
+        self.adapt = adapt
+        self.gain = gain
+        self.cap = cap
+        self.cap_window = cap_window
+        self.random_state = random_state
+
+    def open(self, *, state=None, path=None):
+        """Open a stream of queries.
+
+        Parameters
+        ----------
+        state : path or dict, default=None
+            State of an earlier stream of this policy, from :meth:`Stream.save`. The
+            stream continues where that one was. None starts at the price of `fit`.
+        path : str or path, default=None
+            SQLite file that holds the state, for a stream that several processes of one
+            machine share. It is made if it does not exist, and outlives them. None
+            keeps the state in memory.
+
+        Returns
+        -------
+        stream : Stream
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If a parameter is out of its range, if `state` or the file is damaged or
+            belongs to another policy, or if both are given.
+        """
+        check_is_fitted(self)
+        check_parameters(self)
+        self._rule()  # also checks the budget and the cap
+        fresh = StreamState(price=self.price_)
+        policy = copy(self)  # parameters that are set later change no open stream
+        return Stream(
+            policy, new_state(fresh, self._identity(), state=state, path=path)
+        )
+
+    def score(self, X, y):
+        """Mean reward of a stream that is simulated on graded samples.
+
+        The queries arrive one after another in the order of the rows, each when the one
+        before is closed. The price starts at that of `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or of n_queries texts
+            Queries in a form that the regressor accepts.
+        y : array-like of shape (n_queries, n_samples)
+            Reward table of these queries. The samples of a row are used in order, each
+            once. A query gets at most as many samples as its row holds. With another
+            `selection` or ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable`
+            with what it needs.
+
+        Returns
+        -------
+        score : float
+            Mean over queries of the best reward that each query got, or of the reward
+            of the answer with the highest score or with most votes, ties shared.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `y` is not a reward table, is a routing table, or has another number of
+            queries than `X`. Also if it lacks the scores, answers or costs that are
+            needed.
+        """
+        budgets, _ = self._replay(X, y)
+        got = expected_rewards(
+            as_table(y).head(budgets),
+            budgets,
+            empty_reward=self.empty_reward,
+            selection=self.selection,
+        )
+        return float(got.mean())
+
+    @property
+    def price_(self):
+        """Price at which the budget is spent, at the current parameters."""
+        check_is_fitted(self)
+        if self.target == "price" and self.price is not None:
+            return float(self.price)
+        return self._rule()["price"]
+
+    @property
+    def realised_budget_(self):
+        """What the calibration queries spend at the price, per query."""
+        check_is_fitted(self)
+        return self._calibration_spend(self.price_)
+
+    def _replay(self, X, y):
+        """Samples and costs of each query (n_queries,) of a simulated stream."""
+        marginals = self._curves(X)
+        table = as_table(y, n_queries=len(marginals))
+        self._check_table(table.rewards)
+        told = told_of(self.selection)
+        numbers = told.numbers(table, resolve_selection(self.selection))
+        answers, costs = told.from_numbers(numbers), self._costs_of(table)
+        n_samples = np.isfinite(table.rewards).sum(axis=-1)
+        limits = np.minimum(n_samples, marginals.shape[1])
+        predicted, coins = self._predict_costs(X), query_coins(X, self._coin_seed)
+        budgets, spent = np.zeros(len(limits), dtype=np.int64), np.zeros(len(limits))
+        with self.open() as stream:
+            for row in range(len(limits)):
+                one = slice(row, row + 1)
+                with stream._start(
+                    marginals[one],
+                    limits[one],
+                    None if predicted is None else predicted[one],
+                    coins[one],
+                    replayed=True,
+                ) as session:
+                    replay(session, answers[one], None if costs is None else costs[one])
+                budgets[row], spent[row] = session.budgets[0], session.costs[0]
+        return budgets, spent
+
+    def _fit(self, X, table):
+        rewards = table.rewards
+        self._check_table(rewards)
+        told, rule = told_of(self.selection), resolve_selection(self.selection)
+        vars(self).pop("score_rewards_", None)  # remove that of an earlier fit
+        vars(self).update(told.learn(table, rule))
+        self.lowest_reward_ = float(np.nanmin(rewards))
+        self.highest_reward_ = float(np.nanmax(rewards))
+        X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
+        training, calibration = split_rows(self, len(table))
+        super()._fit(_safe_indexing(X, training), table[training])
+        self._calibrate(_safe_indexing(X, calibration), table[calibration])
+
+    def _calibrate(self, queries, table):
+        """Keep what prices are computed from, and compute that of the budget."""
+        told, rule = told_of(self.selection), resolve_selection(self.selection)
+        seeded = self.random_state is not None
+        draw = check_random_state(self.random_state).randint
+        self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
+        self._calibration_coins = separate_coins(query_coins(queries, self._coin_seed))
+        self._calibration_told = told.numbers(table, rule)
+        self._calibration_costs = self._costs_of(table)
+        self._predicted_costs = self._predict_costs(queries)
+        vars(self).pop("cost_spread_", None)  # remove that of an earlier fit
+        if self.unit == "cost":
+            spread = fit_cost_spread(table.costs, self._predicted_costs)
+            self.cost_spread_ = tuple(spread)
+        self.calibration_scores_ = self._predict_marginals(queries, least=1)
+        self.alone_ = told.learn_alone(
+            self, self.calibration_scores_, self._calibration_told
+        )
+        self._solved = None
+        self._rule()
+
+    def _rule(self):
+        """Price and its bounds at the current parameters; solve again if they changed.
+
+        Returns a dict with `price`, `lowest` and `highest`.
+        """
+        budget, min_budget, max_budget = self._check_budget()
+        self._check_cap(budget, min_budget)
+        parameters = budget, min_budget, max_budget, self.n_rounds
+        if self._solved is None or self._solved[0] != parameters:
+            self._solved = parameters, self._solve(budget, min_budget, max_budget)
+        return self._solved[1]
+
+    def _solve(self, budget, min_budget, max_budget):
+        n_steps = self.calibration_scores_.shape[1]
+        if max_budget > n_steps:
+            raise ValueError(
+                f"max_budget={max_budget!r} is above the {n_steps} steps that this "
+                f"{type(self).__name__} was calibrated for. Fit again with that "
+                "max_budget."
+            )
+        if self._calibration_costs is not None:
+            means = np.nanmean(self._calibration_costs, axis=1)
+            money_left(budget, means, min_budget)  # raises if it does not suffice
+        spend_at = cache(self._calibration_spend)  # both searches start alike
+        useful = price_by_replay(spend_at, _USEFUL * spend_at(0.0))
+        price = price_by_replay(spend_at, budget)
+        lowest = useful / _BELOW
+        price = max(price, lowest)
+        return {"price": price, "lowest": lowest, "highest": _ABOVE * price}
+
+    def _calibration_spend(self, price):
+        """Mean spend of the calibration queries at a price."""
+        _, _, max_budget = self._check_budget()
+        marginals = self.calibration_scores_[:, :max_budget]
+        told = self._calibration_told
+        limits = np.minimum(np.isfinite(told).sum(axis=1), max_budget)
+        prices = price * price_factors(self._calibration_coins)
+        session = self._open_session(
+            marginals, limits, self._predicted_costs, lambda: prices, replayed=True
+        )
+        answers = told_of(self.selection).from_numbers(told)
+        replay(session, answers, self._calibration_costs)
+        return float(session.costs.mean())
+
+    def _open_session(
+        self, marginals, limits, costs, prices, *, grant=None, replayed=False
+    ):
+        """Open a session on queries that are decided alone, at their prices."""
+        _, min_budget, _ = self._check_budget()
+        if costs is None:
+            money = SampleMoney(np.inf, np.zeros(len(limits), dtype=np.int64))
+        else:
+            money = CostMoney(np.inf, costs, CostSpread(*self.cost_spread_))
+        terms = {
+            "budget": None,
+            "n_rounds": self.n_rounds,
+            "min_budget": min_budget,
+            "money": PricedMoney(money, prices, grant),
+        }
+        told = told_of(self.selection)
+        return told.open_alone(self, marginals, limits, terms, replayed=replayed)
+
+    def _curves(self, X):
+        """Marginal rewards; the first is not repaired, so it is the mean reward."""
+        check_is_fitted(self)
+        return self._predict_marginals(X, least=1)
+
+    def _allocate(self, marginals, costs=None):
+        _, min_budget, _ = self._check_budget()
+        offered = concave_repair(marginals, min_budget=min_budget)[:, min_budget:]
+        offered = offered if costs is None else offered / costs[:, None]
+        return min_budget + (offered > self.price_).sum(axis=1)
+
+    def _price(self, offered, budgets):
+        return self.price_
+
+    def _checked_fit(self, X, y):
+        if y is not None:  # before a budget is compared with steps of routing
+            table = as_table(y, n_queries=_num_samples(X), n_decoders=None)
+            self._check_table(table.rewards)
+        return super()._checked_fit(X, y)
+
+    def _check_table(self, rewards):
+        if has_decoders(rewards):
+            raise ValueError(
+                f"rewards of shape {rewards.shape} have a decoder axis. Expected "
+                "samples of one decoder, shape (n_queries, n_samples). For several, use "
+                "SequentialAllocator, AdaptiveAllocator or PricedAllocator."
+            )
+
+    def _check_cap(self, budget, min_budget):
+        if self.cap is None:
+            return
+        if self.cap < min_budget:
+            raise ValueError(
+                f"cap={self.cap!r} is below min_budget={min_budget!r}, which every "
+                "query gets: min_budget alone exceeds it. Raise cap or lower "
+                "min_budget."
+            )
+        if self.unit == "samples" and self.target == "budget" and self.cap < budget:
+            raise ValueError(
+                f"cap={self.cap!r} is below budget={budget!r}, which could then never "
+                "be spent. Raise cap or lower budget."
+            )
+
+    def _identity(self):
+        """Digest of what the price of a stream refers to: unit and calibration."""
+        rule = type(resolve_selection(self.selection)).__name__
+        digest = sha256(f"{self.unit} {rule}".encode())
+        for values in (self.calibration_scores_, self._calibration_told):
+            digest.update(np.ascontiguousarray(values, dtype=np.float64).tobytes())
+        return digest.hexdigest()

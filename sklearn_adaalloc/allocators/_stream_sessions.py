@@ -1,0 +1,347 @@
+"""An open stream of queries, and the sessions of its queries."""
+
+import threading
+from functools import partial
+from numbers import Real
+from weakref import WeakSet
+
+import numpy as np
+
+from sklearn_adaalloc.allocators._coins import (
+    coins_in_order,
+    price_factors,
+    query_coins,
+)
+from sklearn_adaalloc.planning._control import follow_spend, promise_samples
+
+_WINDOWS_KEPT = 64  # a query that is still open so many windows later gets no more
+
+
+class Stream:
+    """An open stream: starts sessions on queries, and keeps the price they share.
+
+    :meth:`~sklearn_adaalloc.StreamAllocator.open` opens it. Threads may share it; each
+    session belongs to one of them at a time. It works in asyncio as it is: no method
+    waits for anything. Several processes of one machine share a stream if each opens it
+    with the same ``path``. A process that is killed then loses no more than what its
+    open queries spent.
+
+    Parameters
+    ----------
+    policy : StreamAllocator
+        Fitted.
+    state : object
+        Where the state is kept: in memory or in a file.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor, StreamAllocator
+    >>> X, rewards = [[0], [1], [2], [3]], [[1, 1], [1, 0], [0, 1], [0, 0]]
+    >>> policy = StreamAllocator(
+    ...     RewardRegressor(Ridge()), budget=1.5, holdout=0.5, random_state=0
+    ... )
+    >>> stream = policy.fit(X, rewards).open()
+    >>> with stream.start([0.5]) as session:
+    ...     asked = session.ask()
+    ...     session.tell([[1]])
+    ...     session.ask() is None  # it is solved
+    True
+    >>> stream.n_queries, stream.mean_cost
+    (1, 1.0)
+    """
+
+    def __init__(self, policy, state):
+        self._policy = policy
+        self._state = state
+        self._open = WeakSet()  # sessions of this process that are not closed
+        self._lock = threading.Lock()  # of that set
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._state.close()
+
+    def close(self):
+        """Close the file of a stream that processes share; the state stays in it."""
+        self._state.close()
+
+    @property
+    def price(self):
+        """Value that a unit of budget must now be expected to have, float."""
+        return self._state.read().price
+
+    @property
+    def n_queries(self):
+        """Number of queries that were closed, int."""
+        return self._state.read().n_queries
+
+    @property
+    def mean_cost(self):
+        """What closed queries spent on average, in the unit of the budget.
+
+        NaN before the first is closed.
+        """
+        state = self._state.read()
+        return state.spent / state.n_queries if state.n_queries else float("nan")
+
+    def start(self, X):
+        """Open a session on a query that has arrived.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_features,), (n_queries, n_features), str, or \
+                list of n_queries texts
+            One query, or several that arrive together, in a form that the regressor
+            accepts. A conversation, which is a list, needs a list around it. Each query
+            is decided alone in any case.
+
+        Returns
+        -------
+        session : StreamSession
+
+        Raises
+        ------
+        ValueError
+            If the regressor does not accept `X`.
+        """
+        X = _as_batch(X)
+        policy = self._policy
+        marginals = policy._curves(X)
+        limits = np.full(len(marginals), marginals.shape[1])
+        coins = query_coins(X, policy._coin_seed)
+        return self._start(marginals, limits, policy._predict_costs(X), coins)
+
+    def save(self, path):
+        """Write the state as JSON, for ``open(state=path)``.
+
+        Parameters
+        ----------
+        path : str or path
+            File to write. One that exists is replaced, at once.
+        """
+        self._state.save(path)
+
+    def _start(self, marginals, limits, costs, coins, *, replayed=False):
+        """Open a session on queries of which all is predicted."""
+        n_queries, policy = len(limits), self._policy
+        before = self._state.update(partial(_count_started, n_queries=n_queries))
+        factors = price_factors(coins_in_order(coins, before.n_started))
+        grant = None
+        if policy.cap is not None:
+            numbers = before.n_started + np.arange(n_queries)
+            grant = partial(self._grant, numbers // policy.cap_window)
+        inner = policy._open_session(
+            marginals,
+            limits,
+            costs,
+            lambda: self.price * factors,
+            grant=grant,
+            replayed=replayed,
+        )
+        session = StreamSession(self, inner, before.n_queries)
+        with self._lock:
+            self._open.add(session)
+        return session
+
+    def _grant(self, windows, wanted, mandatory):
+        """Samples that the cap allows (n_queries,); mandatory ones are set aside."""
+        policy = self._policy
+        terms = {
+            "most": int((policy.cap - policy.min_budget) * policy.cap_window),
+            "n_kept": _WINDOWS_KEPT,
+        }
+        granted = mandatory.copy()
+        for row in np.flatnonzero(wanted > mandatory):
+            extra = int(wanted[row] - mandatory[row])
+            promise = partial(
+                promise_samples, window=int(windows[row]), wanted=extra, **terms
+            )
+            granted[row] += self._state.update(promise)
+        return granted
+
+    def _close(self, session, spent, n_closed_before):
+        """Count what the queries of a session spent, and let the price follow."""
+        with self._lock:
+            self._open.discard(session)
+            n_open = len(self._open)
+        policy = self._policy
+        follows = policy.adapt and policy.target == "budget" and policy.budget > 0
+        rule = policy._rule()
+        self._state.update(
+            partial(
+                _count_closed,
+                spent=spent,
+                n_open=n_open + len(spent) - 1,
+                n_closed_before=n_closed_before,
+                budget=policy.budget,
+                gain=policy.gain if follows else 0.0,
+                bounds=(rule["lowest"], rule["highest"]),
+            )
+        )
+
+
+class StreamSession:
+    """A session on a query of a stream: ask, sample, grade, tell, and ask again.
+
+    :meth:`Stream.start` opens it. It asks and is told as a
+    :class:`~sklearn_adaalloc.allocators.SequentialSession` is, of one query or of those
+    that arrived together. When `ask` returns None, or when you give the query up, close
+    it: only then does the stream count it. As a context manager it closes itself, also
+    if an exception leaves the block. Samples that it asked for and was never told count
+    as spent.
+
+    Parameters
+    ----------
+    stream : Stream
+        The stream.
+    session : SequentialSession, ScoreSession or VoteSession
+        Holds what is known of the query.
+    n_closed_before : int
+        Number of queries of the stream that were closed when this one started.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_adaalloc import RewardRegressor, StreamAllocator
+    >>> X, rewards = [[0], [1], [2], [3]], [[1, 1], [1, 0], [0, 1], [0, 0]]
+    >>> policy = StreamAllocator(
+    ...     RewardRegressor(Ridge()), budget=1.5, holdout=0.5, random_state=0
+    ... )
+    >>> session = policy.fit(X, rewards).open().start([0.5])
+    >>> session.ask()
+    array([1])
+    >>> session.tell([[0]])
+    >>> session.budgets, session.best_rewards
+    (array([1]), array([0.]))
+    >>> session.close()
+    """
+
+    def __init__(self, stream, session, n_closed_before):
+        self._stream = stream
+        self._session = session
+        self._n_closed_before = n_closed_before
+        self._is_closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if not self._is_closed:
+            self.close()
+
+    @property
+    def budgets(self):
+        """Number of samples of each query so far, ndarray of shape (n_queries,)."""
+        return self._session.budgets
+
+    @property
+    def costs(self):
+        """What was paid for each query so far, ndarray of shape (n_queries,)."""
+        return self._session.costs
+
+    @property
+    def rounds_taken(self):
+        """Number of rounds whose rewards the session has received, int."""
+        return self._session.rounds_taken
+
+    @property
+    def best_rewards(self):
+        """Best reward of each query so far, if rewards are told, (n_queries,)."""
+        return self._session.best_rewards
+
+    @property
+    def best_scores(self):
+        """Highest score of each query so far, if scores are told, (n_queries,)."""
+        return self._session.best_scores
+
+    @property
+    def answers(self):
+        """Answer with most votes of each query so far, if answers are told, a list."""
+        return self._session.answers
+
+    @property
+    def counts(self):
+        """Votes of each answer so far, if answers are told, a list of dict."""
+        return self._session.counts
+
+    def ask(self):
+        """Return the number of samples wanted of each query in this round.
+
+        If it is called again before `tell`, it returns the same answer.
+
+        Returns
+        -------
+        budgets : ndarray of shape (n_queries,), dtype int64, or None
+            None if no further sample is worth its price. Close the session then.
+
+        Raises
+        ------
+        ValueError
+            If the session is closed.
+        """
+        self._check_open("ask")
+        return self._session.ask()
+
+    def tell(self, rewards, costs=None):
+        """Give the session the rewards of the samples that it asked for.
+
+        Parameters
+        ----------
+        rewards : sequence of n_queries sequences, or array-like of shape \
+                (n_queries, n_samples)
+            For each query, as many rewards as `ask` returned, or scores or answers,
+            by the `selection` of the policy.
+        costs : array-like of the shape of `rewards` or (n_queries,), default=None
+            What these samples cost. Required if the budget counts costs.
+
+        Raises
+        ------
+        ValueError
+            If `ask` was not called since the last `tell`, if rewards or costs do not
+            fit, or if the session is closed. The session then stays unchanged.
+        """
+        self._check_open("tell")
+        self._session.tell(rewards, costs)
+
+    def close(self):
+        """Count what the queries spent; the price of the stream follows it.
+
+        Raises
+        ------
+        ValueError
+            If the session is closed already.
+        """
+        self._check_open("close")
+        self._is_closed = True
+        spent = self.costs.astype(np.float64)
+        if (untold := self._session._asked) is not None:
+            predicted = self._session.predicted_costs
+            spent += untold if predicted is None else untold * predicted
+        self._stream._close(self, spent.tolist(), self._n_closed_before)
+
+    def _check_open(self, name):
+        if self._is_closed:
+            raise ValueError(
+                f"{name} was called on a closed session. Expected an open one: start "
+                "a new session for each query, and close it once."
+            )
+
+
+def _count_started(state, *, n_queries):
+    return state._replace(n_started=state.n_started + n_queries), state
+
+
+def _count_closed(state, *, spent, n_open, n_closed_before, **terms):
+    n_closed = state.n_queries - n_closed_before + len(spent) - 1
+    return follow_spend(state, spent, delay=max(n_open, n_closed), **terms), None
+
+
+def _as_batch(X):
+    """Queries as a batch, also if there is only one."""
+    if isinstance(X, str):
+        return [X]
+    values = X if hasattr(X, "ndim") else np.asarray(X, dtype=object)
+    is_row = values.ndim == 1 and len(values) > 0 and isinstance(values[0], Real)
+    return np.asarray(X)[None] if is_row else X

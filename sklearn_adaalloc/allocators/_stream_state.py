@@ -1,0 +1,210 @@
+"""Where the state of a stream is kept: in memory or in a file that processes share.
+
+Both kinds have the same methods:
+
+=====================  =============================================================
+``read()``             the `StreamState`
+``update(function)``   replace the state; ``function(state)`` returns the new state
+                       and a result, which is handed on. One thread or process at
+                       a time
+``save(path)``         write the state as JSON
+``close()``            close the file
+=====================  =============================================================
+"""
+
+import json
+import math
+import os
+import threading
+from pathlib import Path
+
+from sklearn_adaalloc._utils.database import DatabaseFile
+from sklearn_adaalloc._utils.parameters import check_path, is_number
+from sklearn_adaalloc.planning._control import StreamState
+
+_FORMAT = 1
+
+
+def new_state(fresh, policy, *, state=None, path=None):
+    """Open the state of a stream.
+
+    Parameters
+    ----------
+    fresh : StreamState
+        State of a new stream.
+    policy : str
+        Identity of the policy.
+    state : path or dict, default=None
+        What :meth:`MemoryState.save` wrote.
+    path : str or path, default=None
+        File for several processes.
+
+    Returns
+    -------
+    state : MemoryState or SharedState
+
+    Raises
+    ------
+    ValueError
+        If both are given, or if one is damaged or belongs to another policy.
+    """
+    if path is None:
+        before = fresh if state is None else _read_json(state, policy)
+        return MemoryState(before, policy)
+    if state is not None:
+        raise ValueError(
+            f"state={state!r} and path={path!r} are both given. Expected one of them: "
+            "a file at path keeps its own state."
+        )
+    return SharedState(path, fresh, policy)
+
+
+class MemoryState:
+    """State of a stream of one process.
+
+    Parameters
+    ----------
+    state : StreamState
+    policy : str
+        Identity of the policy.
+    """
+
+    def __init__(self, state, policy):
+        self._state = state
+        self._policy = policy
+        self._lock = threading.Lock()
+
+    def read(self):
+        return self._state
+
+    def update(self, function):
+        with self._lock:
+            self._state, result = function(self._state)
+        return result
+
+    def save(self, path):
+        _write_json(path, self.read(), self._policy)
+
+    def close(self):
+        pass
+
+
+class SharedState:
+    """State of a stream of several processes of one machine, in an SQLite file.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. It is made if it does not exist.
+    fresh : StreamState
+        State of a new file.
+    policy : str
+        Identity of the policy.
+    """
+
+    def __init__(self, path, fresh, policy):
+        self._policy = policy
+        self._file = _StreamFile(path, create=True)
+        with self._file.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO stream VALUES (0, ?, ?)",
+                (policy, json.dumps(fresh._asdict())),
+            )
+        [[theirs]] = self._file.read("SELECT policy FROM stream")
+        if theirs != policy:
+            self._file.close()
+            raise _another_policy(f"path={str(path)!r}")
+
+    def read(self):
+        [[text]] = self._file.read("SELECT state FROM stream")
+        return StreamState(**json.loads(text))
+
+    def update(self, function):
+        with self._file.transaction() as connection:
+            [text] = connection.execute("SELECT state FROM stream").fetchone()
+            state, result = function(StreamState(**json.loads(text)))
+            connection.execute(
+                "UPDATE stream SET state = ?", (json.dumps(state._asdict()),)
+            )
+        return result
+
+    def save(self, path):
+        _write_json(path, self.read(), self._policy)
+
+    def close(self):
+        self._file.close()
+
+
+class _StreamFile(DatabaseFile):
+    parameter, maker = "path", "StreamAllocator.open"
+    kind = "stream"
+    application = 0x61647374  # "adst"
+    version = 0
+    schema = (
+        "CREATE TABLE IF NOT EXISTS stream "
+        "(id INTEGER PRIMARY KEY, policy TEXT, state TEXT)",
+    )
+
+
+def _write_json(path, state, policy):
+    path = Path(check_path(path, "path")).expanduser()
+    content = {"format": _FORMAT, "policy": policy, "state": state._asdict()}
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    new.replace(path)
+
+
+def _read_json(state, policy):
+    """Read what `_write_json` wrote, from its path or as the dict that it holds."""
+    content, name = state, "state"
+    if not isinstance(state, dict):
+        path = check_path(state, "state")
+        name = f"state={path!r}"
+        try:
+            content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"{name} does not exist. Expected a file that Stream.save has written."
+            ) from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise _damaged(name, error) from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise _damaged(name, f"it has no format {_FORMAT}")
+    if content.get("policy") != policy:
+        raise _another_policy(name)
+    return _check_state(content.get("state"), name)
+
+
+def _check_state(values, name):
+    """Check all that is read from JSON, and return it as a StreamState."""
+    numbers = [field for field in StreamState._fields if field != "windows"]
+    if not isinstance(values, dict) or set(values) != set(StreamState._fields):
+        raise _damaged(name, f"expected {list(StreamState._fields)}")
+    for field in numbers:
+        if not is_number(values[field]) or values[field] < 0:
+            raise _damaged(name, f"{field}={values[field]!r}")
+    windows = values["windows"]
+    counts = windows.items() if isinstance(windows, dict) else [("", None)]
+    if not all(key.isdecimal() and isinstance(n, int) and n >= 0 for key, n in counts):
+        raise _damaged(name, f"windows={windows!r}")
+    if values["price"] == 0 or not math.isfinite(math.log(values["price"])):
+        raise _damaged(name, f"price={values['price']!r}")
+    for field in ("n_started", "n_queries"):
+        if not isinstance(values[field], int):
+            raise _damaged(name, f"{field}={values[field]!r}")
+    return StreamState(**values)
+
+
+def _damaged(name, reason):
+    return ValueError(
+        f"{name} is not the state of a stream: {reason}. Expected what Stream.save has "
+        "written; without it, a stream starts at the price of fit."
+    )
+
+
+def _another_policy(name):
+    return ValueError(
+        f"{name} is the state of another policy: it was calibrated on other queries, "
+        "answers or costs. Expected that of this policy. A stream of this one starts "
+        "without a state."
+    )
