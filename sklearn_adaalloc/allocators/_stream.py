@@ -479,8 +479,8 @@ class StreamAllocator(RegressorAllocator):
         if has_decoders(rewards):
             raise ValueError(
                 f"rewards of shape {rewards.shape} have a decoder axis. Expected "
-                "samples of one decoder, shape (n_queries, n_samples). For several, use "
-                "SequentialAllocator, AdaptiveAllocator or PricedAllocator."
+                "samples of one decoder, shape (n_queries, n_samples). For several "
+                "decoders, use SequentialAllocator or PricedAllocator."
             )
 
     def _check_cap(self, budget, min_budget):
