@@ -54,8 +54,7 @@ def expected_reward_score(
 
     Parameters
     ----------
-    rewards : array-like of shape (n_queries, n_samples) or \
-            (n_queries, n_decoders, n_samples)
+    rewards : array-like of shape (n_queries[, n_decoders], n_samples)
         Reward table. NaN marks a missing sample. A table with three axes and one budget
         per query is a routing table, with two decoders.
     budgets : array-like of shape (n_queries,), (n_queries, n_decoders) or float
