@@ -185,6 +185,7 @@ class RewardBelief:
     """
 
     binary = False
+    _fits_trust = True  # of beliefs pickled by earlier versions
 
     def __init__(
         self,
