@@ -278,7 +278,7 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
     >>> query = np.array([[0.5, 0.5]]), profiles, np.array([[1.0, 4.0]])
     >>> plan_at_price(*query, np.array([[2, 1]]), price=0.2)
     array([[1, 0]])
-    >>> plan_at_price(*query, np.array([[2, 1]]), price=0.1)
+    >>> plan_at_price(*query, np.array([[2, 1]]), price=0.02)
     array([[1, 1]])
     """
     return _planner(weights, profiles, costs, limits, mandatory)(price)
