@@ -9,7 +9,7 @@ from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
 from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.rewards import is_binary
-from sklearn_adaalloc.curves._table import frame_cells, is_no_answer
+from sklearn_adaalloc.curves._answers import frame_cells, is_no_answer
 from sklearn_adaalloc.planning._money import SampleMoney
 
 

@@ -453,7 +453,7 @@ class StreamAllocator(RegressorAllocator):
             "money": PricedMoney(money, prices, grant),
         }
         told = told_of(self.selection)
-        return told.open_alone(self, marginals, limits, terms, replayed=replayed)
+        return told.open(self, marginals, limits, terms, alone=True, replayed=replayed)
 
     def _curves(self, X):
         """Marginal rewards; the first is not repaired, so it is the mean reward."""

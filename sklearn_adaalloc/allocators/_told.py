@@ -5,16 +5,16 @@ For each rule of selection there is one class, with these static methods:
 ============================================  ======================================
 ``learn(table, rule)``                        fitted attributes, from the table of
                                               `fit`
-``open(policy, marginals, limits, terms)``    a new session on these terms: budget,
-                                              rounds, least samples and money
+``open(policy, marginals, limits, terms,``    a new session on these terms: budget,
+``alone, replayed)``                          rounds, least samples and money. Queries
+                                              can be decided alone, and what is told can
+                                              be the numbers of a replay
 ``read(table)``                               what a replay tells, in the shape of
                                               the rewards; NaN where there is none
 ``numbers(table, rule)``                      the same as float64, to be stored
 ``from_numbers(numbers)``                     what a replay tells, again
 ``learn_alone(policy, marginals, numbers)``   options of beliefs about single queries,
                                               from queries held out
-``open_alone(policy, marginals, limits,``     a new session on queries that are decided
-``terms, replayed)``                          alone
 ============================================  ======================================
 """
 
@@ -54,12 +54,15 @@ class ToldRewards:
         return {"binary_": is_binary(table.rewards)}
 
     @staticmethod
-    def open(policy, marginals, limits, terms):
+    def open(policy, marginals, limits, terms, *, alone=False, replayed=False):
         options = {"empty_reward": policy.empty_reward}
         if policy.binary_:
-            share_plans = terms["n_rounds"] is not None
             belief = SuccessBelief(
-                marginals, limits, share_plans=share_plans, **options
+                marginals,
+                limits,
+                share_plans=not alone and terms["n_rounds"] is not None,
+                corrected=not alone,
+                **options,
             )
         else:
             belief = RewardBelief(
@@ -67,6 +70,7 @@ class ToldRewards:
                 limits,
                 min_budget=terms["min_budget"],
                 highest=policy.highest_reward_,
+                **(_trusting(policy) if alone else {}),
                 **options,
             )
         return SequentialSession(belief, **terms, **options)
@@ -87,24 +91,6 @@ class ToldRewards:
     def learn_alone(policy, marginals, numbers):
         return {} if policy.binary_ else _learn_trust(policy, marginals, numbers)
 
-    @staticmethod
-    def open_alone(policy, marginals, limits, terms, *, replayed=False):
-        options = {"empty_reward": policy.empty_reward}
-        if policy.binary_:
-            belief = SuccessBelief(
-                marginals, limits, share_plans=False, corrected=False, **options
-            )
-        else:
-            belief = RewardBelief(
-                marginals,
-                limits,
-                min_budget=terms["min_budget"],
-                highest=policy.highest_reward_,
-                **_trusting(policy),
-                **options,
-            )
-        return SequentialSession(belief, **terms, **options)
-
 
 class ToldScores:
     """Scores, of which `fit` learnt what reward they promise."""
@@ -116,7 +102,7 @@ class ToldScores:
         return {"binary_": False, "score_rewards_": promised}
 
     @staticmethod
-    def open(policy, marginals, limits, terms):
+    def open(policy, marginals, limits, terms, *, alone=False, replayed=False):
         options = {"empty_reward": policy.empty_reward}
         promised = getattr(policy, "score_rewards_", None)
         if promised is None:
@@ -129,6 +115,7 @@ class ToldScores:
             limits,
             promised,
             min_budget=terms["min_budget"],
+            **(_trusting(policy) if alone else {}),
             **options,
         )
         return ScoreSession(belief, **terms, **options)
@@ -150,19 +137,6 @@ class ToldScores:
         promised = expected_given_score(numbers, policy.score_rewards_)
         return _learn_trust(policy, marginals, promised)
 
-    @staticmethod
-    def open_alone(policy, marginals, limits, terms, *, replayed=False):
-        options = {"empty_reward": policy.empty_reward}
-        belief = ScoreBelief(
-            marginals,
-            limits,
-            policy.score_rewards_,
-            min_budget=terms["min_budget"],
-            **_trusting(policy),
-            **options,
-        )
-        return ScoreSession(belief, **terms, **options)
-
 
 class ToldAnswers:
     """Answers to vote on, of which none is known to be right."""
@@ -173,13 +147,15 @@ class ToldAnswers:
         return {"binary_": False}
 
     @staticmethod
-    def open(policy, marginals, limits, terms):
+    def open(policy, marginals, limits, terms, *, alone=False, replayed=False):
         options = {"empty_reward": policy.empty_reward}
         belief = VoteBelief(
             marginals,
             limits,
-            key=resolve_selection(policy.selection).key,
+            # The numbers of a replay are equal where keys are.
+            key=None if replayed else resolve_selection(policy.selection).key,
             reward_range=(policy.lowest_reward_, policy.highest_reward_),
+            **(policy.alone_ if alone else {}),
             **options,
         )
         return VoteSession(belief, **terms, **options)
@@ -205,20 +181,6 @@ class ToldAnswers:
         mean = (marginals[:, 0] + policy.empty_reward - low) / (high - low or 1.0)
         mean = np.clip(mean, 0.0, 1.0)
         return {"mean": float((mean * (1 - mean)).mean())}
-
-    @staticmethod
-    def open_alone(policy, marginals, limits, terms, *, replayed=False):
-        options = {"empty_reward": policy.empty_reward}
-        belief = VoteBelief(
-            marginals,
-            limits,
-            # The numbers of a replay are equal where keys are.
-            key=None if replayed else resolve_selection(policy.selection).key,
-            reward_range=(policy.lowest_reward_, policy.highest_reward_),
-            **policy.alone_,
-            **options,
-        )
-        return VoteSession(belief, **terms, **options)
 
 
 def _learn_trust(policy, marginals, rewards):

@@ -9,9 +9,13 @@ from sklearn_adaalloc._utils.numbers import LARGEST, check_numbers, reward_array
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.queries import query_keys
 from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders
-
-NO_ANSWER = -1
-"""Code of a sample that holds no answer to vote for."""
+from sklearn_adaalloc.curves._answers import (
+    NO_ANSWER,
+    encode_answers,
+    frame_cells,
+    group_answers,
+)
+from sklearn_adaalloc.curves._ragged import pad
 
 
 class RewardTable:
@@ -87,7 +91,7 @@ class RewardTable:
         self.scores = None if scores is None else _check_scores(scores, missing)
         self.codes = self._labels = None
         if answers is not None:
-            self.codes, self._labels = _encode_answers(answers, missing)
+            self.codes, self._labels = encode_answers(answers, missing)
 
     @classmethod
     def _of(cls, rewards, **fields):
@@ -411,69 +415,6 @@ def as_table(rewards, *, n_queries=None, n_decoders=2):
     return RewardTable._of(checked, **fields)
 
 
-def group_answers(key, answers, row):
-    """Number answers such that those with equal keys have the same number.
-
-    Parameters
-    ----------
-    key : callable
-        Takes the list of distinct answers to one query and returns as many keys.
-    answers : list
-        Distinct answers to one query.
-    row : int
-        Row of the query, for the error message.
-
-    Returns
-    -------
-    numbers : list of int
-        Number of each answer, from 0 on; -1 if its key says that it is none.
-    distinct : tuple
-        The first answer of each number.
-
-    Raises
-    ------
-    ValueError
-        If `key` is no function, if there are not as many keys as answers, or if a key
-        cannot be hashed.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.curves._table import group_answers
-    >>> group_answers(lambda answers: [float(a) for a in answers], ["0.5", ".5"], 0)
-    ([0, 0], ('0.5',))
-    """
-    if not callable(key):
-        raise ValueError(
-            f"key={key!r} is not accepted. Expected a function that takes the list of "
-            "answers to one query and returns as many keys."
-        )
-    keys = key(answers)
-    if not np.iterable(keys):
-        raise ValueError(
-            f"key returned {short_repr(keys)} for the answers of row {row}. Expected a "
-            "list of one key for each answer."
-        )
-    keys = list(keys)
-    if len(keys) != len(answers):
-        raise ValueError(
-            f"key returned {len(keys)} keys for the {len(answers)} answers of "
-            f"row {row}. Expected one key for each answer."
-        )
-    label = {}  # of each key: the first of its answers
-    for own, answer in zip(keys, answers, strict=True):
-        if not is_no_answer(own):
-            try:
-                label.setdefault(own, answer)
-            except TypeError as error:
-                raise ValueError(
-                    f"key returned {short_repr(own)} for an answer of row {row}. "
-                    "Expected keys that can be compared and hashed, such as text, "
-                    "numbers or tuples."
-                ) from error
-    number = dict(zip(label, range(len(label)), strict=True))
-    return [number.get(own, NO_ANSWER) for own in keys], tuple(label.values())
-
-
 def _column(frame, name, role):
     """One column of a frame, as a list or array."""
     columns = list(getattr(frame, "columns", ()))
@@ -580,122 +521,7 @@ def _numbers_like(values, name, expected, shape):
     try:
         return check_numbers(values, name, expected).astype(np.float64, copy=False)
     except ValueError:
-        padded = _pad(values, shape, np.nan)
+        padded = pad(values, shape, np.nan)
         if padded is None:
             raise
     return check_numbers(padded, name, expected).astype(np.float64, copy=False)
-
-
-def _pad(values, shape, filler):
-    """Rows of different lengths as an array of objects; None if they do not fit."""
-    padded = np.full(shape, filler, dtype=object)
-    try:
-        cells = _cells(values, shape)
-        for row, given in zip(padded.reshape(-1, shape[-1]), cells, strict=True):
-            row[: len(given)] = list(given)
-    except (TypeError, ValueError):
-        return None
-    return padded
-
-
-def _cells(values, shape):
-    """The samples of each query, or of each decoder of each query, in order."""
-    if len(values) != shape[0]:
-        raise ValueError
-    if len(shape) == 2:
-        return values
-    return [cell for row in values for cell in row]
-
-
-def _encode_answers(answers, missing):
-    """Codes (the shape of the rewards) and the labels behind them, row by row.
-
-    Whole numbers in an array are codes already, and there are no labels.
-    """
-    answers = frame_cells(answers)
-    if isinstance(answers, np.ndarray) and answers.dtype.kind in "iu":
-        return _check_codes(answers, missing), None
-    array = np.asarray(answers, dtype=object) if _is_even(answers) else None
-    if array is None or array.shape != missing.shape:
-        array = _pad(answers, missing.shape, None) if array is None else array
-    if array is None or array.shape != missing.shape:
-        shape = "of ragged rows" if array is None else f"of shape {array.shape}"
-        raise ValueError(
-            f"answers are {shape}. Expected one per sample, shape {missing.shape}."
-        )
-    flat, absent = array.reshape(len(array), -1), missing.reshape(len(array), -1)
-    codes = np.full(flat.shape, NO_ANSWER, dtype=np.int32)
-    labels = np.empty(len(array), dtype=object)
-    for row, given in enumerate(flat.tolist()):
-        known = {}
-        for column, answer in enumerate(given):
-            if is_no_answer(answer):
-                continue
-            if not isinstance(answer, str | int | np.integer):
-                raise ValueError(
-                    f"answers has {short_repr(answer)} in row {row}. Expected a str or "
-                    "an int; None, '' or -1 for no answer."
-                )
-            if absent[row, column]:
-                raise ValueError(
-                    f"row {row} has an answer without a reward. Expected rewards for "
-                    "all samples with an answer: grade them, or leave the answer out."
-                )
-            codes[row, column] = known.setdefault(answer, len(known))
-        labels[row] = tuple(known)
-    return codes.reshape(missing.shape), labels
-
-
-def _check_codes(codes, missing):
-    if codes.shape != missing.shape:
-        raise ValueError(
-            f"answers are of shape {codes.shape}. Expected one per sample, shape "
-            f"{missing.shape}."
-        )
-    most = np.iinfo(np.int32).max
-    if codes.size and not -1 <= codes.min() <= codes.max() <= most:
-        raise ValueError(
-            f"answers has numbers from {codes.min()} to {codes.max()}. Expected whole "
-            f"numbers from -1, for no answer, to {most}; give other labels as str."
-        )
-    return np.where(missing, NO_ANSWER, codes).astype(np.int32)
-
-
-def _is_even(answers):
-    return isinstance(answers, np.ndarray) or hasattr(answers, "to_numpy")
-
-
-def frame_cells(answers):
-    """Answers in a data frame as an array of objects, None where one is missing.
-
-    The same goes for a masked array. Anything else is returned as it is.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from sklearn_adaalloc.curves._table import frame_cells
-    >>> frame_cells(pd.DataFrame({"first": pd.array([7, None], dtype="Int64")}))
-    array([[7],
-           [None]], dtype=object)
-    """
-    if hasattr(answers, "iloc"):  # pandas has markers of its own
-        return answers.to_numpy(object, na_value=None)
-    if hasattr(answers, "rows"):  # polars makes whole numbers beside gaps floats
-        return np.array(answers.rows(), dtype=object)
-    if np.ma.isMaskedArray(answers):
-        return np.where(np.ma.getmaskarray(answers), None, answers.data)
-    return answers
-
-
-def is_no_answer(answer):
-    """Whether a sample holds no answer to vote for: None, NaN, "" or -1.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.curves._table import is_no_answer
-    >>> [is_no_answer(answer) for answer in (None, "", -1, "7", 0)]
-    [True, True, True, False, False]
-    """
-    if answer is None or (isinstance(answer, float) and np.isnan(answer)):
-        return True
-    return isinstance(answer, str | int | np.integer) and answer in ("", -1)

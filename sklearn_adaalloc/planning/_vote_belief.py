@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from sklearn_adaalloc.curves._answers import group_answers
 from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._table import group_answers
 from sklearn_adaalloc.planning._rounds import mean_budget
 from sklearn_adaalloc.planning._solvers import allocate
 from sklearn_adaalloc.planning._votes import lead_gains, vote_weights

@@ -38,8 +38,9 @@ def grade(tests, *programs, **options):
 
 @pytest.mark.parametrize(("tests", "program"), [*read_cases()])
 def test_what_a_right_program_does_reaches_its_tests(request, tests, program):
-    if sys.version_info < NEEDS.get(request.node.callspec.id, (3, 10)):
-        pytest.skip("this Python has no such thing")
+    needed = NEEDS.get(request.node.callspec.id, (3, 10))
+    if sys.version_info < needed:
+        pytest.skip("the program uses what came with Python {}.{}".format(*needed))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert grade(tests, program).tolist() == [1]

@@ -5,6 +5,7 @@ program is graded beside each, so that a grader that stops working fails as well
 """
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,8 @@ def answer(g=None, x=None):
     MESSAGES
     return 0
 """
+# What a program would leave behind that gets out of the sandbox.
+EVIL = Path(tempfile.gettempdir()) / "evil"
 FAKES = {
     **{
         f"a lying {base}": LIAR.replace("BASE", base)
@@ -128,7 +131,7 @@ def answer(g=None, x=None): return Big()
     "a code object by pickle": """
 import os
 class Evil:
-    def __reduce__(self): return os.system, ("touch /tmp/evil",)
+    def __reduce__(self): return os.system, ("touch EVIL",)
     def __reduce_ex__(self, protocol): return self.__reduce__()
 def answer(g=None, x=None): return [Evil()]
 """,
@@ -267,10 +270,11 @@ def test_no_verdict_is_faked_at_the_door(name, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     verifier = CodeVerifier(TESTS, timeout=3, memory_mb=512, n_jobs=2)
     honest = [HONEST] * (len(TESTS) - 1) + [HONEST.replace("+ 3", "+ 3.5")]
-    rewards = verifier(list(TESTS), [[FAKES[name], right] for right in honest])
+    fake = FAKES[name].replace("EVIL", str(EVIL))
+    rewards = verifier(list(TESTS), [[fake, right] for right in honest])
     assert [reward.tolist() for reward in rewards] == [[0, 1]] * len(TESTS)
     assert canary.read_text() == "alive"
-    assert not Path("/tmp/evil").exists()
+    assert not EVIL.exists()
 
 
 def test_an_assertion_in_a_callback_counts_though_the_program_passes_over_it():
