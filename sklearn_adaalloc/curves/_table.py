@@ -483,10 +483,12 @@ def _check_costs(costs, missing):
     costs = _numbers_like(costs, "costs", expected, shape)
     if costs.shape not in places:
         raise ValueError(f"costs has shape {costs.shape}. Expected {expected}.")
-    costs = np.where(missing, np.nan, costs.reshape(places[costs.shape]))
-    wrong = ~missing & ~((costs >= 1 / LARGEST) & (costs <= LARGEST))
-    if wrong.any():
-        row = np.argwhere(wrong)[0]
+    costs = _blank(costs.reshape(places[costs.shape]), missing)
+    fine = costs >= 1 / LARGEST
+    fine &= costs <= LARGEST
+    fine |= missing
+    if not fine.all():
+        row = np.argwhere(~fine)[0]
         raise ValueError(
             f"costs has {costs[tuple(row)]:g} in row {row[0]}, where there is a "
             f"reward. Expected a positive number of at most {LARGEST:g}, and at least "
@@ -501,19 +503,26 @@ def _check_scores(scores, missing):
     if scores.shape != missing.shape:
         raise ValueError(f"scores has shape {scores.shape}. Expected {expected}.")
     known = np.isfinite(scores)
+    if (known != missing).all():  # a score wherever there is a reward, no others
+        return _blank(scores, missing)
     if (known & missing).any():
         raise ValueError(
             f"row {np.argwhere(known & missing)[0, 0]} has a score without a reward. "
             "Expected rewards for all samples with a score: grade them, or leave the "
             "score out."
         )
-    if (~known & ~missing).any():
-        row = np.argwhere(~known & ~missing)[0]
-        raise ValueError(
-            f"scores has {scores[tuple(row)]} in row {row[0]}, where there is a "
-            "reward. Expected a finite score for each sample that has a reward."
-        )
-    return np.where(missing, np.nan, scores)
+    row = np.argwhere(~known & ~missing)[0]
+    raise ValueError(
+        f"scores has {scores[tuple(row)]} in row {row[0]}, where there is a reward. "
+        "Expected a finite score for each sample that has a reward."
+    )
+
+
+def _blank(values, missing):
+    """NaN where there is no sample. Like rewards, complete arrays are not copied."""
+    if values.shape == missing.shape and not missing.any():
+        return values
+    return np.where(missing, np.nan, values)
 
 
 def _numbers_like(values, name, expected, shape):
