@@ -262,7 +262,8 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
     limits : ndarray of shape (n_queries, n_decoders), int
         Largest number of samples of each decoder.
     price : float
-        Chance of success that a cost of 1 must bring.
+        Chance of success that a cost of 1 must bring. At an infinite price, only
+        mandatory samples are taken.
     mandatory : ndarray of shape (n_queries, n_decoders), int, default=0
         Samples that are taken in any case, at most `limits`.
 
@@ -281,6 +282,8 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
     >>> plan_at_price(*query, np.array([[2, 1]]), price=0.02)
     array([[1, 1]])
     """
+    if np.isinf(price):
+        return np.zeros_like(limits) + mandatory
     return _planner(weights, profiles, costs, limits, mandatory)(price)
 
 
