@@ -187,13 +187,35 @@ class SequentialSession:
         ValueError
             If it is negative or not finite, or a round was asked for but not told.
         """
+        self._money.left -= self._check_charge(cost, "charge")
+
+    def refund(self, cost):
+        """Give back to the money left what samples were told to cost too much.
+
+        Costs are best told as if each sample were asked for alone, because they are
+        predicted so. If several share a prompt that is paid once, give back the rest.
+
+        Parameters
+        ----------
+        cost : float
+            What was not paid, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or a round was asked for but not told.
+        """
+        self._money.left += self._check_charge(cost, "refund")
+
+    def _check_charge(self, cost, name):
+        """Check a change of the money left between rounds."""
         cost = check_in_interval(cost, "cost", 0, LARGEST, closed="both")
         if self._asked is not None:
             raise ValueError(
-                "charge was called between ask and tell. Expected no open round: call "
+                f"{name} was called between ask and tell. Expected no open round: call "
                 "tell first."
             )
-        self._money.left -= cost
+        return cost
 
     def _read(self, rewards):
         """Check what was told of one round, and return it as the belief takes it."""
