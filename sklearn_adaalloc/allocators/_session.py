@@ -207,15 +207,42 @@ class SequentialSession:
         """
         self._money.left += self._check_charge(cost, "refund")
 
+    def withdraw(self, gone):
+        """Ask for no more samples where no further answer can be had.
+
+        Parameters
+        ----------
+        gone : ndarray of bool
+            Which queries are gone, (n_queries,). With several decoders: which decoders
+            are gone for which queries, (n_queries, n_decoders).
+
+        Raises
+        ------
+        ValueError
+            If it has another shape or type, or a round was asked for but not told.
+        """
+        gone, shape = np.asarray(gone), self.budgets.shape
+        if gone.shape != shape or gone.dtype != bool:
+            raise ValueError(
+                f"gone has shape {gone.shape} and type {gone.dtype}. Expected one True "
+                f"or False for each query, or decoder of a query, shape {shape}."
+            )
+        self._check_closed("withdraw")
+        self._belief.withdraw(gone.ravel())
+
     def _check_charge(self, cost, name):
         """Check a change of the money left between rounds."""
         cost = check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+        self._check_closed(name)
+        return cost
+
+    def _check_closed(self, name):
+        """Raise if a round was asked for but not told."""
         if self._asked is not None:
             raise ValueError(
                 f"{name} was called between ask and tell. Expected no open round: call "
                 "tell first."
             )
-        return cost
 
     def _read(self, rewards):
         """Check what was told of one round, and return it as the belief takes it."""

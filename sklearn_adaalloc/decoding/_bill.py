@@ -55,7 +55,8 @@ class Bill:
         -------
         news : ndarray of shape (n_queries,)
         saved : float
-            What is counted in excess because samples shared a prompt.
+            What is counted in excess: prompts that samples shared, and samples that a
+            sampler did not take because it is gone.
         """
         costs, n_answers = self.costs, self._gathered.n_answers
         new, n_new = costs - self._told, n_answers - self._n_told
@@ -66,7 +67,8 @@ class Bill:
         failed = np.where(n_new < asked, (asked - n_new) * predicted, 0.0)
         news = np.nan_to_num(new) + shared + failed
         news = np.where(asked > 0, np.maximum(news, self._price.least), news)
-        return news, float(shared.sum())
+        lost = failed.sum() if self._gathered.is_gone else 0.0
+        return news, float(shared.sum() + lost)
 
     def _shared_prompts(self):
         """What the new samples would have paid more if each had its own request."""

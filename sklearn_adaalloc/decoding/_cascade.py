@@ -117,9 +117,11 @@ read_prices` reads such prices from a file. One number is the price of an answer
 
     Answers that were paid for are kept. A decoder that fails for a query and has no
     answer to it is not asked about it again, but others are. In rounds, a sample that
-    failed counts as a wrong answer, with its predicted cost. If a sampler or a reward
-    function raises, the exception has an attribute `partial`: the `CascadeAnswers` so
-    far.
+    failed counts as a wrong answer, with its predicted cost. If a sampler raises an
+    OSError, such as a ConnectionError, it is not asked again, for no query, and what
+    was meant for it goes to the others. If the last of them raises, or a reward
+    function, or if the error is another one, it has an attribute `partial`: the
+    `CascadeAnswers` so far.
 
     Examples
     --------

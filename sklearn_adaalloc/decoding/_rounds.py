@@ -149,9 +149,14 @@ class Answering:
         first_sample = session.budgets
         samples = []
         for decoder, gathered in enumerate(self.gathered):
-            budgets = np.where(_refused(gathered), 0, asked[:, decoder])
+            budgets = np.where(gathered.refused, 0, asked[:, decoder])
             samples.append(
-                gathered.ask(self._samplers[decoder], budgets, first_sample[:, decoder])
+                gathered.ask(
+                    self._samplers[decoder],
+                    budgets,
+                    first_sample[:, decoder],
+                    may_go=self._is_not_last(gathered),
+                )
             )
         graded = self._grade(samples)
         for verdicts, new in zip(self._verdicts, graded, strict=True):
@@ -165,7 +170,23 @@ class Answering:
             session.refund(saved)
         else:
             session.tell(told)
-        session.withdraw(np.column_stack([_refused(each) for each in self.gathered]))
+            session.refund(self._n_lost(asked, graded))
+        session.withdraw(np.column_stack([each.refused for each in self.gathered]))
+
+    def _n_lost(self, asked, graded):
+        """Samples that were asked of decoders that are gone."""
+        return sum(
+            int(n_asked.sum()) - sum(map(len, new))
+            for gathered, n_asked, new in zip(
+                self.gathered, asked.T, graded, strict=True
+            )
+            if gathered.is_gone
+        )
+
+    def _is_not_last(self, gathered):
+        """Whether another decoder still answers."""
+        others = (each for each in self.gathered if each is not gathered)
+        return not all(each.is_gone for each in others)
 
     def _bill_reading(self):
         """What prompts cost that samplers have run already, for their features."""
@@ -302,14 +323,8 @@ class WithDecoderAxis:
         self._session.refund(cost)
 
     def withdraw(self, gone):
-        """Nothing: what is not sampled counts as failures here."""
-
-
-def _refused(gathered):
-    """Queries that had errors and no answer, (n_queries,)."""
-    refused = np.zeros(len(gathered.rows), dtype=bool)
-    refused[list(gathered.errors)] = True
-    return refused & (gathered.n_answers == 0)
+        """Pass on which queries are gone (n_queries, 1)."""
+        self._session.withdraw(gone[:, 0])
 
 
 def _as_told(graded, asked, *, binary):

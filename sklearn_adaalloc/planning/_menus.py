@@ -368,8 +368,11 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
     highest = 2 * (weights @ profiles / costs).max()
     bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
     (price, _), _ = plans_around(plans_at, highest, 16.0, **bounds)
-    # The best path even where it is not worth its cost at this price.
-    path, _ = best_stops(paths.failing[..., 1:], expense[..., 1:], price)
+    # The best path even where it is not worth its cost at this price, but none without
+    # a step, such as that of a decoder which has no sample left.
+    start, later = paths.failing[..., :1], paths.failing[..., 1:]
+    net = np.where(later < start, -later - price * expense[..., 1:], -np.inf)
+    path = net.max(axis=2).argmax(axis=1)
     failing, expense = paths.failing[rows, path], expense[rows, path]
     return paths.decoders[rows, path], _ratios(failing, expense)
 
