@@ -1,11 +1,15 @@
 """What samples cost, for allocators whose budget counts that."""
 
+import warnings
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from sklearn_adaalloc._utils.numbers import check_numbers
+
+_ENOUGH = 20  # samples of a decoder from which one can be told to be unusual
 
 
 class CostMixin:
@@ -80,3 +84,38 @@ class CostMixin:
         rows = np.flatnonzero(np.isfinite(costs).any(axis=1))
         X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
         return self._new_cost_regressor().fit(_safe_indexing(X, rows), costs[rows])
+
+
+def warn_of_one_cost(costs, names=None):
+    """Warn if one sample cost more than all others of its decoder together.
+
+    Parameters
+    ----------
+    costs : ndarray of shape (n_queries, n_samples) or \
+            (n_queries, n_decoders, n_samples)
+        Costs of samples; NaN where there is none.
+    names : list of n_decoders str, default=None
+        Names of the decoders; None for numbers.
+
+    Warns
+    -----
+    UserWarning
+        If there are enough samples to tell.
+    """
+    each = costs[:, None] if costs.ndim == 2 else costs
+    for decoder, own in enumerate(each.swapaxes(0, 1)):
+        n_samples = np.count_nonzero(np.isfinite(own))
+        row, sample = np.unravel_index(np.nanargmax(own), own.shape)
+        highest, total = own[row, sample], np.nansum(own)
+        if n_samples < _ENOUGH or highest <= total - highest:
+            continue
+        whose = f" for decoder {names[decoder] if names else decoder}"
+        warnings.warn(
+            f"costs has {highest:g} in row {row}{whose if costs.ndim == 3 else ''}, "
+            f"more than the other {n_samples - 1} samples cost together "
+            f"({total - highest:g}). Mean costs are predicted, so this sample makes "
+            "all look dear, and little or nothing may be bought. If it is a mistake, "
+            "correct it, or set the reward of the sample to NaN.",
+            UserWarning,
+            stacklevel=2,
+        )

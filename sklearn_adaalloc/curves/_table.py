@@ -488,11 +488,12 @@ def _check_costs(costs, missing):
     fine &= costs <= LARGEST
     fine |= missing
     if not fine.all():
-        row = np.argwhere(~fine)[0]
+        place = np.argwhere(~fine)[0]
+        whose = f" for decoder {place[1]}" if len(shape) == 3 else ""
         raise ValueError(
-            f"costs has {costs[tuple(row)]:g} in row {row[0]}, where there is a "
-            f"reward. Expected a positive number of at most {LARGEST:g}, and at least "
-            f"{1 / LARGEST:g}: what that sample cost."
+            f"costs has {costs[tuple(place)]:g} in row {place[0]}{whose}, where there "
+            f"is a reward. Expected a positive number of at most {LARGEST:g}, and at "
+            f"least {1 / LARGEST:g}: what that sample cost."
         )
     return costs
 

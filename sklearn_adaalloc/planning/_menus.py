@@ -38,6 +38,7 @@ from sklearn_adaalloc.planning._paths import (
 )
 
 _LEAST_GAIN = 1e-9  # a chance below ends a path
+_NOTHING = 1e-9  # a chance of success that is rounding alone
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
 
 
@@ -304,7 +305,8 @@ def _sweep(final, weights, profiles, costs, limits, price, *, last=-1):
             mass = weights[rows] * np.exp(counts @ misses.T) * profiles[:, decoder]
             # Marginals fall with each sample of the same decoder.
             marginals = mass @ np.exp(misses[:, decoder, None] * steps)
-            worth = marginals > price * costs[rows, decoder, None]
+            least = np.maximum(price * costs[rows, decoder, None], _NOTHING)
+            worth = marginals > least
             counts[:, decoder] = np.minimum(worth.sum(axis=1), limits[rows, decoder])
         changed = (counts != final[rows]).any(axis=1)
         final[rows] = counts
@@ -321,7 +323,7 @@ def _spend_rest(counts, left, kind, weights, profiles, costs, limits):
     while True:
         ratios = np.where((room > 0) & (costs <= left), (mass @ profiles) / costs, 0.0)
         row, decoder = np.unravel_index(ratios.argmax(), ratios.shape)
-        if ratios[row, decoder] <= 0:
+        if ratios[row, decoder] * costs[row, decoder] <= _NOTHING:
             return counts
         counts[row, decoder] += 1
         room[row, decoder] -= 1
