@@ -9,6 +9,10 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_adaalloc._utils.numbers import check_numbers
 
+ROUTING_IN_COST = (
+    "unit='cost' is not accepted for routing. Expected unit='samples': the budget is "
+    "the share of queries for the strong decoder."
+)
 _ENOUGH = 20  # samples of a decoder from which one can be told to be unusual
 
 
@@ -56,10 +60,7 @@ class CostMixin:
         if self.unit == "samples":
             return
         if self._n_axes == 3 and not self._n_decoders:
-            raise ValueError(
-                "unit='cost' is not accepted for routing. Expected unit='samples': the "
-                "budget is the share of queries for the strong decoder."
-            )
+            raise ValueError(ROUTING_IN_COST)
         costs = self._costs_of(table)
         if self._n_decoders:
             self.cost_regressor_ = [
@@ -70,20 +71,23 @@ class CostMixin:
 
     def _costs_of(self, table):
         """Costs of a RewardTable if the budget counts them, otherwise None."""
-        if self.unit == "samples":
-            return None
-        if table.costs is None:
-            raise ValueError(
-                "unit='cost' needs the costs of samples, and rewards has none. "
-                "Expected RewardTable(rewards, costs=...)."
-            )
-        return table.costs
+        return None if self.unit == "samples" else costs_of(table)
 
     def _fit_decoder_costs(self, X, costs):
         """Regressor of the costs of one decoder, from the queries that it answered."""
         rows = np.flatnonzero(np.isfinite(costs).any(axis=1))
         X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
         return self._new_cost_regressor().fit(_safe_indexing(X, rows), costs[rows])
+
+
+def costs_of(table):
+    """Costs of a RewardTable; raise if it has none."""
+    if table.costs is None:
+        raise ValueError(
+            "unit='cost' needs the costs of samples, and rewards has none. Expected "
+            "RewardTable(rewards, costs=...)."
+        )
+    return table.costs
 
 
 def warn_of_one_cost(costs, names=None):
