@@ -324,9 +324,7 @@ def test_costs_that_are_not_known(in_cost):
     with pytest.raises(ValueError, match="unit='dollars' is not accepted"):
         DummyAllocator(unit="dollars").fit(X, in_cost)
     inner = AdaptiveAllocator(REGRESSOR)
-    with pytest.raises(
-        ValueError, match="unit='cost' contradicts that of allo"
-    ):
+    with pytest.raises(ValueError, match="unit='cost' contradicts that of allo"):
         DummyAllocator("shuffled", unit="cost", allocator=inner).fit(X, in_cost)
 
 
