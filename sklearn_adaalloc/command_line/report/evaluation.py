@@ -28,6 +28,12 @@ from sklearn_adaalloc.metrics._policy_curves import oracle_curve
 
 N_ROUNDS = 4
 UP_FRONT, IN_ROUNDS, STREAM = "up front", f"in {N_ROUNDS} rounds", "stream"
+# Parts of the reported budgets at which policies are played, to find what they save.
+_PARTS = {
+    UP_FRONT: (0.5, 0.75, 1.0),
+    IN_ROUNDS: (0.25, 0.5, 0.75, 1.0),
+    STREAM: (0.5, 1.0),
+}
 _OPEN_QUERIES = 50  # of a replayed stream at a time, as on a busy server
 
 
@@ -149,9 +155,9 @@ def _equal_budgets(settings, table, costs, least):
     return equal
 
 
-def _grid(equal, least):
-    """Budgets at which policies are played: those reported, and some between."""
-    grid = np.unique(np.concatenate([equal * part for part in (0.5, 0.75, 1.0)]))
+def _grid(equal, least, parts):
+    """Budgets at which a policy is played: those reported, and some between."""
+    grid = np.unique(np.concatenate([equal * part for part in parts]))
     return grid[grid >= max(1.25 * least, 0.1)]
 
 
@@ -159,11 +165,10 @@ def _play(features_of, table, settings, rule, equal):
     """Play every policy on each part of the queries, learnt from the others."""
     n_queries, n_samples = table.shape
     price = cell_costs(table).mean() if settings.unit == "cost" else 1.0
-    grid = price * _grid(equal, rule["min_budget"])
-    played = {
-        name: Played(grid, *np.zeros((2, len(grid), n_queries)))
-        for name in (UP_FRONT, IN_ROUNDS, STREAM)
-    }
+    played = {}
+    for name, parts in _PARTS.items():
+        grid = price * _grid(equal, rule["min_budget"], parts)
+        played[name] = Played(grid, *np.zeros((2, len(grid), n_queries)))
     marginals = np.empty((n_queries, n_samples))
     explained = []
     n_folds = min(settings.n_folds, n_queries)
@@ -171,7 +176,7 @@ def _play(features_of, table, settings, rule, equal):
     for number, (train, test) in enumerate(folds.split(np.arange(n_queries)), start=1):
         settings.advance(f"part {number} of {n_folds}")
         X_train, X_test = features_of(train, test)
-        policies = _fit(X_train, table[train], settings, rule, grid)
+        policies = _fit(X_train, table[train], settings, rule, price * equal[-1])
         held_out = table[test]
         regressor = policies[STREAM].regressor_
         marginals[test] = policies[UP_FRONT].predict_marginals(X_test)[:, :n_samples]
@@ -179,8 +184,8 @@ def _play(features_of, table, settings, rule, equal):
         rng = np.random.default_rng(settings.random_state + number)
         n_orders = int(np.clip(4000 // n_queries, 1, 8))
         orders = [_shuffled(held_out, rng) for _ in range(n_orders)]
-        for place, budget in enumerate(grid):
-            for name, policy in policies.items():
+        for name, policy in policies.items():
+            for place, budget in enumerate(played[name].budgets):
                 policy.set_params(budget=float(budget))
                 outcome = _outcome(policy, X_test, held_out, orders, settings, rule)
                 played[name].spend[place, test] = outcome[0]
@@ -188,13 +193,13 @@ def _play(features_of, table, settings, rule, equal):
     return played, marginals, float(np.mean(explained))
 
 
-def _fit(X, table, settings, rule, grid):
+def _fit(X, table, settings, rule, budget):
     """A policy of each kind, with one difficulty model."""
     options = {
         **rule,
         "unit": settings.unit,
         "selection": settings.selection,
-        "budget": float(grid[-1]),
+        "budget": float(budget),
         "random_state": settings.random_state,
     }
     rates = settings.selection == "reward" and is_binary(table.rewards)
