@@ -28,8 +28,8 @@ from sklearn_adaalloc.metrics._fixed_cascades import (
     sample_costs,
 )
 
-_N_BUDGETS = 4
-_PARTS = (0.5, 0.75, 1.0)  # of the reported budgets, to find what policies save
+_N_BUDGETS = 3
+_PARTS = (0.5, 1.0)  # of the reported budgets, to find what policies save
 
 
 def evaluate_menu(features_of, table, settings):
@@ -133,7 +133,7 @@ def _play(features_of, table, settings, budgets):
         X_train, X_test = features_of(train, test)
         for name, policy in _fit(X_train, table[train], settings, unit).items():
             rng = np.random.RandomState(settings.random_state + number)
-            n_orders = min(n_samples, int(np.clip(1000 // n_queries, 1, 4)))
+            n_orders = min(n_samples, int(np.clip(400 // n_queries, 1, 4)))
             points = query_points(
                 policy, X_test, table[test], grid, n_orders=n_orders, rng=rng
             )
