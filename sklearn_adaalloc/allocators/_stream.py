@@ -333,8 +333,11 @@ class StreamAllocator(RegressorAllocator):
         check_is_fitted(self)
         return self._calibration_spend(self.price_)
 
-    def _replay(self, X, y):
-        """Samples and costs of each query (n_queries,) of a simulated stream."""
+    def _replay(self, X, y, *, n_open=1):
+        """Samples and costs of each query (n_queries,) of a simulated stream.
+
+        `n_open` queries arrive at once, and the next ones when all of them are closed.
+        """
         marginals = self._curves(X)
         table = as_table(y, n_queries=len(marginals))
         self._check_table(table.rewards)
@@ -346,17 +349,17 @@ class StreamAllocator(RegressorAllocator):
         predicted, coins = self._predict_costs(X), query_coins(X, self._coin_seed)
         budgets, spent = np.zeros(len(limits), dtype=np.int64), np.zeros(len(limits))
         with self.open() as stream:
-            for row in range(len(limits)):
-                one = slice(row, row + 1)
+            for first in range(0, len(limits), n_open):
+                own = slice(first, first + n_open)
                 with stream._start(
-                    marginals[one],
-                    limits[one],
-                    None if predicted is None else predicted[one],
-                    coins[one],
+                    marginals[own],
+                    limits[own],
+                    None if predicted is None else predicted[own],
+                    coins[own],
                     replayed=True,
                 ) as session:
-                    replay(session, answers[one], None if costs is None else costs[one])
-                budgets[row], spent[row] = session.budgets[0], session.costs[0]
+                    replay(session, answers[own], None if costs is None else costs[own])
+                budgets[own], spent[own] = session.budgets, session.costs
         return budgets, spent
 
     def _fit(self, X, table):

@@ -361,6 +361,17 @@ class RewardTable:
         vars(table).update(rewards=np.where(taken, self.rewards, np.nan), **arrays)
         return table
 
+    def _in_order(self, order):
+        """The same table, the samples of each query in another order."""
+        arrays = {
+            name: np.take_along_axis(array, order, axis=-1)
+            for name in ("rewards", "costs", "codes", "scores")
+            if (array := getattr(self, name)) is not None
+        }
+        table = self[:]
+        vars(table).update(arrays)
+        return table
+
     def __repr__(self):
         *axes, n_samples = self.shape
         counts = [f"{axes[0]} queries"]
