@@ -3,12 +3,8 @@
 import numpy as np
 
 from sklearn_adaalloc.curves._profiles import cut_into_parts
-from sklearn_adaalloc.planning._menus import (
-    certain_steps,
-    decoder_subsets,
-    follow_paths,
-    plan_menu,
-)
+from sklearn_adaalloc.planning._menu_paths import decoder_subsets
+from sklearn_adaalloc.planning._menus import certain_steps, follow_paths, plan_menu
 
 _WORK = 2**24  # limit on kinds x paths x steps^2 of a plan
 _FEWEST_KINDS = 512
@@ -106,7 +102,7 @@ class MenuBelief:
         counts[rows] = plan_menu(
             self._posterior(first) * self._misses(mandatory[first]),
             self._profiles,
-            _means(costs[rows], state),
+            mean_costs(costs[rows], state),
             left[first],
             money,
             n_rounds,
@@ -139,6 +135,8 @@ class MenuBelief:
 
     def _states(self, rows, left):
         """First row of each distinct state of some queries, and the state of each."""
+        if len(rows) == 1:
+            return rows, np.zeros(1, dtype=np.int64)
         state = self._kind[rows]
         for column in (*self._taken.T, *left.T):
             code = state * (int(column.max()) + 1) + column[rows]
@@ -167,7 +165,7 @@ class MenuBelief:
     def _new_order(self, rows, left, money, costs):
         """Order of decoders of each query from now on, and the number of samples."""
         first, members = self._states(rows, left)
-        costs = _means(costs[rows], members)
+        costs = mean_costs(costs[rows], members)
         decoders, ratios = follow_paths(
             self._posterior(first),
             self._profiles,
@@ -187,7 +185,7 @@ class MenuBelief:
         return state, totals, decoders, ratios, prices, totals.sum()
 
 
-def _means(costs, state):
+def mean_costs(costs, state):
     """Mean costs of the queries of each state."""
     sizes = np.bincount(state)
     sums = [np.bincount(state, weights=column) for column in costs.T]

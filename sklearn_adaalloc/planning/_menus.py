@@ -23,157 +23,21 @@ Against exact dynamic programmes over all plans for small random instances, see
 All functions are pure and expect checked arrays.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-_LEAST_GAIN = 1e-9  # a chance below ends a path
+from sklearn_adaalloc.planning._menu_paths import (
+    best_stops,
+    count_upto,
+    failure_paths,
+    first_counts,
+    path_expenses,
+    step_ratios,
+)
+
 _LEAST_PRICE = 1e-9  # relative to the highest chance per cost
 _PRICE_ERROR = 1e-4  # relative; the plans on both sides share the rest of the money
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
 _ROUNDING = 1e-12
-
-
-class Paths(NamedTuple):
-    """Orders in which decoders are asked as long as all fail, and what that brings."""
-
-    decoders: np.ndarray  # (n_queries, n_paths, n_steps), int; n_decoders at the end
-    failing: np.ndarray  # (n_queries, n_paths, n_steps + 1): all so far fail
-    spent: np.ndarray  # (n_queries, n_paths, n_steps + 1): cost if all so far fail
-
-
-def decoder_subsets(n_decoders):
-    """All decoders, all without one, and each alone, as masks.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.planning._menus import decoder_subsets
-    >>> decoder_subsets(2)
-    array([[ True,  True],
-           [False,  True],
-           [ True, False]])
-    """
-    one = np.eye(n_decoders, dtype=bool)
-    subsets = np.concatenate([np.ones((1, n_decoders), dtype=bool), ~one, one])
-    _, first = np.unique(subsets, axis=0, return_index=True)
-    subsets = subsets[np.sort(first)]
-    return subsets[subsets.any(axis=1)]
-
-
-def failure_paths(weights, profiles, costs, limits):
-    """Find the paths of each query: the decoder with the highest chance per cost next.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_queries, n_profiles)
-        Weights of the profiles. They need not sum to 1: failures so far reduce them.
-    profiles : ndarray of shape (n_profiles, n_decoders)
-        Success rates.
-    costs : ndarray of shape (n_queries, n_decoders)
-        Cost of a sample, positive.
-    limits : ndarray of shape (n_queries, n_decoders), int
-        Largest number of samples of each decoder.
-
-    Returns
-    -------
-    paths : Paths
-        A path ends where its decoders have no chance or reach their limits.
-
-    Examples
-    --------
-    The second decoder is better, and dear:
-
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.planning._menus import failure_paths
-    >>> paths = failure_paths(
-    ...     np.array([[0.5, 0.5]]),
-    ...     np.array([[0.5, 0.9], [0.0, 0.8]]),
-    ...     np.array([[1.0, 4.0]]),
-    ...     np.array([[2, 1]]),
-    ... )
-    >>> paths.decoders[0, 0]
-    array([0, 1, 0])
-    >>> paths.failing[0, 0].round(4)
-    array([1.    , 0.75  , 0.125 , 0.1125])
-    """
-    n_queries, n_decoders = costs.shape
-    subsets = decoder_subsets(n_decoders)
-    n_steps = int(limits.sum(axis=1).max(initial=0))
-    shape = (len(subsets), n_queries, n_steps)
-    decoders = np.full(shape, n_decoders)
-    failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
-    misses = np.ones((n_decoders + 1, len(profiles)))  # the last is for no decoder
-    misses[:-1] = 1 - profiles.T
-    step_costs = np.column_stack([costs, np.zeros(n_queries)])
-    rows = np.arange(n_queries)
-    for path, subset in enumerate(subsets):
-        left = np.where(subset, limits, 0)
-        mass = weights.astype(np.float64)
-        failing[path, :, 0] = mass.sum(axis=1)
-        for step in range(n_steps):
-            ratios = np.where(left > 0, (mass @ profiles) / costs, 0.0)
-            best = ratios.argmax(axis=1)
-            gains = ratios[rows, best] * costs[rows, best]
-            going = gains > _LEAST_GAIN * failing[path, :, step]
-            left[rows, best] -= going
-            best[~going] = n_decoders
-            decoders[path, :, step] = best
-            mass *= misses[best]
-            failing[path, :, step + 1] = mass.sum(axis=1)
-            spent[path, :, step + 1] = spent[path, :, step] + step_costs[rows, best]
-            if not going.any():
-                failing[path, :, step + 1 :] = failing[path, :, step, None]
-                spent[path, :, step + 1 :] = spent[path, :, step, None]
-                break
-    return Paths(*(array.swapaxes(0, 1) for array in (decoders, failing, spent)))
-
-
-def path_expenses(paths, n_rounds):
-    r"""Smallest expected cost of a plan that stops at each step of a path.
-
-    In one round, all samples up to the stop are paid. With :math:`\kappa(j)` for the
-    cost of the first j steps, :math:`C_1(j) = \kappa(j)` and :math:`C_r(j) = \min_{i
-    \le j} C_{r-1}(i) + (\kappa(j) - \kappa(i)) S(i)`.
-
-    Parameters
-    ----------
-    paths : Paths
-        Paths of each query.
-    n_rounds : int or None
-        Number of rounds. None means one sample at a time.
-
-    Returns
-    -------
-    expenses : list of n_rounds ndarrays of shape (n_queries, n_paths, n_steps + 1)
-        With None, one array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.planning._menus import Paths, path_expenses
-    >>> failing, spent = np.array([[[1.0, 0.5, 0.25]]]), np.array([[[0.0, 1.0, 2.0]]])
-    >>> paths = Paths(np.array([[[0, 0]]]), failing, spent)
-    >>> [expense.ravel() for expense in path_expenses(paths, 2)]
-    [array([0., 1., 2.]), array([0. , 1. , 1.5])]
-    >>> path_expenses(paths, None)[0].ravel()
-    array([0. , 1. , 1.5])
-    """
-    _, failing, spent = paths
-    if n_rounds is None:
-        steps = np.diff(spent, axis=2) * failing[..., :-1]
-        expense = np.zeros_like(spent)
-        np.cumsum(steps, axis=2, out=expense[..., 1:])
-        return [expense]
-    expenses = [spent]
-    for _ in range(1, n_rounds):
-        # From stop i, the expected cost is a line in spent with slope failing.
-        lines = expenses[-1] - failing * spent
-        expense = np.empty_like(spent)
-        for j in range(spent.shape[2]):
-            upto = failing[..., : j + 1] * spent[..., j, None]
-            expense[..., j] = (lines[..., : j + 1] + upto).min(axis=2)
-        expenses.append(expense)
-    return expenses
 
 
 def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
@@ -227,11 +91,11 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
     rows = np.arange(len(weights))
 
     def stops_at(price):
-        stops = _best_stops(paths.failing, expenses[-1], price)
+        stops = best_stops(paths.failing, expenses[-1], price)
         return price, expenses[-1][(rows, *stops)], stops
 
     def improved_at(price):
-        counts = _improved_counts(paths, weights, profiles, costs, limits, price)
+        counts = improved_counts(paths, weights, profiles, costs, limits, price)
         return price, (counts * costs).sum(axis=1), counts
 
     highest = 2 * (weights @ profiles / costs).max()
@@ -242,7 +106,7 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
         counts, left = _share_out(frugal, lavish, kind, sizes, money)
         return _spend_rest(counts, left, kind, weights, profiles, costs, limits)
     plans = [
-        (price, expense, _first_counts(paths, expenses, *stops, len(profiles.T)))
+        (price, expense, first_counts(paths, expenses, *stops, len(profiles.T)))
         for price, expense, stops in (frugal, lavish)
     ]
     return _share_out(*plans, kind, sizes, money)[0]
@@ -323,44 +187,16 @@ def _planner(weights, profiles, costs, limits, mandatory):
     weights = weights * np.exp(mandatory @ np.log1p(-profiles).T)
     query = weights, profiles, costs, limits - mandatory
     paths = failure_paths(*query)
-    return lambda price: mandatory + _improved_counts(paths, *query, price)
+    return lambda price: mandatory + improved_counts(paths, *query, price)
 
 
-def _best_stops(failing, expense, price):
-    """Path and stop (n_queries,) with the highest net value at a price."""
-    value = -failing - price * expense
-    best = value.reshape(len(value), -1).argmax(axis=1)
-    return np.unravel_index(best, value.shape[1:])
-
-
-def _first_counts(paths, expenses, path, stop, n_decoders):
-    """Samples of the first round of the cheapest plans that end at given stops."""
-    rows = np.arange(len(path))
-    failing, spent = paths.failing[rows, path], paths.spent[rows, path]
-    every = np.arange(spent.shape[1])
-    for expense in expenses[-2::-1]:
-        upto = (spent[rows, stop][:, None] - spent) * failing
-        total = np.where(every <= stop[:, None], expense[rows, path] + upto, np.inf)
-        # Of equal plans, the one that takes samples late: more verdicts are known then.
-        total += _ROUNDING * spent
-        stop = total.argmin(axis=1)
-    return _counts(paths.decoders, path, stop, n_decoders)
-
-
-def _counts(decoders, path, stop, n_decoders):
-    """Number of samples of each decoder on a path up to a stop."""
-    chosen = decoders[np.arange(len(path)), path]
-    chosen = np.where(np.arange(chosen.shape[1]) < stop[:, None], chosen, n_decoders)
-    return (chosen[:, :, None] == np.arange(n_decoders)).sum(axis=1)
-
-
-def _improved_counts(paths, weights, profiles, costs, limits, price):
+def improved_counts(paths, weights, profiles, costs, limits, price):
     """Best plan for one round at a price: best stops, improved decoder by decoder."""
     n_decoders = costs.shape[1]
     query = weights, profiles, costs, limits, price
     net = -paths.failing - price * paths.spent
     plans = [
-        _sweep(_counts(paths.decoders, [path], stops, n_decoders), *query)
+        _sweep(count_upto(paths.decoders, [path], stops, n_decoders), *query)
         for path, stops in enumerate(net.argmax(axis=2).T)
     ]
     best = _best_plan(plans, *query)
@@ -490,16 +326,16 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
     rows = np.arange(len(weights))
 
     def plans_at(price):
-        stops = _best_stops(paths.failing, expense, price)
+        stops = best_stops(paths.failing, expense, price)
         return price, expense[(rows, *stops)]
 
     highest = 2 * (weights @ profiles / costs).max()
     bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
     (price, _), _ = _plans_around(plans_at, highest, 16.0, **bounds)
     # The best path even where it is not worth its cost at this price.
-    path, _ = _best_stops(paths.failing[..., 1:], expense[..., 1:], price)
+    path, _ = best_stops(paths.failing[..., 1:], expense[..., 1:], price)
     failing, expense = paths.failing[rows, path], expense[rows, path]
-    return paths.decoders[rows, path], _ratios(failing, expense)
+    return paths.decoders[rows, path], step_ratios(failing, expense)
 
 
 def certain_steps(ratios, costs, state, step, money):
@@ -552,18 +388,3 @@ def certain_steps(ratios, costs, state, step, money):
         tied = np.flatnonzero(following == ranking[n_bought])
         certain[tied[: int(rest // costs.T.ravel()[ranking[n_bought]])]] = True
     return certain
-
-
-def _ratios(failing, expense):
-    """Slopes of the least concave majorant of success over expected cost."""
-    gains, steps = -np.diff(failing, axis=1), np.diff(expense, axis=1)
-    ratios = np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0)
-    rows = np.flatnonzero((ratios[:, 1:] > ratios[:, :-1]).any(axis=1))
-    failing, expense = failing[rows], expense[rows]
-    for step in range(ratios.shape[1]):
-        # The best block from here on; blocks follow each other with falling slopes.
-        gains = failing[:, step, None] - failing[:, step + 1 :]
-        steps = expense[:, step + 1 :] - expense[:, step, None]
-        blocks = np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0)
-        ratios[rows, step] = blocks.max(axis=1)
-    return np.minimum.accumulate(ratios, axis=1)

@@ -5,13 +5,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief, group_menus
-from sklearn_adaalloc.planning._menus import (
-    _improved_counts,
-    certain_steps,
+from sklearn_adaalloc.planning._menu_paths import (
     decoder_subsets,
     failure_paths,
-    follow_paths,
     path_expenses,
+)
+from sklearn_adaalloc.planning._menus import (
+    certain_steps,
+    follow_paths,
+    improved_counts,
     plan_at_price,
     plan_menu,
     prices_around,
@@ -112,7 +114,7 @@ def test_one_round_at_a_price_is_close_to_the_exact_programme():
         failing = failing_at(counts, weights[0], profiles)
         exact = (1 - failing - price * counts @ costs[0]).max()
         paths = failure_paths(*query)
-        ours = _improved_counts(paths, *query, price)
+        ours = improved_counts(paths, *query, price)
         value = 1 - failing_at(ours, weights[0], profiles) - price * ours @ costs[0]
         missed.append(1 - value[0] / exact)
     assert min(missed) > -1e-9
