@@ -1,54 +1,33 @@
 """Budgets on a stream: each query is decided alone, and its verdicts are used."""
 
 from copy import copy
-from functools import cache
-from hashlib import sha256
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import (
     FLAG,
     NOT_NEGATIVE,
     OPTIONAL_COUNT,
     POSITIVE,
-    POSITIVE_COUNT,
     PROPER_SHARE,
     check_parameters,
 )
-from sklearn_adaalloc._utils.rewards import has_decoders
-from sklearn_adaalloc.allocators._base import RegressorAllocator
-from sklearn_adaalloc.allocators._calibrated import split_rows
-from sklearn_adaalloc.allocators._coins import (
-    price_factors,
-    query_coins,
-    separate_coins,
-)
+from sklearn_adaalloc.allocators._coins import query_coins
+from sklearn_adaalloc.allocators._menu_session import best_so_far, replay_menu
 from sklearn_adaalloc.allocators._session import replay
+from sklearn_adaalloc.allocators._stream_cap import StreamCap
+from sklearn_adaalloc.allocators._stream_rule import CalibratedPrice
 from sklearn_adaalloc.allocators._stream_sessions import Stream
 from sklearn_adaalloc.allocators._stream_state import new_state
 from sklearn_adaalloc.allocators._told import told_of
-from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import expected_rewards, resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._control import StreamState
-from sklearn_adaalloc.planning._money import (
-    CostMoney,
-    CostSpread,
-    PricedMoney,
-    SampleMoney,
-    fit_cost_spread,
-)
-from sklearn_adaalloc.planning._prices import money_left, price_by_replay
-
-_USEFUL = 0.98  # share of all samples that are worth anything, bought at a low price
-_BELOW, _ABOVE = 4.0, 1000.0  # how far the price may go beyond what calibration needs
 
 
-class StreamAllocator(RegressorAllocator):
+class StreamAllocator(CalibratedPrice):
     r"""Decide each query of a stream alone, use its verdicts, and keep the budget.
 
     `open` gives a :class:`Stream`. Its method ``start`` opens a session on a query when
@@ -72,6 +51,11 @@ class StreamAllocator(RegressorAllocator):
     anything are bought, and 1000 times the price of `fit`. What cannot be spent is not
     made up for later.
 
+    On a table of several decoders with 0/1 rewards, a session also says who answers
+    next: the decoder on the best order of all decoders, of all but one, or of one,
+    until no further sample is worth its price. A failure of one decoder also changes
+    what is expected of the others.
+
     `predict` returns the samples whose marginal reward is above the price of `fit`: a
     decision before decoding, without verdicts, which spends another mean budget than a
     stream.
@@ -86,17 +70,19 @@ class StreamAllocator(RegressorAllocator):
         Mean number of samples per query that may be spent; with ``unit="cost"``, their
         mean cost. It can be changed after `fit`.
     n_rounds : int or None, default=None
-        Largest number of rounds of a query. None means one sample at a time, which
-        saves most. With a number, several samples are asked for at once, and a query
-        waits for no more than so many answers. A dynamic programme then says how many.
+        Largest number of rounds of a query: the bound on its latency. None means one
+        sample at a time, which saves most. With a number, several samples are asked
+        for at once, and a query waits for no more than so many answers, one after
+        another. A dynamic programme then says how many samples each round has.
     holdout : float, default=0.2
         Share of the queries that is held out from the regressor and used to find the
         price.
-    min_budget : int, default=0
+    min_budget : int or sequence of int, default=0
         Smallest number of samples that every query gets in its first round.
-    max_budget : int, default=None
+    max_budget : int or sequence of int, default=None
         Largest number of samples that a query can get over all rounds. None means the
-        number of samples in the table given to `fit`.
+        number of samples in the table given to `fit`. With several decoders, these
+        numbers are for each decoder; a sequence has one for each.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
@@ -121,12 +107,25 @@ class StreamAllocator(RegressorAllocator):
         `gain` is the time constant in queries. While many queries are open, the gain is
         lower, so that the price does not oscillate.
     cap : float, default=None
-        Hard limit: largest mean number of samples per query in any window. Always in
-        samples. Once those of a window are promised, its other queries get
-        `min_budget` samples, which are set aside for them, and no more.
-    cap_window : int, default=1000
-        Number of queries of a window. The first so many that start are the first
-        window, and so on.
+        Hard limit: largest mean number of samples per query in any window, or with
+        ``cap_per="second"`` per second. It always counts samples, of all decoders
+        together, also with ``unit="cost"``: what a sample costs is known only when it
+        is paid, too late for a limit that is never exceeded. Samples count when they
+        are asked for.
+    cap_window : int or float, default=1000
+        Length of a window: a number of queries, or of seconds. One window follows the
+        other. The first so many queries that start are the first window; seconds
+        count from the epoch of `time.time`.
+    cap_per : {"query", "second"}, default="query"
+        Whether windows are of queries or of time.
+    cap_action : {"min_budget", "refuse"}, default="min_budget"
+        What happens once all samples of a window are promised. With "min_budget",
+        queries get `min_budget` samples, which are set aside for each query of a
+        window, and no more. In windows of time, `min_budget` must then be 0. With
+        "refuse", :meth:`Stream.start` raises
+        :class:`~sklearn_adaalloc.allocators.CapReachedError`. A query that is refused
+        counts as one that has started, but not as one that was closed. Queries that
+        are open by then get no more.
     random_state : int, RandomState instance or None, default=None
         Seeds the split of the queries, the default regressor and the coins (see
         Notes).
@@ -143,7 +142,8 @@ class StreamAllocator(RegressorAllocator):
     realised_budget_ : float
         What the calibration queries spend at that price, per query.
     calibration_scores_ : ndarray of shape (n_calibration, max_budget)
-        Predicted marginal rewards of the calibration queries.
+        Predicted marginal rewards of the calibration queries. With several decoders,
+        predicted weights of profiles, (n_calibration, n_profiles).
     lowest_reward_, highest_reward_ : float
         Lowest and highest reward of `fit`. No reward is expected to be higher.
     score_rewards_ : tuple of two ndarrays
@@ -151,10 +151,12 @@ class StreamAllocator(RegressorAllocator):
     alone_ : dict
         How well predictions agree with rewards, learnt from the calibration queries,
         for beliefs about a single query. Empty for 0/1 rewards.
-    cost_regressor_ : estimator
-        The fitted regressor of costs, if the budget counts them.
+    cost_regressor_ : estimator or list of estimators
+        The fitted regressor of costs, if the budget counts them; of several decoders,
+        one for each.
     cost_spread_ : tuple of five float
-        Variance of costs around their predictions, if the budget counts them.
+        Variance of costs around their predictions, if the budget counts them. With
+        several decoders, a list with one for each.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -201,10 +203,12 @@ class StreamAllocator(RegressorAllocator):
         "adapt": FLAG,
         "gain": PROPER_SHARE,
         "cap": [*NOT_NEGATIVE, None],
-        "cap_window": POSITIVE_COUNT,
+        "cap_window": POSITIVE,
+        "cap_per": [StrOptions({"query", "second"})],
+        "cap_action": [StrOptions({"min_budget", "refuse"})],
     }
     _words = {"plan": " in the one-shot plan, without verdicts"}
-    _solved = None
+    cap_per, cap_action = "query", "min_budget"  # of earlier versions
 
     def __init__(
         self,
@@ -225,6 +229,8 @@ class StreamAllocator(RegressorAllocator):
         gain=0.02,
         cap=None,
         cap_window=1000,
+        cap_per="query",
+        cap_action="min_budget",
         random_state=None,
     ):
         self.regressor = regressor
@@ -243,6 +249,8 @@ class StreamAllocator(RegressorAllocator):
         self.gain = gain
         self.cap = cap
         self.cap_window = cap_window
+        self.cap_per = cap_per
+        self.cap_action = cap_action
         self.random_state = random_state
 
     def open(self, *, state=None, path=None):
@@ -289,7 +297,8 @@ class StreamAllocator(RegressorAllocator):
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
             Queries in a form that the regressor accepts.
-        y : array-like of shape (n_queries, n_samples)
+        y : array-like of shape (n_queries, n_samples) or \
+                (n_queries, n_decoders, n_samples)
             Reward table of these queries. The samples of a row are used in order, each
             once. A query gets at most as many samples as its row holds. With another
             `selection` or ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable`
@@ -306,11 +315,17 @@ class StreamAllocator(RegressorAllocator):
         NotFittedError
             Before `fit`.
         ValueError
-            If `y` is not a reward table, is a routing table, or has another number of
-            queries than `X`. Also if it lacks the scores, answers or costs that are
-            needed.
+            If `y` is not a reward table, has other decoders than that of `fit`, or has
+            another number of queries than `X`. Also if it lacks the scores, answers or
+            costs that are needed.
+        CapReachedError
+            With ``cap_action="refuse"``, if the cap refuses a query.
         """
         budgets, _ = self._replay(X, y)
+        if self._n_decoders:
+            rewards = as_table(y, n_decoders=None).rewards
+            best = best_so_far(rewards, budgets, empty_reward=self.empty_reward)
+            return float(best.mean())
         got = expected_rewards(
             as_table(y).head(budgets),
             budgets,
@@ -334,27 +349,48 @@ class StreamAllocator(RegressorAllocator):
         return self._calibration_spend(self.price_)
 
     def _replay(self, X, y):
-        """Samples and costs of each query (n_queries,) of a simulated stream."""
-        marginals = self._curves(X)
-        table = as_table(y, n_queries=len(marginals))
-        self._check_table(table.rewards)
-        told = told_of(self.selection)
-        numbers = told.numbers(table, resolve_selection(self.selection))
-        answers, costs = told.from_numbers(numbers), self._costs_of(table)
-        n_samples = np.isfinite(table.rewards).sum(axis=-1)
-        limits = np.minimum(n_samples, marginals.shape[1])
-        predicted, coins = self._predict_costs(X), query_coins(X, self._coin_seed)
-        budgets, spent = np.zeros(len(limits), dtype=np.int64), np.zeros(len(limits))
+        """Samples and costs of each query of a simulated stream.
+
+        Of several decoders, samples are of shape (n_queries, n_decoders); costs always
+        of shape (n_queries,).
+        """
+        predicted = self._predicted(X)
+        table = self._table_of_replay(predicted, y)
+        costs, available = (
+            self._costs_of(table),
+            np.isfinite(table.rewards).sum(axis=-1),
+        )
+        if self._n_decoders:
+            tell, answers, limits = replay_menu, table.rewards, available
+        else:
+            told = told_of(self.selection)
+            numbers = told.numbers(table, resolve_selection(self.selection))
+            tell, answers = replay, told.from_numbers(numbers)
+            limits = np.minimum(available, predicted.shape[1])
+        expected, coins = self._predict_costs(X), query_coins(X, self._coin_seed)
+        budgets, spent = np.zeros_like(limits), np.zeros(len(limits))
         with self.open() as stream:
             for row in range(len(limits)):
                 one = slice(row, row + 1)
                 with stream._start(
-                    marginals[one],
+                    predicted[one],
                     limits[one],
-                    None if predicted is None else predicted[one],
+                    None if expected is None else expected[one],
                     coins[one],
                     replayed=True,
                 ) as session:
-                    replay(session, answers[one], None if costs is None else costs[one])
-                budgets[row], spent[row] = session.budgets[0], session.costs[0]
+                    tell(session, answers[one], None if costs is None else costs[one])
+                budgets[row], spent[row] = session.budgets[0], session.costs.sum()
         return budgets, spent
+
+    def _table_of_replay(self, predicted, y):
+        if self._n_decoders:
+            return self._check_menu(y, n_queries=len(predicted))
+        table = as_table(y, n_queries=len(predicted))
+        self._check_axes(table.rewards)
+        return table
+
+    def _cap(self):
+        """The hard cap at the current parameters; None if there is none."""
+        budget, min_budget, _ = self._check_budget()
+        return StreamCap.of(self, budget, min_budget)

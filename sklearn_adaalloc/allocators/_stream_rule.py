@@ -19,7 +19,6 @@ from sklearn_adaalloc.allocators._coins import (
 from sklearn_adaalloc.allocators._menu_session import MenuSession
 from sklearn_adaalloc.allocators._menus import budgets_at_price
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
-from sklearn_adaalloc.allocators._stream_cap import StreamCap
 from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import resolve_selection
@@ -104,7 +103,7 @@ class CalibratedPrice(RegressorAllocator):
         Returns a dict with `price`, `lowest` and `highest`.
         """
         budget, min_budget, max_budget = self._check_budget()
-        StreamCap.of(self, budget, min_budget)  # raises if it does not fit
+        self._cap()  # raises if it does not fit
         parameters = budget, min_budget, max_budget, self.n_rounds
         if self._solved is None or self._solved[0] != parameters:
             self._solved = parameters, self._solve(budget, min_budget, max_budget)
@@ -114,7 +113,7 @@ class CalibratedPrice(RegressorAllocator):
         if not self._n_decoders:
             self._check_steps(max_budget)
         if self._calibration_costs is not None:
-            expense = self._mandatory_costs(min_budget)
+            expense = self._mandatory_costs(np.asarray(min_budget))
             money_left(budget, expense, 1)  # raises if it does not suffice
         replay_at = self._menu_replays() if self._n_decoders else self._replay_at
         spend_at = cache(replay_at)  # both searches start alike
@@ -123,6 +122,9 @@ class CalibratedPrice(RegressorAllocator):
         lowest = useful / _BELOW
         price = max(price, lowest)
         return {"price": price, "lowest": lowest, "highest": _ABOVE * price}
+
+    def _cap(self):
+        """Cap of a subclass that has one."""
 
     def _check_steps(self, max_budget):
         n_steps = self.calibration_scores_.shape[1]
@@ -137,9 +139,9 @@ class CalibratedPrice(RegressorAllocator):
         """What the mandatory samples of each calibration query cost (n_queries,)."""
         costs = self._calibration_costs
         observed = np.isfinite(costs)
-        means = np.where(observed, costs, 0.0).sum(axis=-1)
-        means /= np.maximum(observed.sum(axis=-1), 1)
-        return (means * min_budget).sum(axis=1) if means.ndim == 2 else means * min_budget
+        paid = np.where(observed, costs, 0.0).sum(axis=-1)
+        expense = min_budget * paid / np.maximum(observed.sum(axis=-1), 1)
+        return expense.reshape(len(costs), -1).sum(axis=1)
 
     def _calibration_spend(self, price):
         """Mean spend of the calibration queries at a price."""
@@ -216,7 +218,7 @@ class CalibratedPrice(RegressorAllocator):
 
     def _menu_terms(self, menu, prices, grant=None):
         """Terms of a session on several decoders, at the prices of its queries."""
-        n_queries, n_decoders = menu.limits.shape
+        n_decoders = menu.limits.shape[1]
         if self.unit == "samples":
             zeros = np.zeros(menu.limits.size, dtype=np.int64)
             money = SampleMoney(np.inf, zeros)

@@ -185,7 +185,11 @@ def _check_state(values, name):
             raise _damaged(name, f"{field}={values[field]!r}")
     windows = values["windows"]
     counts = windows.items() if isinstance(windows, dict) else [("", None)]
-    if not all(key.isdecimal() and isinstance(n, int) and n >= 0 for key, n in counts):
+    numbered = (
+        key.rpartition("-")[2].isdecimal() and isinstance(n, int) and n >= 0
+        for key, n in counts
+    )
+    if not all(numbered):
         raise _damaged(name, f"windows={windows!r}")
     if values["price"] == 0 or not math.isfinite(math.log(values["price"])):
         raise _damaged(name, f"price={values['price']!r}")

@@ -5,15 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief, mean_costs
-from sklearn_adaalloc.planning._menu_paths import (
-    Paths,
-    best_stops,
+from sklearn_adaalloc.planning._menus import (
     failure_paths,
-    first_counts,
-    path_expenses,
+    improved_counts,
     step_ratios,
 )
-from sklearn_adaalloc.planning._menus import improved_counts
+from sklearn_adaalloc.planning._paths import (
+    Paths,
+    best_stops,
+    first_counts,
+    path_expenses,
+)
 
 _LEAST_PRICE = 1e-12  # a price of 0 would make all decoders free
 _SAME = 1e-9  # relative difference up to which costs are the same

@@ -24,20 +24,123 @@ All functions are pure and expect checked arrays.
 """
 
 import numpy as np
+from sklearn.utils import gen_batches
 
-from sklearn_adaalloc.planning._menu_paths import (
+from sklearn_adaalloc.planning._paths import (
+    LEAST_PRICE,
+    Paths,
     best_stops,
-    count_upto,
-    failure_paths,
+    decoder_subsets,
     first_counts,
+    path_counts,
     path_expenses,
-    step_ratios,
+    plans_around,
+    share_out,
 )
 
-_LEAST_PRICE = 1e-9  # relative to the highest chance per cost
-_PRICE_ERROR = 1e-4  # relative; the plans on both sides share the rest of the money
+_LEAST_GAIN = 1e-9  # a chance below ends a path
+_LEAST_RATIO = 0.5  # of chance and cost: where all are below, nothing later is worth it
+_BLOCK = 256  # queries whose paths are followed at a time
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
-_ROUNDING = 1e-12
+
+
+def failure_paths(weights, profiles, costs, limits, *, cut=False):
+    """Find the paths of each query: the decoder with the highest chance per cost next.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_queries, n_profiles)
+        Weights of the profiles. They need not sum to 1: failures so far reduce them.
+    profiles : ndarray of shape (n_profiles, n_decoders)
+        Success rates.
+    costs : ndarray of shape (n_queries, n_decoders)
+        Cost of a sample, positive.
+    limits : ndarray of shape (n_queries, n_decoders), int
+        Largest number of samples of each decoder.
+    cut : bool, default=False
+        Whether costs are in the unit of success, so that a path can end where nothing
+        beyond can be worth its cost: where the highest chance is at most half its cost.
+
+    Returns
+    -------
+    paths : Paths
+        A path ends where its decoders have no chance or reach their limits.
+
+    Examples
+    --------
+    The second decoder is better, and dear:
+
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._menus import failure_paths
+    >>> paths = failure_paths(
+    ...     np.array([[0.5, 0.5]]),
+    ...     np.array([[0.5, 0.9], [0.0, 0.8]]),
+    ...     np.array([[1.0, 4.0]]),
+    ...     np.array([[2, 1]]),
+    ... )
+    >>> paths.decoders[0, 0]
+    array([0, 1, 0])
+    >>> paths.failing[0, 0].round(4)
+    array([1.    , 0.75  , 0.125 , 0.1125])
+    """
+    # Why half: let all chances be at most r times their costs. If later steps leave a
+    # share s of the failures, chances are at most r / s times their costs, because a
+    # failure makes no profile more likely than 1 / s. A step that solves g then adds
+    # at most g (1 - s / r) net of its cost. All steps together add at most the
+    # integral of 1 - s / r from 0 to 1, which is 1 - 1 / 2r: nothing if r <= 1/2.
+    n_queries, n_decoders = costs.shape
+    subsets = decoder_subsets(n_decoders)
+    n_steps = int(limits.sum(axis=1).max(initial=0))
+    shape = (len(subsets), n_queries, n_steps)
+    decoders = np.full(shape, n_decoders)
+    failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
+    longest = 0
+    for block in gen_batches(n_queries, _BLOCK):
+        # Rows are the queries of the block, once for each subset.
+        left = np.where(subsets[:, None], limits[block], 0).reshape(-1, n_decoders)
+        paid = np.where(left > 0, np.tile(costs[block], (len(subsets), 1)), np.inf)
+        mass = np.tile(weights[block].astype(np.float64), (len(subsets), 1))
+        ways = _follow(left, paid, mass, profiles, cut=cut)
+        longest = max(longest, len(ways.decoders))
+        for whole, part in zip((decoders, failing, spent), ways, strict=True):
+            size = len(part)
+            rows = part.T.reshape(len(subsets), -1, size)
+            whole[:, block, :size] = rows
+            if whole is not decoders:  # nothing changes after the end
+                whole[:, block, size:] = rows[..., -1:]
+    arrays = (decoders[..., :longest], failing[..., : longest + 1])
+    arrays += (spent[..., : longest + 1],)
+    return Paths(*(array.swapaxes(0, 1) for array in arrays))
+
+
+def _follow(left, paid, mass, profiles, *, cut):
+    """Paths of rows, step by step; `left`, `paid` and `mass` are used up.
+
+    Returns Paths with the steps first: (n_steps, n_rows), twice (n_steps + 1, n_rows).
+    """
+    n_rows, n_decoders = left.shape
+    misses = np.ones((n_decoders + 1, len(profiles)))  # the last is for no decoder
+    misses[:-1] = 1 - profiles.T
+    rows = np.arange(n_rows)
+    failing, spent, decoders = [mass.sum(axis=1)], [np.zeros(n_rows)], []
+    for _ in range(int(left.sum(axis=1).max(initial=0))):
+        ratios = (mass @ profiles) / paid  # 0 for decoders at their limits
+        best = ratios.argmax(axis=1)
+        ratio, step = ratios[rows, best], paid[rows, best]
+        going = ratio > failing[-1] * (_LEAST_RATIO if cut else _LEAST_GAIN / step)
+        if not going.any():
+            break
+        left[rows, best] -= going
+        used_up = left[rows, best] == 0
+        paid[rows[used_up], best[used_up]] = np.inf
+        best[~going] = n_decoders
+        step[~going] = 0.0
+        mass *= misses[best]
+        decoders.append(best)
+        failing.append(mass.sum(axis=1))
+        spent.append(spent[-1] + step)
+    decoders = np.array(decoders, dtype=np.int64).reshape(-1, n_rows)
+    return Paths(decoders, np.array(failing), np.array(spent))
 
 
 def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
@@ -99,17 +202,17 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
         return price, (counts * costs).sum(axis=1), counts
 
     highest = 2 * (weights @ profiles / costs).max()
-    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
-    frugal, lavish = _plans_around(stops_at, highest, 16.0, **bounds)
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = plans_around(stops_at, highest, 16.0, **bounds)
     if n_rounds == 1:
-        frugal, lavish = _plans_around(improved_at, frugal[0], 1.1, **bounds)
-        counts, left = _share_out(frugal, lavish, kind, sizes, money)
+        frugal, lavish = plans_around(improved_at, frugal[0], 1.1, **bounds)
+        counts, left = share_out(frugal, lavish, kind, sizes, money)
         return _spend_rest(counts, left, kind, weights, profiles, costs, limits)
     plans = [
         (price, expense, first_counts(paths, expenses, *stops, len(profiles.T)))
         for price, expense, stops in (frugal, lavish)
     ]
-    return _share_out(*plans, kind, sizes, money)[0]
+    return share_out(*plans, kind, sizes, money)[0]
 
 
 def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
@@ -175,8 +278,8 @@ def prices_around(
 
     highest = 2 * (weights @ profiles / costs).max()
     sizes = np.ones(len(weights))
-    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
-    frugal, lavish = _plans_around(plans_at, highest, 16.0, **bounds)
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = plans_around(plans_at, highest, 16.0, **bounds)
     return frugal[0], lavish[0]
 
 
@@ -196,7 +299,7 @@ def improved_counts(paths, weights, profiles, costs, limits, price):
     query = weights, profiles, costs, limits, price
     net = -paths.failing - price * paths.spent
     plans = [
-        _sweep(count_upto(paths.decoders, [path], stops, n_decoders), *query)
+        _sweep(path_counts(paths.decoders, [path], stops, n_decoders), *query)
         for path, stops in enumerate(net.argmax(axis=2).T)
     ]
     best = _best_plan(plans, *query)
@@ -240,42 +343,6 @@ def _sweep(final, weights, profiles, costs, limits, price, *, last=-1):
         if rows.size == 0:
             break
     return final
-
-
-def _plans_around(plans_at, price, factor, *, least, sizes, money):
-    """Plans just above and just below the price at which the money is spent.
-
-    The search starts at a price, and steps by a factor until it has a bracket. A plan
-    is a tuple of its price, its expected costs (n_kinds,) and more.
-    """
-
-    def is_affordable(plan):
-        return sizes @ plan[1] <= money * (1 + _ROUNDING)
-
-    frugal = lavish = plans_at(price)
-    while not is_affordable(frugal):
-        frugal, lavish = plans_at(frugal[0] * factor), frugal
-    while is_affordable(lavish) and lavish[0] > least:
-        frugal, lavish = lavish, plans_at(lavish[0] / factor)
-    if is_affordable(lavish):
-        return lavish, lavish
-    while frugal[0] > lavish[0] * (1 + _PRICE_ERROR):
-        plan = plans_at(np.sqrt(frugal[0] * lavish[0]))
-        frugal, lavish = (plan, lavish) if is_affordable(plan) else (frugal, plan)
-    return frugal, lavish
-
-
-def _share_out(frugal, lavish, kind, sizes, money):
-    """Give the larger plan to as many queries as the money pays for."""
-    (_, expense, few), (_, more, many) = frugal, lavish
-    left = money - sizes @ expense
-    movable = np.flatnonzero((more > expense)[kind])
-    steps = (more - expense)[kind[movable]]
-    n_moved = np.count_nonzero(np.cumsum(steps) <= left * (1 + _ROUNDING))
-    counts = few[kind]
-    moved = movable[:n_moved]
-    counts[moved] = many[kind[moved]]
-    return counts, left - steps[:n_moved].sum()
 
 
 def _spend_rest(counts, left, kind, weights, profiles, costs, limits):
@@ -330,8 +397,8 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
         return price, expense[(rows, *stops)]
 
     highest = 2 * (weights @ profiles / costs).max()
-    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
-    (price, _), _ = _plans_around(plans_at, highest, 16.0, **bounds)
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    (price, _), _ = plans_around(plans_at, highest, 16.0, **bounds)
     # The best path even where it is not worth its cost at this price.
     path, _ = best_stops(paths.failing[..., 1:], expense[..., 1:], price)
     failing, expense = paths.failing[rows, path], expense[rows, path]
@@ -388,3 +455,20 @@ def certain_steps(ratios, costs, state, step, money):
         tied = np.flatnonzero(following == ranking[n_bought])
         certain[tied[: int(rest // costs.T.ravel()[ranking[n_bought]])]] = True
     return certain
+
+
+def step_ratios(failing, expense):
+    """Slopes of the least concave majorant of success over expected cost."""
+    gains, steps = -np.diff(failing, axis=1), np.diff(expense, axis=1)
+    ratios = np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0)
+    rows = np.flatnonzero((ratios[:, 1:] > ratios[:, :-1]).any(axis=1))
+    if rows.size == 0:
+        return ratios
+    failing, expense = failing[rows], expense[rows]
+    for step in range(ratios.shape[1]):
+        # The best block from here on; blocks follow each other with falling slopes.
+        gains = failing[:, step, None] - failing[:, step + 1 :]
+        steps = expense[:, step + 1 :] - expense[:, step, None]
+        blocks = np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0)
+        ratios[rows, step] = blocks.max(axis=1)
+    return np.minimum.accumulate(ratios, axis=1)

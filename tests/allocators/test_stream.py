@@ -464,13 +464,6 @@ def test_bad_parameters(params, message):
             policy.set_params(**params).open()
 
 
-def test_tables_of_several_decoders_are_refused():
-    for n_decoders in (2, 3):
-        rewards = np.zeros((9, n_decoders, 3))
-        with pytest.raises(ValueError, match=r"have a decoder axis.*Sequential"):
-            StreamAllocator(RIDGE, budget=2).fit(np.zeros((9, 1)), rewards)
-
-
 def test_it_must_be_fitted():
     for method in (StreamAllocator().open, lambda: StreamAllocator().price_):
         with pytest.raises(NotFittedError):

@@ -5,15 +5,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief, group_menus
-from sklearn_adaalloc.planning._menu_paths import (
-    decoder_subsets,
-    failure_paths,
-    path_expenses,
-)
 from sklearn_adaalloc.planning._menus import (
     certain_steps,
+    decoder_subsets,
+    failure_paths,
     follow_paths,
     improved_counts,
+    path_expenses,
     plan_at_price,
     plan_menu,
     prices_around,
