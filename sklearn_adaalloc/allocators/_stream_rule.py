@@ -113,8 +113,7 @@ class CalibratedPrice(RegressorAllocator):
         if not self._n_decoders:
             self._check_steps(max_budget)
         if self._calibration_costs is not None:
-            expense = self._mandatory_costs(np.asarray(min_budget))
-            money_left(budget, expense, 1)  # raises if it does not suffice
+            self._check_money(budget, min_budget)
         replay_at = self._menu_replays() if self._n_decoders else self._replay_at
         spend_at = cache(replay_at)  # both searches start alike
         useful = price_by_replay(spend_at, _USEFUL * spend_at(0.0))
@@ -135,13 +134,14 @@ class CalibratedPrice(RegressorAllocator):
                 "max_budget."
             )
 
-    def _mandatory_costs(self, min_budget):
-        """What the mandatory samples of each calibration query cost (n_queries,)."""
+    def _check_money(self, budget, min_budget):
+        """Raise if the budget does not pay for mandatory samples at observed costs."""
         costs = self._calibration_costs
-        observed = np.isfinite(costs)
-        paid = np.where(observed, costs, 0.0).sum(axis=-1)
-        expense = min_budget * paid / np.maximum(observed.sum(axis=-1), 1)
-        return expense.reshape(len(costs), -1).sum(axis=1)
+        n_samples = np.maximum(np.isfinite(costs).sum(axis=-1), 1)
+        means = np.nansum(costs, axis=-1) / n_samples
+        if self._n_decoders:
+            means, min_budget = means @ np.array(min_budget), 1
+        money_left(budget, means, min_budget)
 
     def _calibration_spend(self, price):
         """Mean spend of the calibration queries at a price."""

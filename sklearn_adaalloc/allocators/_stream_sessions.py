@@ -57,6 +57,8 @@ class Stream:
         self._policy = policy
         self._state = state
         self._cap = policy._cap()
+        rule = policy._rule()  # the policy of a stream does not change
+        self._bounds = rule["lowest"], rule["highest"]
         self._open = WeakSet()  # sessions of this process that are not closed
         self._lock = threading.Lock()  # of that set
 
@@ -172,7 +174,6 @@ class Stream:
             n_open = len(self._open)
         policy = self._policy
         follows = policy.adapt and policy.target == "budget" and policy.budget > 0
-        rule = policy._rule()
         self._state.update(
             partial(
                 _count_closed,
@@ -181,7 +182,7 @@ class Stream:
                 n_closed_before=n_closed_before,
                 budget=policy.budget,
                 gain=policy.gain if follows else 0.0,
-                bounds=(rule["lowest"], rule["highest"]),
+                bounds=self._bounds,
             )
         )
 

@@ -24,7 +24,6 @@ All functions are pure and expect checked arrays.
 """
 
 import numpy as np
-from sklearn.utils import gen_batches
 
 from sklearn_adaalloc.planning._paths import (
     LEAST_PRICE,
@@ -44,7 +43,7 @@ _BLOCK = 256  # queries whose paths are followed at a time
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
 
 
-def failure_paths(weights, profiles, costs, limits, *, cut=False):
+def failure_paths(weights, profiles, costs, limits, *, cut=False, most=None):
     """Find the paths of each query: the decoder with the highest chance per cost next.
 
     Parameters
@@ -60,6 +59,8 @@ def failure_paths(weights, profiles, costs, limits, *, cut=False):
     cut : bool, default=False
         Whether costs are in the unit of success, so that a path can end where nothing
         beyond can be worth its cost: where the highest chance is at most half its cost.
+    most : int, default=None
+        Largest number of steps. None is no limit.
 
     Returns
     -------
@@ -91,16 +92,18 @@ def failure_paths(weights, profiles, costs, limits, *, cut=False):
     n_queries, n_decoders = costs.shape
     subsets = decoder_subsets(n_decoders)
     n_steps = int(limits.sum(axis=1).max(initial=0))
+    n_steps = n_steps if most is None else min(n_steps, most)
     shape = (len(subsets), n_queries, n_steps)
     decoders = np.full(shape, n_decoders)
     failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
     longest = 0
-    for block in gen_batches(n_queries, _BLOCK):
+    for start in range(0, n_queries, _BLOCK):
+        block = slice(start, start + _BLOCK)
         # Rows are the queries of the block, once for each subset.
         left = np.where(subsets[:, None], limits[block], 0).reshape(-1, n_decoders)
         paid = np.where(left > 0, np.tile(costs[block], (len(subsets), 1)), np.inf)
         mass = np.tile(weights[block].astype(np.float64), (len(subsets), 1))
-        ways = _follow(left, paid, mass, profiles, cut=cut)
+        ways = _follow(left, paid, mass, profiles, n_steps, cut=cut)
         longest = max(longest, len(ways.decoders))
         for whole, part in zip((decoders, failing, spent), ways, strict=True):
             size = len(part)
@@ -113,7 +116,7 @@ def failure_paths(weights, profiles, costs, limits, *, cut=False):
     return Paths(*(array.swapaxes(0, 1) for array in arrays))
 
 
-def _follow(left, paid, mass, profiles, *, cut):
+def _follow(left, paid, mass, profiles, n_steps, *, cut):
     """Paths of rows, step by step; `left`, `paid` and `mass` are used up.
 
     Returns Paths with the steps first: (n_steps, n_rows), twice (n_steps + 1, n_rows).
@@ -123,7 +126,7 @@ def _follow(left, paid, mass, profiles, *, cut):
     misses[:-1] = 1 - profiles.T
     rows = np.arange(n_rows)
     failing, spent, decoders = [mass.sum(axis=1)], [np.zeros(n_rows)], []
-    for _ in range(int(left.sum(axis=1).max(initial=0))):
+    for _ in range(n_steps):
         ratios = (mass @ profiles) / paid  # 0 for decoders at their limits
         best = ratios.argmax(axis=1)
         ratio, step = ratios[rows, best], paid[rows, best]
