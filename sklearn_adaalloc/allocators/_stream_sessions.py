@@ -154,7 +154,7 @@ class Stream:
             predicted,
             limits,
             costs,
-            lambda: self.price * factors,
+            lambda: self._state.recent().price * factors,
             grant=grant,
             replayed=replayed,
         )
@@ -249,6 +249,14 @@ class StreamSession:
     def costs(self):
         """What was paid for each query so far, ndarray of shape (n_queries,)."""
         return self._session.costs
+
+    @property
+    def predicted_costs(self):
+        """Expected cost of the next sample of each query, ndarray (n_queries,).
+
+        What was paid has corrected it. None if the budget counts samples.
+        """
+        return self._session.predicted_costs
 
     @property
     def rounds_taken(self):
@@ -346,7 +354,7 @@ class StreamSession:
         costs = self.costs
         spent = costs.astype(np.float64).ravel()
         if (untold := self._session._asked) is not None:
-            predicted = self._session.predicted_costs
+            predicted = self.predicted_costs
             spent += untold if predicted is None else untold * predicted.ravel()
         spent = spent.reshape(len(costs), -1).sum(axis=1)
         self._stream._close(self, spent.tolist(), self._n_closed_before)

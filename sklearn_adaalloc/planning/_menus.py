@@ -96,7 +96,7 @@ def failure_paths(weights, profiles, costs, limits, *, cut=False, most=None):
     shape = (len(subsets), n_queries, n_steps)
     decoders = np.full(shape, n_decoders)
     failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
-    longest = 0
+    longest = min(n_steps, 1)  # there is a first step, if only for no decoder
     for start in range(0, n_queries, _BLOCK):
         block = slice(start, start + _BLOCK)
         # Rows are the queries of the block, once for each subset.
@@ -107,7 +107,7 @@ def failure_paths(weights, profiles, costs, limits, *, cut=False, most=None):
         longest = max(longest, len(ways.decoders))
         for whole, part in zip((decoders, failing, spent), ways, strict=True):
             size = len(part)
-            rows = part.T.reshape(len(subsets), -1, size)
+            rows = part.T.reshape(len(subsets), len(costs[block]), size)
             whole[:, block, :size] = rows
             if whole is not decoders:  # nothing changes after the end
                 whole[:, block, size:] = rows[..., -1:]
@@ -124,23 +124,31 @@ def _follow(left, paid, mass, profiles, n_steps, *, cut):
     n_rows, n_decoders = left.shape
     misses = np.ones((n_decoders + 1, len(profiles)))  # the last is for no decoder
     misses[:-1] = 1 - profiles.T
-    rows = np.arange(n_rows)
-    failing, spent, decoders = [mass.sum(axis=1)], [np.zeros(n_rows)], []
-    for _ in range(n_steps):
-        ratios = (mass @ profiles) / paid  # 0 for decoders at their limits
+    # One product gives the chances of all decoders, and what fails.
+    columns = np.column_stack([profiles, np.ones(len(profiles))])
+    sums = mass @ columns
+    first = np.arange(n_rows) * n_decoders  # of each row, in flat arrays
+    shortest = np.where(left > 0, left, n_steps + 1).min(initial=n_steps + 1)
+    failing, spent, decoders = [sums[:, -1]], [np.zeros(n_rows)], []
+    for taken in range(1, n_steps + 1):
+        ratios = sums[:, :-1] / paid  # 0 for decoders at their limits
         best = ratios.argmax(axis=1)
-        ratio, step = ratios[rows, best], paid[rows, best]
+        place = first + best
+        ratio, step = ratios.take(place), paid.take(place)
         going = ratio > failing[-1] * (_LEAST_RATIO if cut else _LEAST_GAIN / step)
-        if not going.any():
+        n_going = np.count_nonzero(going)
+        if n_going == 0:
             break
-        left[rows, best] -= going
-        used_up = left[rows, best] == 0
-        paid[rows[used_up], best[used_up]] = np.inf
-        best[~going] = n_decoders
-        step[~going] = 0.0
-        mass *= misses[best]
+        if n_going < n_rows:
+            best[~going] = n_decoders
+            step[~going] = 0.0
+        left.reshape(-1)[place] -= going
+        if taken >= shortest:
+            paid[left == 0] = np.inf
+        mass *= misses.take(best, axis=0)
+        sums = mass @ columns
         decoders.append(best)
-        failing.append(mass.sum(axis=1))
+        failing.append(sums[:, -1])
         spent.append(spent[-1] + step)
     decoders = np.array(decoders, dtype=np.int64).reshape(-1, n_rows)
     return Paths(decoders, np.array(failing), np.array(spent))
