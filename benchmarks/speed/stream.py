@@ -48,10 +48,12 @@ class KnownCurves(RegressorMixin, BaseEstimator):
     """Takes the first feature for the success rate of a query."""
 
     def fit(self, X, y):
+        """Learn nothing."""
         self.n_features_in_ = X.shape[1]
         return self
 
     def predict_marginals(self, X, max_budget):
+        """Marginal rewards of independent samples."""
         rates = np.asarray(X)[:, :1]
         return rates * (1 - rates) ** np.arange(max_budget)
 
