@@ -18,9 +18,10 @@ of each row in the same order. Writes to `benchmarks/results/quality`
   or the change, both relative to the budget. `joint` is the success of the joint rule
   on each half with the same budget.
 
-The same on menus of several models, in cost, writes `stream_menus.csv`: the three
+One by one on menus of several models, in cost, writes `stream_menus.csv`: the three
 models on MATH with their probes, and seven models on MBPP from the text (MiniLM and a
-forest), whose samples are in a random order. `fixed` streams keep the price of `fit`.
+forest), whose samples are in a random order. The price follows what is spent, or stays
+at that of `fit`.
 
 It also prints the median time of a decision, the prediction included.
 """
@@ -63,8 +64,10 @@ POLICIES = {  # whether it is a stream, and its parameters
     "joint, 4 rounds": (False, {"n_rounds": 4}),
     "stream, 4 rounds": (True, {"n_rounds": 4}),
 }
-MENU_POLICIES = POLICIES | {
-    "fixed stream, one by one": (True, {"n_rounds": None, "adapt": False}),
+MENU_POLICIES = {
+    "joint, one by one": (False, {"n_rounds": None}),
+    "stream, price followed": (True, {"n_rounds": None, "adapt": True}),
+    "stream, price fixed": (True, {"n_rounds": None, "adapt": False}),
 }
 
 
@@ -78,8 +81,9 @@ def main():
     if "menus" in options.parts:
         rows = [
             row
-            for menu in menus(options.data)
-            if any(part in menu.name for part in options.sets)
+            for name, read in MENUS.items()
+            if any(part in name for part in options.sets)
+            for menu in read(options.data)
             for row in menu_rows(menu)
         ]
         print_table(rows)
@@ -207,8 +211,8 @@ def worst_window(budgets, change):
 # --- several models --------------------------------------------------------------
 
 
-def menus(data):
-    """Yield menus: a table with costs, features, budgets and a regressor."""
+def math_models(data):
+    """Yield a menu: a table with costs, features, texts, budgets and a regressor."""
     table, X = math_menu(data)
     yield Bunch(
         name="math5000, 3 models",
@@ -218,6 +222,10 @@ def menus(data):
         budgets=(4, 8, 16),
         regressor=MLPRewardRegressor(target="rate_profiles", random_state=0),
     )
+
+
+def mbpp_models(data):
+    """Yield menus whose samples cost 1, or as many units as the model is large."""
     tables, texts = mbpp_menus(data)
     X = text_features(texts)["MiniLM"]
     for unit, table in tables.items():
@@ -233,6 +241,9 @@ def menus(data):
         )
 
 
+MENUS = {"math5000": math_models, "mbpp": mbpp_models}
+
+
 def menu_rows(menu):
     """One row per budget and policy: means over both folds."""
     folds = []
@@ -246,7 +257,6 @@ def menu_rows(menu):
         print(f"{menu.name}: a decision takes {decision_time(folds[-1]):.2f} ms")
     for budget in menu.budgets:
         for policy, (is_stream, params) in MENU_POLICIES.items():
-            params = {"adapt": True} | params if is_stream else params
             played = [
                 play_menu(stream if is_stream else joint, budget, X, table, params)
                 for stream, joint, X, table in folds
