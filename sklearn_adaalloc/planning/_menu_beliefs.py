@@ -112,7 +112,7 @@ class MenuBelief:
         counts[rows] = plan_menu(
             self._posterior(first) * self._misses(mandatory[first]),
             self._profiles,
-            _means(costs[rows], state),
+            mean_costs(costs[rows], state),
             left[first],
             money,
             n_rounds,
@@ -145,6 +145,8 @@ class MenuBelief:
 
     def _states(self, rows, left):
         """First row of each distinct state of some queries, and the state of each."""
+        if len(rows) == 1:
+            return rows, np.zeros(1, dtype=np.int64)
         state = self._kind[rows]
         for column in (*self._taken.T, *left.T):
             code = state * (int(column.max()) + 1) + column[rows]
@@ -173,7 +175,7 @@ class MenuBelief:
     def _new_order(self, rows, left, money, costs):
         """Order of decoders of each query from now on, and the number of samples."""
         first, members = self._states(rows, left)
-        costs = _means(costs[rows], members)
+        costs = mean_costs(costs[rows], members)
         decoders, ratios = follow_paths(
             self._posterior(first),
             self._profiles,
@@ -193,7 +195,7 @@ class MenuBelief:
         return state, totals, decoders, ratios, prices, totals.sum()
 
 
-def _means(costs, state):
+def mean_costs(costs, state):
     """Mean costs of the queries of each state."""
     sizes = np.bincount(state)
     sums = [np.bincount(state, weights=column) for column in costs.T]
