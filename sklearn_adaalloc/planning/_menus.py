@@ -27,17 +27,15 @@ import numpy as np
 
 from sklearn_adaalloc.planning._paths import (
     LEAST_PRICE,
-    Paths,
     best_stops,
-    decoder_subsets,
     first_counts,
+    ordered_paths,
     path_counts,
     path_expenses,
     plans_around,
     share_out,
 )
 
-_LEAST_GAIN = 1e-9  # a chance below ends a path
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
 
 
@@ -77,36 +75,15 @@ def failure_paths(weights, profiles, costs, limits):
     >>> paths.failing[0, 0].round(4)
     array([1.    , 0.75  , 0.125 , 0.1125])
     """
-    n_queries, n_decoders = costs.shape
-    subsets = decoder_subsets(n_decoders)
-    n_steps = int(limits.sum(axis=1).max(initial=0))
-    shape = (len(subsets), n_queries, n_steps)
-    decoders = np.full(shape, n_decoders)
-    failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
-    misses = np.ones((n_decoders + 1, len(profiles)))  # the last is for no decoder
+    misses = np.ones((costs.shape[1] + 1, len(profiles)))  # the last is for no decoder
     misses[:-1] = 1 - profiles.T
-    step_costs = np.column_stack([costs, np.zeros(n_queries)])
-    rows = np.arange(n_queries)
-    for path, subset in enumerate(subsets):
-        left = np.where(subset, limits, 0)
-        mass = weights.astype(np.float64)
-        failing[path, :, 0] = mass.sum(axis=1)
-        for step in range(n_steps):
-            ratios = np.where(left > 0, (mass @ profiles) / costs, 0.0)
-            best = ratios.argmax(axis=1)
-            gains = ratios[rows, best] * costs[rows, best]
-            going = gains > _LEAST_GAIN * failing[path, :, step]
-            left[rows, best] -= going
-            best[~going] = n_decoders
-            decoders[path, :, step] = best
-            mass *= misses[best]
-            failing[path, :, step + 1] = mass.sum(axis=1)
-            spent[path, :, step + 1] = spent[path, :, step] + step_costs[rows, best]
-            if not going.any():
-                failing[path, :, step + 1 :] = failing[path, :, step, None]
-                spent[path, :, step + 1 :] = spent[path, :, step, None]
-                break
-    return Paths(*(array.swapaxes(0, 1) for array in (decoders, failing, spent)))
+    return ordered_paths(
+        weights.astype(np.float64),
+        lambda mass: mass @ profiles,
+        lambda mass, decoders: mass * misses[decoders],
+        costs,
+        limits,
+    )
 
 
 def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):

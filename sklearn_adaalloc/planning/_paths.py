@@ -9,16 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+_LEAST_GAIN = 1e-9  # relative to what is left to gain; less ends a path
 LEAST_PRICE = 1e-9  # relative to the highest chance per cost
 _PRICE_ERROR = 1e-4  # relative; the plans on both sides share the rest of the money
 _ROUNDING = 1e-12
 
 
 class Paths(NamedTuple):
-    """Orders in which decoders are asked as long as all fail, and what that brings."""
+    """Orders in which decoders are asked as long as all fail, and what that brings.
+
+    For 0/1 rewards, what is left to gain is the probability that all so far fail.
+    """
 
     decoders: np.ndarray  # (n_queries, n_paths, n_steps), int; n_decoders at the end
-    failing: np.ndarray  # (n_queries, n_paths, n_steps + 1): all so far fail
+    failing: np.ndarray  # (n_queries, n_paths, n_steps + 1): what is left to gain
     spent: np.ndarray  # (n_queries, n_paths, n_steps + 1): cost if all so far fail
 
 
@@ -38,6 +42,64 @@ def decoder_subsets(n_decoders):
     _, first = np.unique(subsets, axis=0, return_index=True)
     subsets = subsets[np.sort(first)]
     return subsets[subsets.any(axis=1)]
+
+
+def ordered_paths(mass, gains_of, after, costs, limits, *, first_gain=0.0):
+    """Find the paths of each query: the decoder with the highest gain per cost next.
+
+    Parameters
+    ----------
+    mass : ndarray of shape (n_queries, n_states)
+        What is still to be gained, in states of a query that are not known.
+    gains_of : callable
+        From the mass to what the next sample of each decoder is expected to gain,
+        (n_queries, n_decoders).
+    after : callable
+        From the mass and decoders (n_queries,) to what remains to be gained after a
+        sample of them. n_decoders stands for no sample.
+    costs : ndarray of shape (n_queries, n_decoders)
+        Cost of a sample, positive.
+    limits : ndarray of shape (n_queries, n_decoders), int
+        Largest number of samples of each decoder.
+    first_gain : float or ndarray of shape (n_queries,), default=0.0
+        What the first sample of a query gains besides. It may be negative.
+
+    Returns
+    -------
+    paths : Paths
+        A path ends where its decoders have nothing to gain or reach their limits.
+    """
+    n_queries, n_decoders = costs.shape
+    subsets = decoder_subsets(n_decoders)
+    n_steps = int(limits.sum(axis=1).max(initial=0))
+    shape = (len(subsets), n_queries, n_steps)
+    decoders = np.full(shape, n_decoders)
+    failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
+    step_costs = np.column_stack([costs, np.zeros(n_queries)])
+    rows = np.arange(n_queries)
+    first_gain = np.broadcast_to(first_gain, n_queries)
+    start = mass
+    for path, subset in enumerate(subsets):
+        left = np.where(subset, limits, 0)
+        mass, extra = start, first_gain
+        failing[path, :, 0] = mass.sum(axis=1) + extra
+        for step in range(n_steps):
+            gains = gains_of(mass)
+            ratios = np.where(left > 0, (gains + extra[:, None]) / costs, -np.inf)
+            best = ratios.argmax(axis=1)
+            going = left[rows, best] > 0
+            going &= gains[rows, best] > _LEAST_GAIN * mass.sum(axis=1)
+            left[rows, best] -= going
+            best[~going] = n_decoders
+            decoders[path, :, step] = best
+            mass, extra = after(mass, best), np.where(going, 0.0, extra)
+            failing[path, :, step + 1] = mass.sum(axis=1) + extra
+            spent[path, :, step + 1] = spent[path, :, step] + step_costs[rows, best]
+            if not going.any():
+                failing[path, :, step + 1 :] = failing[path, :, step, None]
+                spent[path, :, step + 1 :] = spent[path, :, step, None]
+                break
+    return Paths(*(array.swapaxes(0, 1) for array in (decoders, failing, spent)))
 
 
 def path_expenses(paths, n_rounds):

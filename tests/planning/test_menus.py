@@ -8,14 +8,13 @@ from sklearn_adaalloc.planning._menu_beliefs import MenuBelief, group_menus
 from sklearn_adaalloc.planning._menus import (
     _improved_counts,
     certain_steps,
-    decoder_subsets,
     failure_paths,
     follow_paths,
-    path_expenses,
     plan_at_price,
     plan_menu,
     prices_around,
 )
+from sklearn_adaalloc.planning._paths import decoder_subsets, path_expenses
 from sklearn_adaalloc.planning._rounds import plan_one_by_one, plan_round
 from sklearn_adaalloc.planning._success import next_chances
 
