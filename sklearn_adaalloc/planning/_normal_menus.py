@@ -1,8 +1,8 @@
 r"""Budgets over several decoders, for real-valued rewards: who answers next.
 
-Rewards are normal, with correlated means (:mod:`sklearn_adaalloc.curves._normal_means`).
-The value of samples is the expected improvement of the best reward: with B the best so
-far and M the highest that is possible,
+Rewards are normal, with correlated means
+(:mod:`sklearn_adaalloc.curves._normal_means`). The value of samples is the expected
+improvement of the best reward: with B the best so far and M the highest possible,
 
 .. math:: E\left[\left(\max_i r_i - B\right)^+\right]
     = \int_B^M 1 - E_u\left[\prod_d \Phi\left(
@@ -33,6 +33,7 @@ from sklearn_adaalloc.planning._paths import (
     Paths,
     best_stops,
     ordered_paths,
+    path_counts,
     plans_around,
     share_out,
 )
@@ -282,6 +283,48 @@ def highest_price(paths):
     return 2 * max(float(ratios.max(initial=0.0)), LEAST_PRICE)
 
 
+def normal_planner(means, normals, costs, limits, mandatory):
+    """Best samples of each query for one round at any price, each query alone.
+
+    Parameters
+    ----------
+    means, normals, costs
+        As of :func:`normal_paths`.
+    limits : ndarray of shape (n_queries, n_decoders), int
+        Largest number of samples of each decoder.
+    mandatory : ndarray of shape (n_queries, n_decoders), int
+        Samples that are taken in any case, at most `limits`.
+
+    Returns
+    -------
+    plan : callable
+        From a price, the improvement that a cost of 1 must bring, to counts
+        (n_queries, n_decoders).
+    highest : float
+        A price at which no sample is worth its cost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._normal_menus import (
+    ...     RewardNormals,
+    ...     normal_planner,
+    ... )
+    >>> normals = RewardNormals(np.eye(2), np.full(2, 0.5), np.inf, 0.0)
+    >>> query = np.array([[1.0, 1.0]]), normals, np.array([[1.0, 1.2]])
+    >>> plan, highest = normal_planner(*query, np.array([[2, 1]]), np.array([[0, 0]]))
+    >>> plan(highest), plan(0.6), plan(0.3)
+    (array([[0, 0]]), array([[1, 0]]), array([[1, 1]]))
+    """
+    paths = normal_paths(means, normals, costs, limits - mandatory, mandatory=mandatory)
+
+    def plan(price):
+        stops = best_stops(paths.failing, paths.spent, price)
+        return mandatory + path_counts(paths.decoders, *stops, means.shape[1])
+
+    return plan, highest_price(paths)
+
+
 def plan_paths(paths, money):
     """Best stops of a batch for one round.
 
@@ -305,8 +348,9 @@ def plan_paths(paths, money):
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._normal_menus import plan_paths
     >>> from sklearn_adaalloc.planning._paths import Paths
-    >>> failing, spent = [[[1.0, 0.5, 0.25]], [[1.0, 0.4, 0.1]]], [[[0.0, 1.0, 2.0]]] * 2
-    >>> paths = Paths(np.zeros((2, 1, 2), int), np.array(failing), np.array(spent))
+    >>> failing = np.array([[[1.0, 0.5, 0.25]], [[1.0, 0.4, 0.1]]])
+    >>> spent = np.array([[[0.0, 1.0, 2.0]]] * 2)
+    >>> paths = Paths(np.zeros((2, 1, 2), int), failing, spent)
     >>> plan_paths(paths, money=3)
     (array([0, 0]), array([1, 2]))
     """

@@ -201,6 +201,35 @@ def plans_around(plans_at, price, factor, *, least, sizes, money):
     return frugal, lavish
 
 
+def prices_around(plan, highest, costs, money):
+    """Prices just above and just below that at which plans cost as much as the money.
+
+    Parameters
+    ----------
+    plan : callable
+        From a price to counts (n_queries, n_decoders).
+    highest : float
+        A price at which no sample is worth its cost.
+    costs : ndarray of shape (n_queries, n_decoders)
+        What a sample costs.
+    money : float
+        Cost of all queries together.
+
+    Returns
+    -------
+    high, low : float
+        They are equal if the money pays for all that has something to gain.
+    """
+
+    def plans_at(price):
+        return price, (plan(price) * costs).sum(axis=1)
+
+    sizes = np.ones(len(costs))
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = plans_around(plans_at, highest, 16.0, **bounds)
+    return frugal[0], lavish[0]
+
+
 def share_out(frugal, lavish, kind, sizes, money):
     """Give the larger plan to as many queries as the money pays for."""
     (_, expense, few), (_, more, many) = frugal, lavish
