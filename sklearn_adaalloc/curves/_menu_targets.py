@@ -15,6 +15,7 @@ from sklearn_adaalloc.curves._profiles import (
     profile_log_likelihoods,
 )
 from sklearn_adaalloc.curves._rates import mixture_marginals
+from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._target import MixtureTarget, Target
 
 _LEAST_LIKELIHOOD = -1e4  # logarithm; its exponential is 0
@@ -147,4 +148,6 @@ class NormalRewards(Target):
         growth = np.diff(normal_maxima(max_budget)) * self.deviations[:, None]
         growth = np.broadcast_to(growth, (*prediction.shape, max_budget - 1))
         first = prediction[..., None] - self.empty_reward
-        return np.concatenate([first, growth], axis=2)
+        marginals = np.concatenate([first, growth], axis=2)
+        rows = marginals.reshape(-1, max_budget)
+        return concave_repair(rows, min_budget=min_budget).reshape(marginals.shape)
