@@ -100,7 +100,8 @@ def reward_levels(means, covariances, best, normals, *, n_levels=_N_LEVELS):
         Their covariances.
     best : ndarray of shape (n_queries,)
         Best reward so far, -inf without a sample. Levels then begin below what any
-        sample is expected to give.
+        sample is expected to give, and end above, so that the value of the first sample
+        is its mean.
     normals : RewardNormals
     n_levels : int, default=20
         Number of levels: nodes of Gauss and Legendre.

@@ -46,9 +46,12 @@ def world():
     return X, RewardTable(rewards, costs=COSTS, decoders=NAMES)
 
 
-@pytest.mark.parametrize("regressor", [RIDGE, MLPRewardRegressor(random_state=0)])
+SMALL = MLPRewardRegressor(n_members=2, max_epochs=60, random_state=0)
+
+
+@pytest.mark.parametrize("regressor", [RIDGE, SMALL])
 def test_the_model_is_learnt(regressor):
-    X, rewards = make_world(1500)
+    X, rewards = make_world(1000)
     rewards[::3, 1, 1:] = rewards[1::3, 2] = np.nan
     regressor.fit(X, rewards)
     assert regressor.target_ == "normal_rewards"
@@ -58,7 +61,7 @@ def test_the_model_is_learnt(regressor):
     predicted = regressor.predict(X)
     assert np.abs(predicted - 0.7 * X[:, :1] - OFFSETS).mean() < 0.12
     assert regressor.score(X, rewards) > 0.2
-    alone = regressor.predict_marginals(X[:5], 3)
+    alone = regressor.predict_marginals(X[:5], 3, min_budget=3)
     assert alone.shape == (5, 3, 3)
     assert_allclose(alone[..., 0], predicted[:5])
     assert_allclose(alone[:, :, 1], 0.5642 * regressor.deviations_ * np.ones((5, 1)))
@@ -127,15 +130,16 @@ def test_sessions_stay_within_the_budget(world, unit, n_rounds):
     assert done == session.best_rewards.mean()
 
 
-def test_more_rounds_bring_more(world):
-    X, table = world
+def test_more_rounds_bring_more():
+    X, rewards = make_world(1000, correlation=0.2, seed=5)
+    table = RewardTable(rewards, costs=COSTS)
     scores = [
         SequentialAllocator(RIDGE, unit="cost", budget=6.0, n_rounds=n_rounds, **EMPTY)
-        .fit(X[:200], table[:200])
-        .score(X[200:], table[200:])
-        for n_rounds in (1, 2, None)
+        .fit(X[:400], table[:400])
+        .score(X[400:], table[400:])
+        for n_rounds in (1, 2, 4)
     ]
-    assert scores[0] < scores[1] < scores[2]
+    assert scores[0] + 0.1 < scores[1] < scores[2]
 
 
 def test_correlated_means_matter():
@@ -300,12 +304,12 @@ def test_budgets_are_explained(world, Allocator):
 
 
 def test_expected_rewards_and_ranges_are_those_of_samples():
-    X, rewards = make_world(3000)
-    policy = AdaptiveAllocator(RIDGE, budget=2.0, **EMPTY).fit(X[:1500], rewards[:1500])
-    frame = policy.explain(X[1500:])[::3]
-    budgets = policy.predict(X[1500:])
+    X, rewards = make_world(2000)
+    policy = AdaptiveAllocator(RIDGE, budget=2.0, **EMPTY).fit(X[:1000], rewards[:1000])
+    frame = policy.explain(X[1000:])[::3]
+    budgets = policy.predict(X[1000:])
     taken = np.arange(4) < budgets[:, :, None]
-    best = np.where(taken, rewards[1500:], -np.inf).max(axis=(1, 2))
+    best = np.where(taken, rewards[1000:], -np.inf).max(axis=(1, 2))
     given = budgets.any(axis=1)
     assert abs(frame.expected_reward[given] - best[given]).mean() < 1.0
     assert_allclose(frame.expected_reward[given].mean(), best[given].mean(), atol=0.1)

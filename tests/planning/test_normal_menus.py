@@ -261,7 +261,7 @@ class Tree:
 def first_of_plan(tree, state, *, n_steps=None):
     """The first sample of the best plan for one round, as sessions ask for it.
 
-    With `n_steps` = 1, plans are for one sample: the expected improvement alone decides.
+    With `n_steps` = 1, plans are for one sample: its expected improvement decides.
     """
     query, counts, observed, best = state
     left = tree.limits - counts
