@@ -55,7 +55,7 @@ def test_the_model_is_learnt(regressor):
     rewards[::3, 1, 1:] = rewards[1::3, 2] = np.nan
     regressor.fit(X, rewards)
     assert regressor.target_ == "normal_rewards"
-    assert_allclose(regressor.covariance_, 0.8 + 0.2 * np.eye(3), atol=0.12)
+    assert_allclose(regressor.covariance_, 0.8 + 0.2 * np.eye(3), atol=0.15)
     assert_allclose(regressor.deviations_, DEVIATIONS, atol=0.04)
     assert regressor.highest_reward_ == np.nanmax(rewards)
     predicted = regressor.predict(X)
@@ -304,7 +304,7 @@ def test_budgets_are_explained(world, Allocator):
 
 
 def test_expected_rewards_and_ranges_are_those_of_samples():
-    X, rewards = make_world(2000)
+    X, rewards = make_world(2000, seed=3)
     policy = AdaptiveAllocator(RIDGE, budget=2.0, **EMPTY).fit(X[:1000], rewards[:1000])
     frame = policy.explain(X[1000:])[::3]
     budgets = policy.predict(X[1000:])

@@ -66,9 +66,8 @@ def test_one_sample_per_cell_gives_covariances_and_sums_of_variances():
 
 def test_where_nothing_says_more_half_of_the_variance_is_within():
     rng = np.random.default_rng(0)
-    covariance, variances = fit_normal_means(
-        *count_rewards(rng.normal(size=(900, 2, 1)))
-    )
+    rewards = rng.normal(size=(900, 2, 1))
+    covariance, variances = fit_normal_means(*count_rewards(rewards))
     assert_allclose(np.diag(covariance), 0.5, atol=0.05)
     assert_allclose(variances, 0.5, atol=0.05)
 
