@@ -207,8 +207,8 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
         The first two columns are then `query`, the number of its row in `X`, and
         `decoder`, its name or number. `expected_reward`, `low` and `high` are of the
         query's whole plan. `next_value` is what one more sample of that decoder adds to
-        the chance of success, beside the samples that the other decoders get. `cost` is
-        that of the decoder's own samples.
+        the chance of success, or to the expected best reward, beside the samples that
+        the other decoders get. `cost` is that of the decoder's own samples.
         """
         check_is_fitted(self)
         return explanation_frame(self._decision(X))

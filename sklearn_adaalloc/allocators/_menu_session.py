@@ -81,7 +81,7 @@ class MenuSession(SequentialSession):
         -------
         budgets : ndarray of shape (n_queries, n_decoders), dtype int64, or None
             None ends the session: no round or no budget is left, or no further sample
-            is expected to be right.
+            is expected to be right, or better than the best so far.
         """
         asked = super().ask()
         return None if asked is None else asked.reshape(self._shape)

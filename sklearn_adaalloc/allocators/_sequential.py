@@ -62,6 +62,10 @@ class SequentialAllocator(RegressorAllocator):
     - On a table of several decoders with 0/1 rewards, a session also says who answers
       next: the decoder with the highest chance of success per cost. A failure of one
       also changes what is expected of the others.
+    - With real-valued rewards, it is the decoder that is expected to improve the best
+      reward most, per cost. Assumes that the rewards of each decoder are normal, and
+      that their means are, too. The means correlate: a poor answer of one decoder
+      lowers what is expected of the others.
 
     `predict` returns the one-shot allocation for the same predictions.
 

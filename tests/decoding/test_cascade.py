@@ -224,7 +224,7 @@ class TestRealRewards:
     @staticmethod
     def fitted(**parameters):
         rng = np.random.default_rng(0)
-        means = rng.normal(size=(60, 1)) + [-0.5, 0.5]
+        means = rng.normal(size=(60, 1)) + np.array([-0.5, 0.5])
         rewards = means[:, :, None] + 0.3 * rng.normal(size=(60, 2, 4))
         regressor = RewardRegressor(DummyRegressor(), target="normal_rewards")
         policy = SequentialAllocator(
