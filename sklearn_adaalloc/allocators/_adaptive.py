@@ -14,10 +14,10 @@ class AdaptiveAllocator(RegressorAllocator):
     with the largest predicted marginal reward (Eq. 5). A query gets no sample whose
     predicted marginal reward is zero or negative.
 
-    On a table of more than two decoders with 0/1 rewards, (n_queries, n_decoders,
-    n_samples), budgets have an axis of decoders, (n_queries, n_decoders). They say how
-    many samples of each decoder a query gets. With two decoders this needs unit="cost"
-    or a regressor with target="rate_profiles".
+    On a table of more than two decoders, (n_queries, n_decoders, n_samples), budgets
+    have an axis of decoders, (n_queries, n_decoders). They say how many samples of each
+    decoder a query gets. With two decoders this needs unit="cost" or a regressor with
+    target="rate_profiles", for 0/1 rewards, or target="normal_rewards", for others.
 
     Parameters
     ----------

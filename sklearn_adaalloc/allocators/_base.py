@@ -32,9 +32,9 @@ from sklearn_adaalloc.allocators._explanation import (
 from sklearn_adaalloc.allocators._menu_mixins import (
     MenuDecisionMixin,
     MenuTableMixin,
+    check_decoders,
     check_every_decoder,
-    check_profiles,
-    choose_profiles,
+    choose_menu_target,
 )
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
 from sklearn_adaalloc.curves._menus import expected_menu_rewards
@@ -215,8 +215,8 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
         The first two columns are then `query`, the number of its row in `X`, and
         `decoder`, its name or number. `expected_reward`, `low` and `high` are of the
         query's whole plan. `next_value` is what one more sample of that decoder adds to
-        the chance of success, beside the samples that the other decoders get. `cost` is
-        that of the decoder's own samples.
+        the chance of success, or to the expected best reward, beside the samples that
+        the other decoders get. `cost` is that of the decoder's own samples.
         """
         check_is_fitted(self)
         return explanation_frame(self._decision(X), bounds=self._reward_bounds)
@@ -377,13 +377,13 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
         return self._allocate(scores, costs)
 
     def _checked_scores(self, X):
-        """What `_allocate` decides by: marginal rewards, or weights of profiles."""
+        """What `_allocate` decides by: marginal rewards, or scores of a menu."""
         check_is_fitted(self)
         return self._predict_scores(X)
 
     def _predict_scores(self, X):
         if self._n_decoders:
-            return self.regressor_.predict_profiles(X)
+            return self._predict_menu_scores(X)
         return self._predict_marginals(X)
 
     def _decision(self, X):
@@ -457,8 +457,9 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
     def _allocate(self, scores, costs=None):
         """Turn marginals (n_queries, max_budget) into budgets (n_queries,).
 
-        If `_takes_menus`, it also turns weights of profiles (n_queries, n_profiles)
-        into budgets (n_queries, n_decoders), on tables of several decoders.
+        If `_takes_menus`, it also turns what is predicted of several decoders, such as
+        weights of profiles (n_queries, n_profiles), into budgets (n_queries,
+        n_decoders).
         """
 
     def _predict_marginals(self, X, *, least=0):
@@ -475,12 +476,12 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
     def _fit(self, X, table):
         regressor = self._new_regressor()
         if self._n_decoders:
-            choose_profiles(regressor)
+            choose_menu_target(regressor, table.rewards)
         if not has_decoders(table):  # routing uses none of these parameters
             self._share_parameters(regressor)
         self.regressor_ = regressor.fit(X, table)
         if self._n_decoders:
-            check_profiles(self.regressor_, self._n_decoders)
+            check_decoders(self.regressor_, self._n_decoders)
         most = None if self._n_decoders else self.max_budget
         if most is not None and getattr(self.regressor_, "n_steps_", most) < most:
             self._predict_marginals(X)  # raises if the regressor has too few steps
@@ -518,9 +519,7 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
             from sklearn_adaalloc.regressors import MLPRewardRegressor
 
             if self._n_decoders:
-                return MLPRewardRegressor(
-                    target="rate_profiles", random_state=self.random_state
-                )
+                return MLPRewardRegressor(random_state=self.random_state)
             return MLPRewardRegressor(
                 max_budget=self.max_budget,
                 empty_reward=self.empty_reward,

@@ -124,13 +124,13 @@ class CalibratedAllocator(RegressorAllocator):
                 f"{self._n_decoders} decoders, and the scores of each one alone do not "
                 "decide on their budgets. Give queries as X."
             )
-        weights, costs = self._predict_scores(X), self._predict_costs(X)
+        scores, costs = self._predict_scores(X), self._predict_costs(X)
         known = self._open_menu(self.calibration_scores_, self._predicted_costs)
-        new = self._open_menu(weights, costs)
-        budgets = self._decide_by(X, weights, costs)
+        new = self._open_menu(scores, costs)
+        budgets = self._decide_by(X, scores, costs)
         return compare_with_calibration(
-            calibration_scores=known.weights @ known.profiles,
-            scores=new.weights @ new.profiles,
+            calibration_scores=known.known.scores,
+            scores=new.known.scores,
             calibration_budgets=(self._calibration_budgets() * known.costs).sum(axis=1),
             budgets=(budgets * new.costs).sum(axis=1),
             budget=float(self.budget),

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from sklearn_adaalloc._utils.optional import import_optional
 
-_LOW, _HIGH = 0.1, 0.9  # quantiles: the range in between holds 80 %
+LOW, HIGH = 0.1, 0.9  # quantiles: the range in between holds 80 %
 _NOTHING = 1e-9  # a marginal reward that is rounding alone
 _NO_RANGE = " There is no range: the regressor predicts no distribution."
 
@@ -198,7 +198,7 @@ def weighted_range(weights, values):
     order = np.argsort(values, axis=1, kind="stable")
     values = np.take_along_axis(values, order, axis=1)
     below = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
-    places = [(below < quantile).sum(axis=1) for quantile in (_LOW, _HIGH)]
+    places = [(below < quantile).sum(axis=1) for quantile in (LOW, HIGH)]
     rows, last = np.arange(len(values)), values.shape[1] - 1
     low, high = (values[rows, np.minimum(place, last)] for place in places)
     return low, high
@@ -226,7 +226,7 @@ def reward_range(means, deviations, budgets):
     >>> low.round(2), high.round(2)
     (array([-1.28]), array([1.28]))
     """
-    low, high = (ndtri(quantile ** (1 / budgets)) for quantile in (_LOW, _HIGH))
+    low, high = (ndtri(quantile ** (1 / budgets)) for quantile in (LOW, HIGH))
     return means + deviations * low, means + deviations * high
 
 

@@ -10,8 +10,15 @@ from sklearn_adaalloc.allocators._menus import (
     menu_price,
     open_menu,
 )
-from sklearn_adaalloc.curves._profiles import LEAST_RATE
+from sklearn_adaalloc.allocators._prospects import (
+    count_decoders,
+    open_prospects,
+    predict_scores,
+)
 from sklearn_adaalloc.curves._table import as_table
+from sklearn_adaalloc.curves._targets import menu_target
+
+_MENU_TARGETS = ("rate_profiles", "normal_rewards")
 
 
 class MenuTableMixin:
@@ -30,7 +37,7 @@ class MenuTableMixin:
             return False
         chosen = getattr(getattr(self, "regressor", None), "target", None)
         several = rewards.shape[1] > 2 or self.unit == "cost"
-        return several or chosen == "rate_profiles"
+        return several or chosen in _MENU_TARGETS
 
     def _check_menu(self, y, *, n_queries):
         """Check a table whose decoders must be those of `fit`."""
@@ -56,11 +63,11 @@ class MenuDecisionMixin:
 
     def _menu_decision(self, X):
         """Budgets (n_queries, n_decoders), and what they were decided by."""
-        weights, costs = self._predict_scores(X), self._predict_costs(X)
-        menu = self._open_menu(weights, costs)
+        scores, costs = self._predict_scores(X), self._predict_costs(X)
+        menu = self._open_menu(scores, costs)
         return menu_decision(
             menu,
-            self._decide_by(X, weights, costs),
+            self._decide_by(X, scores, costs),
             self._menu_price(menu),
             names=self._decoder_names or range(self._n_decoders),
             in_cost=costs is not None,
@@ -69,21 +76,24 @@ class MenuDecisionMixin:
         )
 
     def _menu_price(self, menu):
-        """Chance of success per cost at which the budget is spent."""
+        """What a cost of 1 must bring, where the budget is spent."""
         return menu_price(menu, self._check_budget()[0], self.unit)
 
-    def _open_menu(self, weights, costs, available=None):
+    def _predict_menu_scores(self, X):
+        """What is predicted of each query, (n_queries, n_outputs)."""
+        return predict_scores(self.regressor_, X)
+
+    def _open_menu(self, scores, costs, available=None):
         """What is known of a batch whose queries several decoders can answer."""
         _, min_budget, max_budget = self._check_budget()
-        profiles = np.clip(self.regressor_.profiles_, LEAST_RATE, 1 - LEAST_RATE)
-        return open_menu(
-            weights, profiles, costs, min_budget, max_budget, available=available
-        )
+        options = {"empty_reward": self.empty_reward}
+        known = open_prospects(self.regressor_, scores, **options)
+        return open_menu(known, costs, min_budget, max_budget, available=available)
 
-    def _allocate_menu(self, weights, costs):
+    def _allocate_menu(self, scores, costs):
         """Budgets (n_queries, n_decoders) that are fixed in advance."""
         budget, _, _ = self._check_budget()
-        return allocate_menu(self._open_menu(weights, costs), budget, self.unit)
+        return allocate_menu(self._open_menu(scores, costs), budget, self.unit)
 
 
 def check_every_decoder(rewards):
@@ -96,20 +106,20 @@ def check_every_decoder(rewards):
         )
 
 
-def choose_profiles(regressor):
+def choose_menu_target(regressor, rewards):
     """Set the target of a regressor that would choose it by the table."""
     known = regressor.get_params() if hasattr(regressor, "get_params") else {}
     if known.get("target") == "auto" and not isinstance(regressor, FrozenEstimator):
-        regressor.set_params(target="rate_profiles")
+        regressor.set_params(target=menu_target(rewards).name)
 
 
-def check_profiles(regressor, n_decoders):
-    """Raise if a regressor does not predict profiles of that many decoders."""
-    profiles = getattr(regressor, "profiles_", None)
-    if profiles is None or profiles.shape[1] != n_decoders:
-        found = "no profiles" if profiles is None else f"{profiles.shape[1]} decoders"
+def check_decoders(regressor, n_decoders):
+    """Raise if a regressor learnt no menu of that many decoders."""
+    learnt = count_decoders(regressor)
+    if learnt != n_decoders:
+        found = "no profiles" if learnt is None else f"{learnt} decoders"
         raise ValueError(
             f"regressor={regressor!r} learnt {found}, but the table has {n_decoders} "
             "decoders, each with a budget of its own. Expected a regressor with "
-            "target='rate_profiles', fitted on the same decoders."
+            "target='rate_profiles' or 'normal_rewards', fitted on the same decoders."
         )

@@ -81,7 +81,7 @@ class MenuSession(SequentialSession):
         -------
         budgets : ndarray of shape (n_queries, n_decoders), dtype int64, or None
             None ends the session: no round or no budget is left, or no further sample
-            is expected to be right.
+            is expected to be right, or better than the best so far.
         """
         asked = super().ask()
         return None if asked is None else asked.reshape(self._shape)
@@ -103,8 +103,9 @@ class MenuSession(SequentialSession):
         Raises
         ------
         ValueError
-            If `ask` was not called, if the number of rewards does not fit, or if one is
-            neither 0 nor 1. Also if costs are missing, of another shape, or not
+            If `ask` was not called, if the number of rewards does not fit, if one is
+            infinite, or if it is neither 0 nor 1 although the allocator was fitted on
+            0/1 rewards. Also if costs are missing, of another shape, or not
             positive where there is a reward. The session then stays unchanged.
         """
         cells = self._cells(rewards, "rewards")
@@ -137,15 +138,18 @@ class MenuSession(SequentialSession):
     def _check_cells(self, cells):
         """Raise if rewards do not fit what was asked for, naming query and decoder."""
         given = np.isfinite(cells).sum(axis=1)
-        verdict = (cells == 0) | (cells == 1) | np.isnan(cells)
+        verdict = np.ones(cells.shape, dtype=bool)
+        if self._belief.binary:
+            verdict = (cells == 0) | (cells == 1) | np.isnan(cells)
         wrong = np.flatnonzero((given != self._asked) | ~verdict.all(axis=1))
         if wrong.size == 0:
             return
         query, decoder = divmod(int(wrong[0]), self._shape[1])
+        kind = "rewards of 0 or 1" if self._belief.binary else "finite rewards"
         raise ValueError(
             f"rewards has {cells[wrong[0]].tolist()} for decoder {decoder} of query "
             f"{query}, where {self._asked[wrong[0]]} were asked for. Expected as many "
-            "rewards of 0 or 1 as ask returned, and only NaN beyond them."
+            f"{kind} as ask returned, and only NaN beyond them."
         )
 
 

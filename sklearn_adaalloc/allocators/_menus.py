@@ -7,9 +7,8 @@ import numpy as np
 
 from sklearn_adaalloc._utils.parameters import MOST
 from sklearn_adaalloc.allocators._coins import separate_coins
-from sklearn_adaalloc.allocators._explanation import Decision, weighted_range
-from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
-from sklearn_adaalloc.planning._menus import plan_at_price, prices_around
+from sklearn_adaalloc.allocators._explanation import Decision
+from sklearn_adaalloc.planning._paths import prices_around
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
@@ -20,22 +19,27 @@ _TIE = 1e-3  # prices are found up to 1e-4, and sentences show three digits
 class Menu(NamedTuple):
     """What is known of the queries of a batch, before any sample."""
 
-    weights: np.ndarray  # (n_queries, n_profiles)
-    profiles: np.ndarray  # (n_profiles, n_decoders)
+    known: tuple  # RateProspects or NormalProspects
     costs: np.ndarray  # (n_queries, n_decoders), finite
     limits: np.ndarray  # (n_queries, n_decoders), int
     mandatory: np.ndarray  # (n_queries, n_decoders), int
 
+    def belief(self, *, alone=False):
+        """Belief of a session that decides jointly for the batch, or each query alone."""
+        return self.known.belief(*self[1:], alone=alone)
 
-def open_menu(weights, profiles, costs, min_budget, max_budget, *, available=None):
+    def planner(self):
+        """Function from prices to counts of one round, and a price too high for any."""
+        return self.known.planner(*self[1:])
+
+
+def open_menu(known, costs, min_budget, max_budget, *, available=None):
     """Put together what is known of a batch.
 
     Parameters
     ----------
-    weights : ndarray of shape (n_queries, n_profiles)
-        Predicted weights of the profiles.
-    profiles : ndarray of shape (n_profiles, n_decoders)
-        Success rates.
+    known : RateProspects or NormalProspects
+        What is predicted.
     costs : ndarray of shape (n_queries, n_decoders) or None
         Predicted cost of a sample; inf where a decoder is missing. None means 1.
     min_budget, max_budget : tuple of n_decoders int
@@ -52,18 +56,19 @@ def open_menu(weights, profiles, costs, min_budget, max_budget, *, available=Non
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.allocators._menus import open_menu
+    >>> from sklearn_adaalloc.allocators._prospects import RateProspects
     >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, np.inf]])
-    >>> menu = open_menu(np.ones((1, 1)), profiles, costs, (1, 1), (8, 4))
+    >>> known = RateProspects(np.ones((1, 1)), profiles)
+    >>> menu = open_menu(known, costs, (1, 1), (8, 4))
     >>> menu.limits, menu.mandatory
     (array([[8, 0]]), array([[1, 0]]))
     """
-    shape = len(weights), len(profiles.T)
-    costs = np.ones(shape) if costs is None else costs
+    costs = np.ones(known.scores.shape) if costs is None else costs
     limits = np.where(np.isfinite(costs), max_budget, 0)
     if available is not None:
         limits = np.minimum(limits, available)
     costs = np.where(np.isfinite(costs), costs, 1.0)
-    return Menu(weights, profiles, costs, limits, np.minimum(min_budget, limits))
+    return Menu(known, costs, limits, np.minimum(min_budget, limits))
 
 
 def allocate_menu(menu, budget, unit):
@@ -91,15 +96,17 @@ def allocate_menu(menu, budget, unit):
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.allocators._menus import allocate_menu, open_menu
+    >>> from sklearn_adaalloc.allocators._prospects import RateProspects
     >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]] * 2)
-    >>> menu = open_menu(np.ones((2, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> known = RateProspects(np.ones((2, 1)), profiles)
+    >>> menu = open_menu(known, costs, (0, 0), (8, 4))
     >>> allocate_menu(menu, budget=2.5, unit="cost")
     array([[3, 0],
            [2, 0]])
     """
     money = menu_money(menu, budget, unit)
-    belief = MenuBelief(*menu[:4], mandatory=menu.mandatory)
-    return belief.plan(money, 1, costs=menu.costs.ravel()).reshape(menu.limits.shape)
+    budgets = menu.belief().plan(money, 1, costs=menu.costs.ravel())
+    return budgets.reshape(menu.limits.shape)
 
 
 def menu_money(menu, budget, unit):
@@ -109,8 +116,9 @@ def menu_money(menu, budget, unit):
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.allocators._menus import menu_money, open_menu
-    >>> profiles = np.array([[0.5, 0.9]])
-    >>> menu = open_menu(np.ones((3, 1)), profiles, None, (0, 0), (8, 4))
+    >>> from sklearn_adaalloc.allocators._prospects import RateProspects
+    >>> known = RateProspects(np.ones((3, 1)), np.array([[0.5, 0.9]]))
+    >>> menu = open_menu(known, None, (0, 0), (8, 4))
     >>> menu_money(menu, 1.5, "samples"), menu_money(menu, 1.5, "cost")
     (4, 4.5)
     """
@@ -155,22 +163,15 @@ def menu_rule(menu, budget, coins, *, observed=None):
     inf
     """
     observed = menu.costs if observed is None else observed
-    weights, profiles, costs, limits, mandatory = menu
-    expense = (mandatory * observed).sum(axis=1)
+    expense = (menu.mandatory * observed).sum(axis=1)
     left = money_left(budget, expense, 1)
-    if left < observed[limits > mandatory].min(initial=np.inf) * (1 - _ROUNDING):
+    payable = observed[menu.limits > menu.mandatory].min(initial=np.inf)
+    if left < payable * (1 - _ROUNDING):
         return {"price": np.inf, "floor": np.inf, "share": 0.0, "by_place": False}
     money = left + float(expense.sum())
-    high, low = prices_around(
-        weights,
-        profiles,
-        costs,
-        limits,
-        money,
-        mandatory=mandatory,
-        observed=observed,
-    )
-    few, many = (budgets_at_price(menu, price) for price in (high, low))
+    plan, highest = menu.planner()
+    high, low = prices_around(plan, highest, observed, money)
+    few, many = plan(high), plan(low)
     left = money - (few * observed).sum()
     extra = ((many - few) * observed).sum(axis=1)
     movable = np.flatnonzero(extra > 0)
@@ -191,7 +192,8 @@ def menu_rule(menu, budget, coins, *, observed=None):
 
 def follow_menu(menu, rule, coins):
     """Budgets of queries (n_queries, n_decoders) by a rule of :func:`menu_rule`."""
-    few, many = (budgets_at_price(menu, rule[name]) for name in ("price", "floor"))
+    plan, _ = menu.planner()
+    few, many = plan(rule["price"]), plan(rule["floor"])
     movable = np.flatnonzero(((many - few) * menu.costs).sum(axis=1) > 0)
     own = separate_coins(coins[movable]) if rule["by_place"] else coins[movable]
     moved = movable[own < rule["share"]]
@@ -210,28 +212,27 @@ def menu_price(menu, budget, unit):
     Returns
     -------
     price : float
-        Chance of success that a cost of 1 must bring. 0.0 if the budget pays for all
-        that has a chance of success.
+        What a cost of 1 must bring, such as a chance of success. 0.0 if the budget pays
+        for all that has something to gain.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.allocators._menus import menu_price, open_menu
+    >>> from sklearn_adaalloc.allocators._prospects import RateProspects
     >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]] * 2)
-    >>> menu = open_menu(np.ones((2, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> known = RateProspects(np.ones((2, 1)), profiles)
+    >>> menu = open_menu(known, costs, (0, 0), (8, 4))
     >>> round(menu_price(menu, budget=2.5, unit="cost"), 3)
     0.125
     """
-    weights, profiles, costs, limits, mandatory = menu
     money = menu_money(menu, budget, unit)
-    high, low = prices_around(
-        weights, profiles, costs, limits, money, mandatory=mandatory
-    )
+    high, low = prices_around(*menu.planner(), menu.costs, money)
     return 0.0 if high == low else float(high)
 
 
 def menu_values(menu, budgets):
-    """Marginal chances of success of each decoder, beside the plan of the others.
+    """Marginal rewards of each decoder, beside the plan of the others.
 
     Parameters
     ----------
@@ -250,19 +251,14 @@ def menu_values(menu, budgets):
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.allocators._menus import menu_values, open_menu
-    >>> menu = open_menu(np.ones((1, 1)), np.array([[0.5, 0.9]]), None, (0, 0), (2, 1))
+    >>> from sklearn_adaalloc.allocators._prospects import RateProspects
+    >>> known = RateProspects(np.ones((1, 1)), np.array([[0.5, 0.9]]))
+    >>> menu = open_menu(known, None, (0, 0), (2, 1))
     >>> menu_values(menu, np.array([[0, 1]])).round(3)
     array([[[0.05 , 0.025],
             [0.9  ,   nan]]])
     """
-    misses = np.log1p(-menu.profiles)
-    steps = np.arange(menu.limits.max(initial=0))
-    values = np.empty((*menu.limits.shape, len(steps)))
-    for decoder, alone in enumerate(np.eye(len(misses.T), dtype=bool)):
-        others = np.where(alone, 0, budgets)
-        mass = menu.weights * np.exp(others @ misses.T) * menu.profiles[:, decoder]
-        values[:, decoder] = mass @ np.exp(misses[:, decoder, None] * steps)
-    return np.where(steps < menu.limits[:, :, None], values, np.nan)
+    return menu.known.values(budgets, menu.limits)
 
 
 def menu_decision(menu, budgets, price, *, names, in_cost, empty_reward=0.0, plan=""):
@@ -275,7 +271,7 @@ def menu_decision(menu, budgets, price, *, names, in_cost, empty_reward=0.0, pla
     budgets : ndarray of shape (n_queries, n_decoders)
         Samples of each decoder.
     price : float
-        Chance of success that a cost of 1 must bring.
+        What a cost of 1 must bring.
     names : sequence of n_decoders str or int
         Names or numbers of the decoders.
     in_cost : bool
@@ -291,11 +287,9 @@ def menu_decision(menu, budgets, price, *, names, in_cost, empty_reward=0.0, pla
         With one row per query and decoder.
     """
     n_decoders = len(names)
-    chances = 1 - np.exp(budgets @ np.log1p(-menu.profiles).T)
-    expected = (menu.weights * chances).sum(axis=1)
     of_query = [
         np.where(budgets.any(axis=1), each, empty_reward).repeat(n_decoders)
-        for each in (expected, *weighted_range(menu.weights, chances))
+        for each in menu.known.outcome(budgets)
     ]
     values = menu_values(menu, budgets).reshape(budgets.size, -1)
     costs = np.broadcast_to(menu.costs.reshape(-1, 1), values.shape)
@@ -309,26 +303,10 @@ def menu_decision(menu, budgets, price, *, names, in_cost, empty_reward=0.0, pla
         tie=_TIE,
         min_budget=menu.mandatory.ravel(),
         decoders=names,
-        reward="the chance of success",
+        reward=menu.known.reward,
         plan=plan,
         rest="but the rest of the budget, or a plan for similar queries, pays for it",
     )
-
-
-def budgets_at_price(menu, price):
-    """Budgets (n_queries, n_decoders) of queries that are decided alone at a price.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.allocators._menus import budgets_at_price, open_menu
-    >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]])
-    >>> menu = open_menu(np.ones((1, 1)), profiles, costs, (0, 0), (8, 4))
-    >>> budgets_at_price(menu, 0.1)
-    array([[3, 0]])
-    """
-    weights, profiles, costs, limits, mandatory = menu
-    return plan_at_price(weights, profiles, costs, limits, price, mandatory=mandatory)
 
 
 def samples_available(available, n_queries, n_decoders):

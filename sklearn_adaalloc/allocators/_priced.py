@@ -76,7 +76,8 @@ class PricedAllocator(CalibratedAllocator):
         each.
     calibration_scores_ : ndarray of shape (n_calibration, max_budget)
         Predicted marginal rewards of the calibration queries. If decoders have budgets
-        of their own, predicted weights of profiles, (n_calibration, n_profiles).
+        of their own, predicted weights of profiles, (n_calibration, n_profiles), or
+        predicted mean rewards, (n_calibration, n_decoders).
     price_ : float
         Marginal reward above which a sample is bought, at the current `budget`.
     realised_budget_ : float

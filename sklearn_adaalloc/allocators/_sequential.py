@@ -24,7 +24,6 @@ from sklearn_adaalloc.curves._selection import (
     resolve_selection,
 )
 from sklearn_adaalloc.curves._table import as_table
-from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
 from sklearn_adaalloc.planning._menu_money import MenuMoney
 from sklearn_adaalloc.planning._money import (
     CostMoney,
@@ -61,6 +60,10 @@ class SequentialAllocator(RegressorAllocator):
     - On a table of several decoders with 0/1 rewards, a session also says who answers
       next: the decoder with the highest chance of success per cost. A failure of one
       also changes what is expected of the others.
+    - With real-valued rewards, it is the decoder that is expected to improve the best
+      reward most, per cost. Assumes that the rewards of each decoder are normal, and
+      that their means are, too. The means correlate: a poor answer of one decoder
+      lowers what is expected of the others.
 
     `predict` returns the one-shot allocation for the same predictions.
 
@@ -290,7 +293,6 @@ class SequentialAllocator(RegressorAllocator):
         check_parameters(self)
         costs = self._predict_costs(X)
         menu = self._open_menu(self._checked_scores(X), costs, available)
-        belief = MenuBelief(*menu[:4], mandatory=menu.mandatory)
         money = menu_money(menu, budget, self.unit)  # raises if it does not suffice
         if costs is None:
             money = SampleMoney(money, np.zeros(menu.limits.size, dtype=np.int64))
@@ -298,7 +300,7 @@ class SequentialAllocator(RegressorAllocator):
             spreads = [CostSpread(*spread) for spread in self.cost_spread_]
             money = MenuMoney(budget, menu.costs, spreads)
         return MenuSession(
-            belief,
+            menu.belief(),
             menu.limits.shape,
             budget=budget,
             n_rounds=self.n_rounds,

@@ -17,12 +17,10 @@ from sklearn_adaalloc.allocators._coins import (
     separate_coins,
 )
 from sklearn_adaalloc.allocators._menu_session import MenuSession
-from sklearn_adaalloc.allocators._menus import budgets_at_price
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import resolve_selection
-from sklearn_adaalloc.planning._menu_alone import LoneMenuBelief
 from sklearn_adaalloc.planning._menu_money import MenuMoney
 from sklearn_adaalloc.planning._money import (
     CostMoney,
@@ -167,7 +165,7 @@ class CalibratedPrice(RegressorAllocator):
         available = np.isfinite(told).sum(axis=2)
         scores = self.calibration_scores_
         menu = self._open_menu(scores, self._predicted_costs, available)
-        belief = self._menu_belief(menu)
+        belief = menu.belief(alone=True)
         told = told.reshape(-1, told.shape[2])  # a decoder of a query is a row
         costs = None if costs is None else costs.reshape(told.shape)
         factors = price_factors(self._calibration_coins)
@@ -194,7 +192,7 @@ class CalibratedPrice(RegressorAllocator):
             )
         menu = self._open_menu(predicted, costs, limits)
         terms = self._menu_terms(menu, prices, grant)
-        return MenuSession(self._menu_belief(menu), menu.limits.shape, **terms)
+        return MenuSession(menu.belief(alone=True), menu.limits.shape, **terms)
 
     def _open_curve_session(
         self, marginals, limits, costs, prices, *, grant=None, replayed=False
@@ -212,9 +210,6 @@ class CalibratedPrice(RegressorAllocator):
         }
         told = told_of(self.selection)
         return told.open(self, marginals, limits, terms, alone=True, replayed=replayed)
-
-    def _menu_belief(self, menu):
-        return LoneMenuBelief(*menu[:4], mandatory=menu.mandatory)
 
     def _menu_terms(self, menu, prices, grant=None):
         """Terms of a session on several decoders, at the prices of its queries."""
@@ -245,7 +240,8 @@ class CalibratedPrice(RegressorAllocator):
 
     def _allocate(self, scores, costs=None):
         if self._n_decoders:
-            return budgets_at_price(self._open_menu(scores, costs), self.price_)
+            plan, _ = self._open_menu(scores, costs).planner()
+            return plan(self.price_)
         _, min_budget, _ = self._check_budget()
         offered = concave_repair(scores, min_budget=min_budget)[:, min_budget:]
         offered = offered if costs is None else offered / costs[:, None]

@@ -1,9 +1,10 @@
 """Targets: what a regressor predicts, and how this becomes marginal rewards.
 
-A target has ten small methods on arrays. Regressors use nothing else of it:
+A target has eleven small methods on arrays. Regressors use nothing else of it:
 
 ===================  ==========================================================
 ``learn``            reward table -> what predictions refer to, kept by the target
+``learn_residuals``  reward table, predictions -> how rewards vary around these
 ``count_steps``      reward table -> default number of steps of marginal rewards
 ``labels``           reward table -> labels of the training loss
 ``values``           reward table -> labels of a plain least-squares regressor
@@ -62,6 +63,15 @@ class Target(ABC):
         Grid of success rates, if the target predicts a distribution over them.
     profiles : ndarray of shape (n_profiles, n_decoders) or None
         Rate profiles, if the target predicts weights of them. `learn` sets them.
+    needs_residuals : bool
+        Whether `learn_residuals` gets predictions for queries that were held out.
+    covariance : ndarray of shape (n_decoders, n_decoders) or None
+        Covariance of mean rewards around their predictions, if the target predicts mean
+        rewards of decoders. `learn_residuals` sets it.
+    deviations : ndarray of shape (n_decoders,) or None
+        Standard deviations of rewards around these means, likewise.
+    highest : float or None
+        Highest reward of training, likewise.
 
     Examples
     --------
@@ -84,6 +94,8 @@ class Target(ABC):
     takes_table = False
     rates = None
     profiles = None
+    needs_residuals = False
+    covariance = deviations = highest = None
     selection = "reward"  # default for targets that were pickled by earlier versions
 
     def __init__(self, *, empty_reward=0.0, max_budget=None, selection="reward"):
@@ -100,6 +112,19 @@ class Target(ABC):
             Checked reward table.
         """
         self.profiles = None
+
+    def learn_residuals(self, rewards, predictions):
+        """Learn how rewards vary around predictions, if `needs_residuals`.
+
+        Parameters
+        ----------
+        rewards : ndarray of shape (n_queries, n_decoders, n_samples)
+            Checked reward table.
+        predictions : ndarray of shape (n_queries, n_outputs)
+            Predictions of regressors that did not learn from the query. NaN where there
+            is none.
+        """
+        self.covariance = self.deviations = self.highest = None
 
     def count_steps(self, rewards):
         """Default number of steps of marginal rewards.

@@ -16,7 +16,7 @@ from sklearn_adaalloc._utils.rewards import (
     is_binary,
 )
 from sklearn_adaalloc.curves._decoders import preferences
-from sklearn_adaalloc.curves._menu_targets import RateProfiles
+from sklearn_adaalloc.curves._menu_targets import NormalRewards, RateProfiles
 from sklearn_adaalloc.curves._rates import (
     RATES,
     log_likelihoods,
@@ -230,6 +230,7 @@ TARGETS = {
         MarginalRewards,
         Preference,
         RateProfiles,
+        NormalRewards,
     )
 }
 
@@ -243,8 +244,9 @@ def resolve_target(
     ----------
     target : str or class derived from Target
         "auto" or a name in `TARGETS`. "auto" depends on the table: two decoders ->
-        preference; more -> rate_profiles; 0/1 rewards of one -> `binary_target`, if the
-        selection follows rates; otherwise marginal_rewards.
+        preference; more -> rate_profiles for 0/1 rewards, or else normal_rewards; 0/1
+        rewards of one -> `binary_target`, if the selection follows rates; otherwise
+        marginal_rewards.
     y : array-like
         Reward table, or success rates (n_queries,) for target="success_rate".
     n_queries : int
@@ -273,16 +275,22 @@ def resolve_target(
     if has_decoders(rewards) != kind.routing:
         raise ValueError(
             f"target={target!r} does not fit rewards of shape {rewards.shape}. Tables "
-            "with an axis of decoders need target='preference', for two of them, or "
-            "'rate_profiles', and other tables need another target. Use target='auto' "
-            "to choose by the table."
+            "with an axis of decoders need target='preference', for two of them, "
+            "'rate_profiles' or 'normal_rewards', and other tables need another "
+            "target. Use target='auto' to choose by the table."
         )
     if kind is RateProfiles and not (rule.follows_rates and is_binary(rewards)):
         raise ValueError(
             f"target='rate_profiles' needs rewards of 0 and 1 and selection='reward', "
             f"not selection={options.get('selection', 'reward')!r} and rewards from "
-            f"{np.nanmin(rewards):g} to {np.nanmax(rewards):g}. Decide what counts as "
-            "right, as in rewards > 0.5, or learn from one decoder at a time."
+            f"{np.nanmin(rewards):g} to {np.nanmax(rewards):g}. Use 'normal_rewards' "
+            "for such rewards, or decide what counts as right, as in rewards > 0.5."
+        )
+    if kind is NormalRewards and not rule.follows_rates:
+        raise ValueError(
+            f"target={target!r} does not fit selection={options['selection']!r}: over "
+            "several decoders, the answer with the best reward is chosen. Expected "
+            "selection='reward'."
         )
     if kind is Preference:
         check_rewards(rewards)  # two decoders, and samples of both
@@ -297,6 +305,19 @@ def resolve_target(
     elif kind.binary:
         check_rewards(rewards, binary=True, n_decoders=None)
     return kind(**options), table if kind.takes_table else rewards
+
+
+def menu_target(rewards):
+    """Target of "auto" where each of several decoders gets a budget of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._targets import menu_target
+    >>> menu_target(np.array([[[0.0], [0.5]]])).name
+    'normal_rewards'
+    """
+    return RateProfiles if is_binary(rewards) else NormalRewards
 
 
 def _target_class(target, rewards, binary_target, rule):
@@ -318,6 +339,6 @@ def _target_class(target, rewards, binary_target, rule):
     if target != "auto":
         return TARGETS[target]
     if has_decoders(rewards):
-        return Preference if rewards.shape[1] == 2 else RateProfiles
+        return Preference if rewards.shape[1] == 2 else menu_target(rewards)
     rates = rule.follows_rates and is_binary(rewards)
     return TARGETS[binary_target if rates else "marginal_rewards"]

@@ -227,8 +227,8 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
     return share_out(*plans, kind, sizes, money)[0]
 
 
-def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
-    """Best samples of each query for one round at a price, each query alone.
+def menu_planner(weights, profiles, costs, limits, mandatory=0):
+    """Best samples of each query for one round at any price, each query alone.
 
     Parameters
     ----------
@@ -240,72 +240,40 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
         Cost of a sample.
     limits : ndarray of shape (n_queries, n_decoders), int
         Largest number of samples of each decoder.
-    price : float
-        Chance of success that a cost of 1 must bring. At an infinite price, only
-        mandatory samples are taken.
     mandatory : ndarray of shape (n_queries, n_decoders), int, default=0
         Samples that are taken in any case, at most `limits`.
 
     Returns
     -------
-    counts : ndarray of shape (n_queries, n_decoders), dtype int64
+    plan : callable
+        From a price, the chance of success that a cost of 1 must bring, to counts
+        (n_queries, n_decoders).
+    highest : float
+        A price at which no sample is worth its cost.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.planning._menus import plan_at_price
+    >>> from sklearn_adaalloc.planning._menus import menu_planner
     >>> profiles = np.array([[0.5, 0.9], [0.0, 0.8]])
     >>> query = np.array([[0.5, 0.5]]), profiles, np.array([[1.0, 4.0]])
-    >>> plan_at_price(*query, np.array([[2, 1]]), price=0.2)
-    array([[1, 0]])
-    >>> plan_at_price(*query, np.array([[2, 1]]), price=0.02)
-    array([[1, 1]])
+    >>> plan, highest = menu_planner(*query, np.array([[2, 1]]))
+    >>> plan(highest), plan(0.2), plan(0.02)
+    (array([[0, 0]]), array([[1, 0]]), array([[1, 1]]))
     """
-    if np.isinf(price):
-        return np.zeros_like(limits) + mandatory
-    return _planner(weights, profiles, costs, limits, mandatory)(price)
-
-
-def prices_around(
-    weights, profiles, costs, limits, money, *, mandatory=0, observed=None
-):
-    """Prices just above and just below that at which plans cost as much as the money.
-
-    Parameters
-    ----------
-    weights, profiles, costs, limits, mandatory
-        As of :func:`plan_at_price`.
-    money : float
-        Cost of all queries together.
-    observed : ndarray of shape (n_queries, n_decoders), default=None
-        What a sample costs indeed. None means `costs`.
-
-    Returns
-    -------
-    high, low : float
-        They are equal if the money pays for all that has a chance of success.
-    """
-    plan = _planner(weights, profiles, costs, limits, mandatory)
-    observed = costs if observed is None else observed
-
-    def plans_at(price):
-        return price, (plan(price) * observed).sum(axis=1)
-
     highest = 2 * (weights @ profiles / costs).max()
-    sizes = np.ones(len(weights))
-    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
-    frugal, lavish = plans_around(plans_at, highest, 16.0, **bounds)
-    return frugal[0], lavish[0]
-
-
-def _planner(weights, profiles, costs, limits, mandatory):
-    """A function from prices to the best counts for one round."""
     # A plan starts as if all mandatory samples had failed.
     mandatory = np.zeros_like(limits) + mandatory
     weights = weights * np.exp(mandatory @ np.log1p(-profiles).T)
     query = weights, profiles, costs, limits - mandatory
     paths = failure_paths(*query)
-    return lambda price: mandatory + improved_counts(paths, *query, price)
+
+    def plan(price):
+        if np.isinf(price):
+            return mandatory
+        return mandatory + improved_counts(paths, *query, price)
+
+    return plan, highest
 
 
 def improved_counts(paths, weights, profiles, costs, limits, price):

@@ -16,10 +16,13 @@ _ROUNDING = 1e-12
 
 
 class Paths(NamedTuple):
-    """Orders in which decoders are asked as long as all fail, and what that brings."""
+    """Orders in which decoders are asked as long as all fail, and what that brings.
+
+    For 0/1 rewards, what is left to gain is the probability that all so far fail.
+    """
 
     decoders: np.ndarray  # (n_queries, n_paths, n_steps), int; n_decoders at the end
-    failing: np.ndarray  # (n_queries, n_paths, n_steps + 1): all so far fail
+    failing: np.ndarray  # (n_queries, n_paths, n_steps + 1): what is left to gain
     spent: np.ndarray  # (n_queries, n_paths, n_steps + 1): cost if all so far fail
 
 
@@ -141,6 +144,35 @@ def plans_around(plans_at, price, factor, *, least, sizes, money):
         plan = plans_at(np.sqrt(frugal[0] * lavish[0]))
         frugal, lavish = (plan, lavish) if is_affordable(plan) else (frugal, plan)
     return frugal, lavish
+
+
+def prices_around(plan, highest, costs, money):
+    """Prices just above and just below that at which plans cost as much as the money.
+
+    Parameters
+    ----------
+    plan : callable
+        From a price to counts (n_queries, n_decoders).
+    highest : float
+        A price at which no sample is worth its cost.
+    costs : ndarray of shape (n_queries, n_decoders)
+        What a sample costs.
+    money : float
+        Cost of all queries together.
+
+    Returns
+    -------
+    high, low : float
+        They are equal if the money pays for all that has something to gain.
+    """
+
+    def plans_at(price):
+        return price, (plan(price) * costs).sum(axis=1)
+
+    sizes = np.ones(len(costs))
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = plans_around(plans_at, highest, 16.0, **bounds)
+    return frugal[0], lavish[0]
 
 
 def share_out(frugal, lavish, kind, sizes, money):

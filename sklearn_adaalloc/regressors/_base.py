@@ -1,11 +1,12 @@
 """Base class of all regressors: they learn a reward table and predict marginals."""
 
 from abc import abstractmethod
+from copy import copy
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
@@ -22,6 +23,9 @@ from sklearn_adaalloc._utils.rewards import (
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._targets import resolve_target
 from sklearn_adaalloc.metrics._prediction import share_explained
+
+_N_PARTS = 5
+_FEWEST_QUERIES = 10  # with fewer, none is held out
 
 
 def _predicts_rate_distribution(regressor):
@@ -45,6 +49,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
     """
 
     _binary_target = "rate_distribution"
+    _n_held_out = _N_PARTS  # parts of the queries that are held out to learn residuals
     selection = "reward"  # default for regressors pickled by earlier versions
 
     def fit(self, X, y):
@@ -106,7 +111,34 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
                 beyond=EXTENDED,
             )
         self._fit(X, rewards)
+        if self._target.needs_residuals:
+            self._target.learn_residuals(rewards, self._predict_held_out(X, rewards))
+        self.covariance_ = self._target.covariance
+        self.deviations_ = self._target.deviations
+        self.highest_reward_ = self._target.highest
         return self
+
+    def _predict_held_out(self, X, rewards):
+        """Predictions by regressors that did not learn from the query; NaN if none.
+
+        Very few queries get the predictions of the regressor itself.
+        """
+        X = X.tocsr() if issparse(X) else X
+        n_queries = len(rewards)
+        if n_queries < _FEWEST_QUERIES:
+            return self._predict(X)
+        part = np.arange(n_queries) % _N_PARTS
+        predictions = None
+        for held_out in range(self._n_held_out):
+            rest, rows = (np.flatnonzero(part != held_out), part == held_out)
+            trial = copy(self)
+            trial._target = copy(self._target)
+            trial._fit(_safe_indexing(X, rest), rewards[rest])
+            predicted = trial._predict(_safe_indexing(X, np.flatnonzero(rows)))
+            if predictions is None:
+                predictions = np.full((n_queries, predicted.shape[1]), np.nan)
+            predictions[rows] = predicted
+        return predictions
 
     def predict(self, X):
         """Predict the quantity that the target stands for.
@@ -121,7 +153,8 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
         prediction : ndarray of shape (n_queries,) or (n_queries, n_values)
             Depends on the target: success rates, means of rate distributions,
             preferences, or marginal rewards (not repaired to be non-increasing). For
-            target="rate_profiles" success rates (n_queries, n_decoders).
+            target="rate_profiles" success rates, and for target="normal_rewards" mean
+            rewards, (n_queries, n_decoders).
 
         Raises
         ------
@@ -151,8 +184,8 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
             Each row is non-increasing after its first `min_budget` steps. The first
             `min_budget` steps are not repaired. A low first step, for example with
             rewards below zero, therefore does not lower the later steps. For
-            target="rate_profiles", the marginal rewards of each decoder alone,
-            (n_queries, n_decoders, max_budget).
+            target="rate_profiles" and target="normal_rewards", the marginal rewards of
+            each decoder alone, (n_queries, n_decoders, max_budget).
 
         Raises
         ------

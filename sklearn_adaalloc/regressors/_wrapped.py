@@ -27,11 +27,11 @@ class RewardRegressor(BaseRewardRegressor):
         Regressor such as `Ridge()` or `HistGradientBoostingRegressor()`. A regressor
         without multi-output support is fitted once per output of the target.
     target : {"auto", "rate_distribution", "success_rate", "marginal_rewards", \
-            "preference", "rate_profiles"} or class, default="auto"
+            "preference", "rate_profiles", "normal_rewards"} or class, default="auto"
         What to predict. "auto" depends on the table: two axes ->
-        "marginal_rewards", two decoders -> "preference", more -> "rate_profiles".
-        A class is a target of your own, derived from
-        :class:`~sklearn_adaalloc.curves.Target`.
+        "marginal_rewards", two decoders -> "preference", more -> "rate_profiles" for
+        0/1 rewards and "normal_rewards" for real-valued ones. A class is a target of
+        your own, derived from :class:`~sklearn_adaalloc.curves.Target`.
     max_budget : int, default=None
         Number of steps that target="marginal_rewards" predicts. None means the number
         of samples in the table.
@@ -53,6 +53,14 @@ class RewardRegressor(BaseRewardRegressor):
         Grid of success rates, for target_="rate_distribution".
     profiles_ : ndarray of shape (n_profiles, n_decoders) or None
         Success rates of each profile, for target_="rate_profiles".
+    covariance_ : ndarray of shape (n_decoders, n_decoders) or None
+        Covariance of the mean rewards of a query around their predictions, for
+        target_="normal_rewards".
+    deviations_ : ndarray of shape (n_decoders,) or None
+        Standard deviation of a query's rewards around their mean, likewise. If no
+        decoder has two samples of one query, the table does not determine it.
+    highest_reward_ : float or None
+        Highest reward of the table, likewise.
     n_steps_ : int
         Default number of steps of :meth:`predict_marginals`.
     n_features_in_ : int

@@ -20,6 +20,7 @@ from sklearn_adaalloc.allocators._menus import (
     menu_values,
     open_menu,
 )
+from sklearn_adaalloc.allocators._prospects import RateProspects
 
 NAMES = ["small", "large"]
 PROFILES = RewardRegressor(Ridge(), target="rate_profiles")
@@ -88,7 +89,8 @@ def test_plans_over_several_decoders_are_worth_the_price(menu):
     [price] = frame.price.unique()
     assert (frame.next_value / each).max() <= price * 1.001
     weights, profiles = menu.regressor_.predict_profiles(X), menu.regressor_.profiles_
-    known = open_menu(weights, profiles, each.reshape(100, 2), (0, 0), (4, 4))
+    known = RateProspects(weights, profiles)
+    known = open_menu(known, each.reshape(100, 2), (0, 0), (4, 4))
     values = menu_values(known, budgets).reshape(200, -1)
     rows = np.flatnonzero(frame.budget)
     last = values[rows, frame.budget[rows] - 1] / each[rows]
@@ -145,7 +147,8 @@ def test_empty_reward_of_a_query_that_no_decoder_answers():
 
 def menu_why(weights, profiles, costs, *, budget, bounds=((0, 0), (3, 3)), **options):
     """Sentences on queries with these predicted weights and costs."""
-    menu = open_menu(np.array(weights), np.array(profiles), costs, *bounds)
+    known = RateProspects(np.array(weights), np.array(profiles))
+    menu = open_menu(known, costs, *bounds)
     unit = "samples" if costs is None else "cost"
     budgets, price = (each(menu, budget, unit) for each in (allocate_menu, menu_price))
     options = {"names": NAMES, "in_cost": costs is not None} | options

@@ -19,12 +19,14 @@ BINARY = np.array([[1.0, 0.0, NAN, NAN], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0
 REAL = np.array([[0.0, 1.0, NAN], [0.0, 1.0, 1.0], [2.0, -1.0, 0.5]])
 ROUTING = np.array([[[0.0, 0.0], [1.0, 1.0]], [[1.0, 1.0], [1.0, NAN]]])
 MENU = np.array([[[1, 0], [0, 0], [1, 1]], [[1, 1], [0, np.nan], [0, 0]]] * 3)
+REAL_MENU = MENU * 1.5 + np.arange(6)[:, None, None] / 8
 TABLES = {
     "success_rate": BINARY,
     "rate_distribution": BINARY,
     "marginal_rewards": REAL,
     "preference": ROUTING,
     "rate_profiles": MENU,
+    "normal_rewards": REAL_MENU,
 }
 
 
@@ -278,8 +280,9 @@ def test_steps_of_a_target_fit_together(name):
     prediction = target.decode(outputs).mean(axis=0)  # of five nets
     assert len(target.native(prediction)) == 50
     n_steps = {"preference": 1}.get(name, 3)
+    target.learn_residuals(rewards, values)
     marginals = target.marginals(prediction, n_steps)
-    n_decoders = {"rate_profiles": [3]}.get(name, [])
+    n_decoders = {"rate_profiles": [3], "normal_rewards": [3]}.get(name, [])
     assert marginals.shape == (50, *n_decoders, n_steps)
     assert (np.diff(marginals, axis=-1) <= 0).all()
 
@@ -339,6 +342,9 @@ def test_losses_exist(name):
         ("rate_distribution", [1, 0], "rate_distribution"),
         ("marginal_rewards", [[1, 0], [1, 1]], "marginal_rewards"),
         ("preference", [[[0.3], [1]], [[1], [1]]], "preference"),
+        ("auto", [[[0], [1], [1]], [[1], [1], [0]]], "rate_profiles"),
+        ("auto", [[[0.5], [1], [1]], [[1], [1], [0]]], "normal_rewards"),
+        ("normal_rewards", [[[0], [1]], [[1], [1]]], "normal_rewards"),
     ],
 )
 def test_target_is_read_from_the_table(name, rewards, expected):
@@ -367,9 +373,20 @@ def test_regressors_choose_what_auto_takes_for_binary_rewards():
             [[[1], [0]], [[1], [0]]],
             r"target='success_rate' does not fit.*\(2, 2, 1\).*target='preference'",
         ),
+        ("normal_rewards", [[1], [0]], r"'normal_rewards' does not fit.*\(2, 1\)"),
+        (
+            "rate_profiles",
+            [[[0.5], [0]], [[1], [0]]],
+            r"needs rewards of 0 and 1 .* from 0 to 1. Use 'normal_rewards' for such",
+        ),
         ("auto", [[1]], r"inconsistent numbers of queries: 2 and 1"),
     ],
 )
 def test_tables_that_do_not_fit(name, rewards, match):
     with pytest.raises(ValueError, match=match):
         resolve_target(name, rewards, n_queries=2)
+
+
+def test_menus_are_for_the_best_reward():
+    with pytest.raises(ValueError, match=r"does not fit selection='vote'.*'reward'"):
+        resolve_target("normal_rewards", REAL_MENU, n_queries=6, selection="vote")

@@ -6,6 +6,7 @@ from cascades import NAMES, QUERIES, Answering, both, fitted, silent, wrong
 from numpy.testing import assert_array_equal
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc import (
     AdaptiveAllocator,
@@ -149,6 +150,48 @@ class TestRounds:
         assert decoded.budgets.sum() <= 18
         assert decoded.budget_share == decoded.budgets.sum() / 18
         assert decoded.names == NAMES
+
+
+class TestRealRewards:
+    @staticmethod
+    def graded(queries, answers):
+        """Answers of the dear decoder are better, and worse for later queries."""
+        return [
+            [1.0 * a.startswith("dear") - int(q) / 8 + int(a[-1]) / 50 for a in row]
+            for q, row in zip(queries, answers, strict=True)
+        ]
+
+    @staticmethod
+    def fitted(**parameters):
+        rng = np.random.default_rng(0)
+        means = rng.normal(size=(60, 1)) + np.array([-0.5, 0.5])
+        rewards = means[:, :, None] + 0.3 * rng.normal(size=(60, 2, 4))
+        regressor = RewardRegressor(DummyRegressor(), target="normal_rewards")
+        policy = SequentialAllocator(
+            regressor, unit="cost", empty_reward=-3.0, **parameters
+        )
+        table = RewardTable(rewards, costs=[1.0, 5.0], decoders=NAMES)
+        no_features = FunctionTransformer(lambda queries: np.zeros((len(queries), 1)))
+        return make_pipeline(no_features, policy).fit([""] * 60, table)
+
+    @pytest.mark.parametrize("n_rounds", [1, 3, None])
+    def test_the_best_answer_counts(self, n_rounds):
+        policy = self.fitted(budget=4.0, n_rounds=n_rounds)
+        decoded = Cascade(policy, both(), self.graded).decode(QUERIES)
+        assert 4.0 * 12 - 5 < decoded.total_cost <= 4.0 * 12
+        given = decoded.budgets.any(axis=1)
+        answers = [[answer] for answer in np.array(decoded.answers)[given]]
+        expected = self.graded(np.array(QUERIES)[given], answers)
+        assert_array_equal(decoded.rewards[given], np.ravel(expected))
+        assert_array_equal(decoded.decoders == 1, decoded.budgets[:, 1] > 0)
+
+    def test_a_decoder_that_refuses_is_not_asked_again(self):
+        samplers = both() | {"cheap": Answering("cheap", failing=QUERIES[:6])}
+        policy = self.fitted(budget=8.0, n_rounds=3, min_budget=[1, 0])
+        with pytest.warns(UserWarning, match="failed"):
+            decoded = Cascade(policy, samplers, self.graded).decode(QUERIES)
+        assert_array_equal(decoded.budgets[:6, 0], 0)
+        assert decoded.budgets[:6, 1].any()
 
 
 class TestLosses:

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_adaalloc.planning import _menu_alone
 from sklearn_adaalloc.planning._menu_alone import LoneMenuBelief
-from sklearn_adaalloc.planning._menus import failure_paths, plan_at_price
+from sklearn_adaalloc.planning._menus import failure_paths, menu_planner
 from sklearn_adaalloc.planning._paths import path_expenses
 
 
@@ -103,7 +103,7 @@ def test_an_order_is_chosen_again_if_costs_turn_out_different(query):
 def test_one_round_is_the_plan_at_the_price(query):
     for price in (0.01, 0.03, 0.1, 0.2, 0.5):
         counts = LoneMenuBelief(*query).plan_at(price * query[2].ravel(), 1)
-        assert_array_equal([counts], plan_at_price(*query, price))
+        assert_array_equal([counts], menu_planner(*query)[0](price))
 
 
 def test_more_rounds_start_with_fewer_samples(query):

@@ -14,13 +14,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief, group_menus
 from sklearn_adaalloc.planning._menus import (
     certain_steps,
-    decoder_subsets,
     failure_paths,
     follow_paths,
     improved_counts,
-    path_expenses,
-    plan_at_price,
+    menu_planner,
     plan_menu,
+)
+from sklearn_adaalloc.planning._paths import (
+    decoder_subsets,
+    path_expenses,
     prices_around,
 )
 from sklearn_adaalloc.planning._rounds import plan_one_by_one, plan_round
@@ -196,8 +198,9 @@ def test_plans_at_the_price_of_a_budget_spend_it():
     mandatory = np.minimum(1, limits)
     money = 500 * costs[0].sum() * 1.5
     menu = weights, profiles, costs, limits
-    high, low = prices_around(*menu, money, mandatory=mandatory)
-    few, many = (plan_at_price(*menu, t, mandatory=mandatory) for t in (high, low))
+    plan, highest = menu_planner(*menu, mandatory)
+    high, low = prices_around(plan, highest, costs, money)
+    few, many = plan(high), plan(low)
     assert (few >= mandatory).all()
     assert (few * costs).sum() <= money <= (many * costs).sum()
     assert ((many - few) * costs).sum() < 0.05 * money

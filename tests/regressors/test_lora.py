@@ -61,6 +61,15 @@ class TestFit:
         assert marginals.shape == (80, steps)
         assert (np.diff(marginals, axis=1) <= 1e-12).all()
 
+    def test_rewards_of_several_decoders_are_normal(self, make_regressor):
+        rewards = SOLVED[:, None, None] + RNG.normal(0, 0.1, size=(80, 3, 2))
+        regressor = make_regressor().fit(TEXTS, rewards)
+        assert regressor.target_ == "normal_rewards"
+        assert regressor.score(TEXTS, rewards) > 0.8
+        # One of five parts of the queries is held out, and predicted as well.
+        assert 0 < np.linalg.eigvalsh(regressor.covariance_).max() < 0.1
+        assert regressor.predict_marginals(TEXTS, max_budget=4).shape == (80, 3, 4)
+
     @pytest.mark.parametrize("name", ["gpt2", "qwen2", "bert"])
     def test_every_family_learns(self, make_regressor, name):
         regressor = make_regressor(name, pooling="mean" if name == "bert" else "last")
