@@ -62,6 +62,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
 
     _parameter_constraints = {}
     _takes_menus = False  # whether tables may have any number of decoders
+    _decides_jointly = False  # whether a query's budget depends on its batch
     _n_decoders = None  # number of decoders with budgets of their own, if there are any
     _decoder_names = None
     selection = "reward"  # default of subclasses without a choice and of old pickles

@@ -7,6 +7,8 @@ from weakref import WeakSet
 
 import numpy as np
 
+from sklearn_adaalloc._utils.numbers import LARGEST
+from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc.allocators._coins import (
     coins_in_order,
     price_factors,
@@ -66,6 +68,11 @@ class Stream:
     def close(self):
         """Close the file of a stream that processes share; the state stays in it."""
         self._state.close()
+
+    @property
+    def policy(self):
+        """The policy, with the parameters that it had when it opened the stream."""
+        return self._policy
 
     @property
     def price(self):
@@ -222,6 +229,7 @@ class StreamSession:
         self._stream = stream
         self._session = session
         self._n_closed_before = n_closed_before
+        self._charged = 0.0
         self._is_closed = False
 
     def __enter__(self):
@@ -240,6 +248,14 @@ class StreamSession:
     def costs(self):
         """What was paid for each query so far, ndarray of shape (n_queries,)."""
         return self._session.costs
+
+    @property
+    def predicted_costs(self):
+        """Expected cost of the next sample of each query, ndarray (n_queries,).
+
+        None if the budget counts samples.
+        """
+        return self._session.predicted_costs
 
     @property
     def rounds_taken(self):
@@ -305,6 +321,24 @@ class StreamSession:
         self._check_open("tell")
         self._session.tell(rewards, costs)
 
+    def charge(self, cost):
+        """Count what was paid for something else than samples.
+
+        Such as prompts that a model has read, and from which it gave no answer.
+
+        Parameters
+        ----------
+        cost : float
+            What it cost for all queries together, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or if the session is closed.
+        """
+        self._check_open("charge")
+        self._charged += check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+
     def close(self):
         """Count what the queries spent; the price of the stream follows it.
 
@@ -319,6 +353,7 @@ class StreamSession:
         if (untold := self._session._asked) is not None:
             predicted = self._session.predicted_costs
             spent += untold if predicted is None else untold * predicted
+        spent += self._charged / len(spent)
         self._stream._close(self, spent.tolist(), self._n_closed_before)
 
     def _check_open(self, name):

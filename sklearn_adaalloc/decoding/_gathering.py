@@ -46,11 +46,36 @@ class Gathered:
         texts : list of n_queries lists of str
             New answers, in the order of their indices.
         """
-        had = [len(row) for row in self.rows]
+        had = self.n_answers
         budgets, first_sample = budgets.tolist(), first_sample.tolist()
         for arrivals in sampler.arrivals(self._queries, budgets, first_sample):
             for each in arrivals:
                 self._take(each)
+        return self._texts_since(had)
+
+    async def receive(self, sampler, budgets, first_sample, in_thread):
+        """Sample one round in an event loop; see :meth:`ask`.
+
+        Parameters
+        ----------
+        sampler : CheckedSampler
+            The sampler.
+        budgets, first_sample : ndarrays of shape (n_queries,), int
+            As for :meth:`ask`.
+        in_thread : callable
+            Coroutine function that calls a function in a thread of the sampler.
+
+        Returns
+        -------
+        texts : list of n_queries lists of str
+        """
+        had = self.n_answers
+        asked = self._queries, budgets.tolist(), first_sample.tolist()
+        await sampler.deliver(*asked, self._take, in_thread)
+        return self._texts_since(had)
+
+    def _texts_since(self, had):
+        """Put new answers in the order of their indices, and return their texts."""
         new = []
         for row, start in zip(self.rows, had, strict=True):
             row[start:] = sorted(row[start:], key=lambda each: each.sample)

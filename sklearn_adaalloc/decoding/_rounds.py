@@ -135,14 +135,43 @@ class Answering:
 
     def _take_round(self, session, asked):
         """Sample and grade what a session asked for, and tell it the results."""
+        orders = self.orders(session, asked)
+        samples = [
+            gathered.ask(*order)
+            for gathered, order in zip(self.gathered, orders, strict=True)
+        ]
+        self.tell(session, asked, self.grade(samples))
+
+    def orders(self, session, asked):
+        """What each decoder is asked for in a round, as arguments of `Gathered.ask`.
+
+        Returns
+        -------
+        orders : list of n_decoders tuples
+            The sampler, the budgets and the first samples.
+        """
         first_sample = session.budgets
-        samples = []
-        for decoder, gathered in enumerate(self.gathered):
-            budgets = np.where(_refused(gathered), 0, asked[:, decoder])
-            samples.append(
-                gathered.ask(self._samplers[decoder], budgets, first_sample[:, decoder])
+        return [
+            (
+                self._samplers[decoder],
+                np.where(_refused(gathered), 0, asked[:, decoder]),
+                first_sample[:, decoder],
             )
-        graded = self._grade(samples)
+            for decoder, gathered in enumerate(self.gathered)
+        ]
+
+    def tell(self, session, asked, graded):
+        """Keep the rewards of a round, and tell the session of them.
+
+        Parameters
+        ----------
+        session : object
+            The session.
+        asked : ndarray of shape (n_queries, n_decoders), int
+            What it asked for.
+        graded : list of n_decoders lists of n_queries ndarrays
+            What :meth:`grade` returned.
+        """
         for verdicts, new in zip(self._verdicts, graded, strict=True):
             for row, rewards in zip(verdicts, new, strict=True):
                 row.extend(rewards)
@@ -165,10 +194,19 @@ class Answering:
             ]
         )
 
-    def _grade(self, samples):
+    def grade(self, samples):
         """Rewards of one round, an array per query of each decoder.
 
         All answers to a query are graded together, whichever decoder gave them.
+
+        Parameters
+        ----------
+        samples : list of n_decoders lists of n_queries lists of str
+            New answers.
+
+        Returns
+        -------
+        graded : list of n_decoders lists of n_queries ndarrays
         """
         verdicts = [[np.zeros(0)] * len(self._queries) for _ in samples]
         together = [
@@ -274,6 +312,11 @@ class WithDecoderAxis:
 
     def withdraw(self, gone):
         """Nothing: what is not sampled counts as failures here."""
+
+    def close(self):
+        """Close the session if it is one of a stream."""
+        if hasattr(self._session, "close"):
+            self._session.close()
 
 
 def _refused(gathered):
