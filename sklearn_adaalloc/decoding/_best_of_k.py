@@ -222,9 +222,9 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
     ...     async with BestOfK(policy, sampler, grade_arithmetic) as decoder:
     ...         answers = await asyncio.gather(*map(decoder.answer, queries))
     ...         return answers, decoder.stream.n_queries
-    >>> answers, n_queries = asyncio.run(serve(["2+3=", "max 3 41 7="]))
+    >>> answers, n_queries = asyncio.run(serve(["rev abc=", "max 3 41 7="]))
     >>> [each.answer for each in answers], n_queries
-    (['5', '41'], 2)
+    (['cba', '41'], 2)
     """
 
     price = None  # of decoders pickled by earlier versions

@@ -1,0 +1,159 @@
+"""Many queries at a time against a server that fails: none is lost or asked twice."""
+
+import asyncio
+import gc
+import threading
+import tracemalloc
+from collections import Counter
+
+import faulty_server as faulty
+import pytest
+from answering import no_complaints, stream_policy
+from servers import sampler_of, shorten_waits
+
+from sklearn_adaalloc.decoding import BestOfK
+from sklearn_adaalloc.decoding._best_of_k import BestAnswer
+
+pytest.importorskip("openai", reason="needs the extra openai")
+
+MAX_RETRIES = 2
+# What happens to the first attempts at each sample of a query, by its number modulo 20.
+PASSING = {
+    1: [faulty.status(429, Retry_After="0")],
+    3: [faulty.status(500), faulty.status(503)],
+    5: [faulty.drop],
+    7: [faulty.garble, faulty.break_off],
+    9: [faulty.body({"error": "busy"})],
+}
+LASTING = {
+    11: faulty.status(400),  # refused: not tried again
+    13: faulty.status(502),
+    15: faulty.garble,
+}
+ERRORS = {11: ValueError, 13: ConnectionError, 15: ConnectionError, 17: KeyError}
+
+
+class Faults:
+    """Faults by query and attempt."""
+
+    def __init__(self):
+        self.attempts = Counter()
+        self.lock = threading.Lock()
+
+    def __call__(self, number, body):
+        query, seed = body["messages"][-1]["content"], body["seed"]
+        with self.lock:
+            attempt = self.attempts[query, seed]
+            self.attempts[query, seed] += 1
+        kind = number_of(query) % 20
+        if kind in LASTING:
+            return LASTING[kind]
+        faults = PASSING.get(kind, [])
+        return faults[attempt] if attempt < len(faults) else None
+
+
+def number_of(query):
+    return int(query[1:])
+
+
+class Reward:
+    """Even queries are solved by their second sample, odd ones by their first."""
+
+    def __init__(self):
+        self.graded = Counter()
+
+    def __call__(self, queries, answers):
+        [query], number = queries, number_of(queries[0])
+        if number % 20 == 17:
+            raise KeyError(query)
+        self.graded[query] += len(answers[0])
+        return [[float(number % 2 or self.graded[query] > 1) for _ in answers[0]]]
+
+
+@pytest.fixture
+def short_waits(monkeypatch):
+    shorten_waits(monkeypatch)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+async def ask_all(decoder, queries):
+    return await asyncio.gather(*map(decoder.answer, queries), return_exceptions=True)
+
+
+def outcome(answered):
+    if isinstance(answered, BestAnswer):
+        return answered.answer.split()[0], answered.reward, answered.budget
+    return type(answered)
+
+
+def expected(query):
+    number = number_of(query)
+    kind = number % 20
+    return ERRORS.get(kind) or (query, 1.0, 2 - number % 2)
+
+
+@pytest.mark.parametrize("n_queries", [100, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("short_waits")
+def test_many_queries_at_a_time(n_queries, caplog):
+    queries = [f"q{i}" for i in range(n_queries)]
+    faults = Faults()
+
+    async def main():
+        async with decoder:
+            answered = await ask_all(decoder, queries)
+            return answered, decoder.stream.n_queries
+
+    with faulty.serving(faults) as server, no_complaints(caplog):
+        sampler = sampler_of(
+            server, max_retries=MAX_RETRIES, max_concurrency=32, timeout=60.0
+        )
+        decoder = BestOfK(stream_policy(), sampler, Reward())
+        answered, n_closed = asyncio.run(main())
+    assert n_closed == n_queries
+    assert server.most_running <= 32
+    # Each has an answer or an error of its own.
+    assert [outcome(each) for each in answered] == [expected(each) for each in queries]
+    # No sample was asked for more often than its faults and the retries explain.
+    attempts = {query: [] for query in queries}
+    for (query, _), n in faults.attempts.items():
+        attempts[query].append(n)
+    for query in queries:
+        kind = number_of(query) % 20
+        once = 1 + len(PASSING.get(kind, []))
+        each = {11: 1, 13: 1 + MAX_RETRIES, 15: 1 + MAX_RETRIES}.get(kind, once)
+        assert attempts[query] == [each] * (2 - number_of(query) % 2), query
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_waits")
+def test_memory_stays_as_it_is():
+    async def main():
+        async with decoder:
+            before = await held()
+            tracemalloc.start()
+            after = await held()
+            tracemalloc.stop()
+            return before, after
+
+    async def held():
+        """What is held after many queries: bytes that tracemalloc knows of."""
+        for start in (0, 500):  # 1000 queries, 500 at a time
+            queries = [f"q{i}" for i in range(start, start + 500)]
+            await ask_all(decoder, queries)
+        decoder.reward.graded.clear()
+        faults.attempts.clear()
+        for log in (server.bodies, server.keys, server.times):
+            log.clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    faults = Faults()
+    with faulty.serving(faults) as server:
+        sampler = sampler_of(
+            server, max_retries=MAX_RETRIES, max_concurrency=32, timeout=60.0
+        )
+        decoder = BestOfK(stream_policy(), sampler, Reward())
+        before, after = asyncio.run(main())
+    # The second thousand leaves nothing behind; a query takes some 10 kB while open.
+    assert before == 0
+    assert after < 300_000
