@@ -17,10 +17,11 @@ over orders. Writes to `benchmarks/results/quality`
 
 Each row is a method at a mean cost. `gain` is the reward of the `menu` at that cost
 less the reward of the method at the cost that the menu had, with a 95 % interval over
-queries. "best single" is the best model in hindsight, in sequence: each query is asked
-again until its first success, at most so often that the budget is spent. "with
-features" allocates this by the same features. The fixed cascade is the best of all
-orders of up to three models and all numbers of tries, on the queries to learn from.
+queries. All methods see the same orders. A single model in sequence is asked again
+until its first success, at most so often that the budget is spent; "with features"
+allocates its tries by the features that the menu has. "best single" is the best of all
+these in hindsight. The fixed cascade is the best of all orders of up to three models
+and all numbers of tries, on the queries to learn from.
 """
 
 import argparse
@@ -47,6 +48,7 @@ from sklearn_adaalloc import (
     RewardTable,
     SequentialAllocator,
 )
+from sklearn_adaalloc.allocators._menu_session import replay_menu
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.metrics import (
     best_fixed_cascades,
@@ -55,7 +57,7 @@ from sklearn_adaalloc.metrics import (
     routing_report,
 )
 from sklearn_adaalloc.metrics._bootstrap import difference_from_gains
-from sklearn_adaalloc.metrics._cost_curve import query_points
+from sklearn_adaalloc.metrics._cost_curve import sample_orders
 from sklearn_adaalloc.metrics._fixed_cascades import failures_and_costs, query_cascades
 from sklearn_adaalloc.metrics._policy_curves import BudgetCurve, first_crossing
 
@@ -104,33 +106,21 @@ def join(lines):
     return Line(*(np.concatenate(part, axis=1) for part in zip(*lines, strict=True)))
 
 
-def played(policy, X, table, budgets, n_orders):
-    """Line of a policy over several models."""
-    rng = check_random_state(0)
-    points = query_points(policy, X, table, budgets, n_orders=n_orders, rng=rng)
-    rewards, _, costs = zip(*points, strict=True)
-    return Line(np.sum(costs, axis=2), np.array(rewards))
-
-
-def played_alone(policy, X, table, budgets, n_orders):
-    """Line of a policy for one model."""
-    first = np.random.default_rng(0).random(table.shape).argsort(axis=1)
-    shifts = np.arange(n_orders) * table.shape[1] // n_orders
+def played(policy, X, tables, budgets):
+    """Line of a policy that sees verdicts, a mean over tables in different orders."""
     points = []
     for budget in budgets:
         policy.set_params(budget=budget)
-        plays = []
-        for shift in shifts:
-            order = np.roll(first, shift, axis=1)
-            told = [
-                np.take_along_axis(part, order, axis=1)
-                for part in (table.rewards, table.costs)
-            ]
-            session = policy.start(X)
-            replay(session, *told)
-            plays.append((session.costs, session.best_rewards))
-        points.append(np.mean(plays, axis=0))
+        points.append(np.mean([_play(policy, X, table) for table in tables], axis=0))
     return Line(*np.array(points).swapaxes(0, 1))
+
+
+def _play(policy, X, table):
+    """Costs and rewards (n_queries,) of a session that takes the samples in order."""
+    session = policy.start(X)
+    step_by_step = replay_menu if len(table.shape) == 3 else replay
+    rewards = step_by_step(session, table.rewards, table.costs)
+    return session.costs.reshape(len(table), -1).sum(axis=1), rewards
 
 
 def alone(table, decoder):
@@ -175,15 +165,11 @@ def compare(name, menu, others, budgets, **known):
             }
 
 
-def with_best(singles, budgets):
-    """The lines with that of the best in hindsight at each budget first."""
-    budgets = np.asarray(budgets, dtype=float)
-    best = []
-    for budget in budgets:
-        rewards = [line.at(budget) for line in singles.values()]
-        best.append(max(rewards, key=np.mean))
-    costs = np.repeat(budgets[:, None], len(best[0]), axis=1)
-    return {"best single": Line(costs, np.array(best)), **singles}
+def best_of(lines, budgets, n_points=100):
+    """Line of the method that is best in hindsight at each cost."""
+    spends = np.geomspace(0.9 * min(budgets), 1.1 * max(budgets), n_points)
+    best = [max((line.at(s) for line in lines.values()), key=np.mean) for s in spends]
+    return Line(np.repeat(spends[:, None], len(best[0]), axis=1), np.array(best))
 
 
 def oracle_line(tables, n_points=400):
@@ -228,28 +214,27 @@ def sequence_rows(
     lines = {}
     for train, test in two_folds(list(groups)):
         fitted = partial(_fit, X=X[train], table=table[train], max_budget=max_tries)
+        orders = _orders(table[test], n_orders)
         grid = np.geomspace(min(budgets) / 2, max(budgets) * 2, 80)
         new = {
             "menu": played(
                 fitted(MLPRewardRegressor(target="rate_profiles", random_state=0)),
-                *(X[test], table[test], budgets, n_orders),
+                *(X[test], orders, budgets),
             ),
             "menu, no features": played(
                 fitted(RewardRegressor(DummyRegressor(), target="rate_profiles")),
-                *(X[test], table[test], budgets, n_orders),
+                *(X[test], orders, budgets),
             ),
             "fixed cascade": fixed_cascades(table[train], table[test], grid, max_tries),
         }
         for decoder, model in enumerate(table.decoders):
             new[model] = alone(table[test], decoder)
-            train_alone, test_alone = (
-                _one(table[rows], decoder) for rows in (train, test)
-            )
             policy = _fit(
-                MLPRewardRegressor(random_state=0), X[train], train_alone, max_tries
+                MLPRewardRegressor(random_state=0),
+                *(X[train], _one(table[train], decoder), max_tries),
             )
-            new[f"{model}, with features"] = played_alone(
-                policy, X[test], test_alone, budgets, n_orders
+            new[f"{model}, with features"] = played(
+                policy, X[test], [_one(each, decoder) for each in orders], budgets
             )
         for method, line in new.items():
             lines.setdefault(method, []).append(line)
@@ -258,7 +243,10 @@ def sequence_rows(
     menu, plain = lines.pop("menu"), lines.pop("menu, no features")
     cascade = lines.pop("fixed cascade")
     others = {"menu, no features": plain, "fixed cascade": cascade}
-    others |= with_best(lines, budgets) | {"oracle": oracle_line(table[order])}
+    plain_lines = {model: lines[model] for model in table.decoders}
+    others["best single, no features"] = best_of(plain_lines, budgets)
+    others["best single"] = best_of(lines, budgets)
+    others |= lines | {"oracle": oracle_line(table[order])}
     return list(compare(name, menu, others, budgets, features=feature_names))
 
 
@@ -267,6 +255,11 @@ def _fit(regressor, X, table, max_budget=None):
         regressor, unit="cost", n_rounds=None, max_budget=max_budget
     )
     return policy.fit(X, table)
+
+
+def _orders(table, n_orders):
+    """The table with its samples in several random orders, shared by all methods."""
+    return list(sample_orders(table, n_orders, check_random_state(0)))
 
 
 def _one(table, decoder):
@@ -326,7 +319,7 @@ def _text_rows(unit, name, X, table, texts, budgets, n_orders):
     for train, test in two_folds(texts):
         policy = text_policy(None if X is None else X[train], table[train])
         queries = np.zeros((len(test), 1)) if X is None else X[test]
-        folds.append(played(policy, queries, table[test], budgets, n_orders))
+        folds.append(played(policy, queries, _orders(table[test], n_orders), budgets))
         grid = np.geomspace(min(budgets) / 2, max(budgets) * 2, 80)
         new = {"fixed cascade": fixed_cascades(table[train], table[test], grid, None)}
         for decoder, model in enumerate(table.decoders):
@@ -336,8 +329,7 @@ def _text_rows(unit, name, X, table, texts, budgets, n_orders):
         tests.append(test)
     lines = {method: join(each) for method, each in others.items()}
     cascade = lines.pop("fixed cascade")
-    best = with_best(lines, budgets)
-    methods = {"fixed cascade": cascade, "best single": best["best single"]}
+    methods = {"fixed cascade": cascade, "best single": best_of(lines, budgets)}
     methods["oracle"] = oracle_line(table[np.concatenate(tests)])
     rows = compare("mbpp_7_models", join(folds), methods, budgets, features=name)
     return [{"set": row.pop("set"), "cost": unit, **row} for row in rows]
@@ -384,7 +376,7 @@ def router_rows(name, table, features, texts):
             X = features[kind]
             policy = text_policy(None if X is None else X[train], table[train])
             queries = np.zeros((len(test), 1)) if X is None else X[test]
-            line = played(policy, queries, table[test], budgets, 1)
+            line = played(policy, queries, [table[test]], budgets)
             lines.setdefault(f"sequence: profiles, {kind}", []).append(line)
         line = fixed_cascades(table[train], table[test], budgets, None)
         lines.setdefault("sequence: fixed cascade", []).append(line)

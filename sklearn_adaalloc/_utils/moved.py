@@ -23,6 +23,11 @@ MOVED = {
     "sampling._value_guidance": "sampling._local.values",
 }
 """Old name of each moved module -> its new name, both inside the package."""
+MOVED_CLASSES = {"curves._menu_targets.RateProfiles": ("curves._targets",)}
+"""Class -> the modules that it was in while they kept their other classes.
+
+They import it, so that its old name still finds it.
+"""
 
 
 class MovedModules(MetaPathFinder, Loader):
@@ -60,11 +65,10 @@ def earlier_names(cls):
     >>> earlier_names(Preference)
     ['sklearn_adaalloc._targets.Preference']
     """
-    return [
-        f"{_PACKAGE}.{old}.{cls.__name__}"
-        for old, new in MOVED.items()
-        if cls.__module__ == f"{_PACKAGE}.{new}"
-    ]
+    module = cls.__module__.partition(".")[2]
+    modules = [old for old, new in MOVED.items() if new == module]
+    modules += MOVED_CLASSES.get(f"{module}.{cls.__name__}", ())
+    return [f"{_PACKAGE}.{old}.{cls.__name__}" for old in modules]
 
 
 def install():

@@ -4,16 +4,14 @@ from abc import abstractmethod
 from inspect import signature
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._utils.budgets import check_budget, check_menu_budget
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.estimators import all_or_nothing
-from sklearn_adaalloc._utils.numbers import check_numbers
 from sklearn_adaalloc._utils.parameters import check_parameters
 from sklearn_adaalloc._utils.rewards import (
     EXTENDED,
@@ -22,6 +20,7 @@ from sklearn_adaalloc._utils.rewards import (
     is_binary,
     warn_beyond_samples,
 )
+from sklearn_adaalloc.allocators._cost_mixin import CostMixin
 from sklearn_adaalloc.allocators._explanation import (
     Decision,
     expected_at,
@@ -30,22 +29,22 @@ from sklearn_adaalloc.allocators._explanation import (
     reward_range,
     success_range,
 )
-from sklearn_adaalloc.allocators._menus import (
-    allocate_menu,
-    menu_decision,
-    menu_price,
-    open_menu,
+from sklearn_adaalloc.allocators._menu_mixins import (
+    MenuDecisionMixin,
+    MenuTableMixin,
+    check_every_decoder,
+    check_profiles,
+    choose_profiles,
 )
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
 from sklearn_adaalloc.curves._menus import expected_menu_rewards
-from sklearn_adaalloc.curves._profiles import LEAST_RATE
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics import expected_reward_score
 from sklearn_adaalloc.planning._rewards import mean_and_deviation
 
 
-class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
+class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
     """Base class of allocators.
 
     A subclass has the parameters `budget`, `min_budget`, `max_budget` and
@@ -61,10 +60,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
     """
 
     _parameter_constraints = {}
-    _takes_menus = False  # whether tables may have any number of decoders
     _decides_jointly = False  # whether a query's budget depends on its batch
-    _n_decoders = None  # number of decoders with budgets of their own, if there are any
-    _decoder_names = None
     selection = "reward"  # default of subclasses without a choice and of old pickles
     _binary = True  # of old pickles
     unit = "samples"
@@ -120,7 +116,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                     f"selection={self.selection!r} is not accepted with several "
                     "decoders that have budgets of their own. Expected 'reward'."
                 )
-            _check_every_decoder(rewards)
+            check_every_decoder(rewards)
             self.n_steps_ = rewards.shape[2]
             self._check_budget()
         else:
@@ -248,35 +244,6 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
                 "routing, as in fit."
             )
 
-    def _is_menu(self, rewards):
-        """Whether each decoder of a table gets a budget of its own.
-
-        Otherwise two decoders are a weak and a strong one, and a budget is 0 or 1.
-        """
-        if not (self._takes_menus and has_decoders(rewards)):
-            return False
-        chosen = getattr(getattr(self, "regressor", None), "target", None)
-        several = rewards.shape[1] > 2 or self.unit == "cost"
-        return several or chosen == "rate_profiles"
-
-    def _check_menu(self, y, *, n_queries):
-        """Check a table whose decoders must be those of `fit`."""
-        table = as_table(y, n_queries=n_queries, n_decoders=None)
-        n_decoders = table.shape[1] if has_decoders(table) else 1
-        if n_decoders != self._n_decoders:
-            raise ValueError(
-                f"rewards of shape {table.shape} have {n_decoders} decoders, but this "
-                f"{type(self).__name__} was fitted on {self._n_decoders}. Give the "
-                "same decoders in the same order; NaN marks samples that are missing."
-            )
-        names, fitted = table.decoders, self._decoder_names
-        if names and fitted and names != fitted:
-            raise ValueError(
-                f"rewards has the decoders {names}, but this {type(self).__name__} was "
-                f"fitted on {fitted}. Give the same decoders in the same order."
-            )
-        return table
-
     def _check_budget(self):
         """Return checked budget, min_budget and max_budget (default: n_samples).
 
@@ -317,7 +284,7 @@ class BaseAllocator(DocumentationLinkMixin, BaseEstimator):
         return tags
 
 
-class RegressorAllocator(BaseAllocator):
+class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
     """Base class of allocators that use the marginal rewards of a regressor.
 
     A subclass also has the parameters `regressor` and `random_state`. It implements
@@ -436,24 +403,6 @@ class RegressorAllocator(BaseAllocator):
             **self._words,
         )
 
-    def _menu_decision(self, X):
-        """Budgets (n_queries, n_decoders), and what they were decided by."""
-        weights, costs = self._predict_scores(X), self._predict_costs(X)
-        menu = self._open_menu(weights, costs)
-        return menu_decision(
-            menu,
-            self._decide_by(X, weights, costs),
-            self._menu_price(menu),
-            names=self._decoder_names or range(self._n_decoders),
-            in_cost=costs is not None,
-            empty_reward=self.empty_reward,
-            **self._words,
-        )
-
-    def _menu_price(self, menu):
-        """Chance of success per cost at which the budget is spent."""
-        return menu_price(menu, self._check_budget()[0], self.unit)
-
     _words = {}  # further fields of `Decision`
 
     def _weigh(self, marginals, costs):
@@ -490,92 +439,12 @@ class RegressorAllocator(BaseAllocator):
             edges = np.nan, np.nan
         return [np.where(budgets == 0, self.empty_reward, edge) for edge in edges]
 
-    def _predict_costs(self, X):
-        """Cost of samples, in the unit of `budget`; None means that each costs 1.
-
-        One number per query (n_queries,) or per sample (n_queries, max_budget). With
-        several decoders, one per decoder (n_queries, n_decoders).
-        """
-        if self.unit == "samples":
-            return None
-        if not hasattr(self, "cost_regressor_"):
-            raise ValueError(
-                f"unit={self.unit!r} was set after fit, which learnt no costs. "
-                "Expected unit='samples'. Fit again to count costs."
-            )
-        n_queries = _num_samples(X)
-        if self._n_decoders:
-            predicted = [each.predict(X) for each in self.cost_regressor_]
-            return np.column_stack(
-                [self._check_costs(costs, n_queries) for costs in predicted]
-            )
-        return self._check_costs(self.cost_regressor_.predict(X), n_queries)
-
-    def _check_costs(self, costs, n_queries):
-        """Check what a regressor predicts as costs."""
-        costs = check_numbers(costs, "costs", "one cost per query")
-        if costs.shape != (n_queries,) or not (costs > 0).all():
-            raise ValueError(
-                f"cost_regressor={self.cost_regressor!r} predicts costs of shape "
-                f"{costs.shape} from {costs.min():g} on. Expected one positive number "
-                "per query."
-            )
-        return costs
-
-    def _fit_costs(self, X, table):
-        """Learn what samples cost, if the budget counts that."""
-        vars(self).pop("cost_regressor_", None)  # remove that of an earlier fit
-        if self.unit == "samples":
-            return
-        if self._n_axes == 3 and not self._n_decoders:
-            raise ValueError(
-                "unit='cost' is not accepted for routing. Expected unit='samples': the "
-                "budget is the share of queries for the strong decoder."
-            )
-        costs = self._costs_of(table)
-        if self._n_decoders:
-            self.cost_regressor_ = [
-                self._fit_decoder_costs(X, each) for each in costs.swapaxes(0, 1)
-            ]
-        else:
-            self.cost_regressor_ = self._new_cost_regressor().fit(X, costs)
-
-    def _costs_of(self, table):
-        """Costs of a RewardTable if the budget counts them, otherwise None."""
-        if self.unit == "samples":
-            return None
-        if table.costs is None:
-            raise ValueError(
-                "unit='cost' needs the costs of samples, and rewards has none. "
-                "Expected RewardTable(rewards, costs=...)."
-            )
-        return table.costs
-
-    def _fit_decoder_costs(self, X, costs):
-        """Regressor of the costs of one decoder, from the queries that it answered."""
-        rows = np.flatnonzero(np.isfinite(costs).any(axis=1))
-        X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
-        return self._new_cost_regressor().fit(_safe_indexing(X, rows), costs[rows])
-
     def _new_cost_regressor(self):
         if self.cost_regressor is None:
             from sklearn_adaalloc.regressors import CostRegressor
 
             return CostRegressor()
         return clone(self.cost_regressor)
-
-    def _open_menu(self, weights, costs, available=None):
-        """What is known of a batch whose queries several decoders can answer."""
-        _, min_budget, max_budget = self._check_budget()
-        profiles = np.clip(self.regressor_.profiles_, LEAST_RATE, 1 - LEAST_RATE)
-        return open_menu(
-            weights, profiles, costs, min_budget, max_budget, available=available
-        )
-
-    def _allocate_menu(self, weights, costs):
-        """Budgets (n_queries, n_decoders) that are fixed in advance."""
-        budget, _, _ = self._check_budget()
-        return allocate_menu(self._open_menu(weights, costs), budget, self.unit)
 
     @abstractmethod
     def _allocate(self, scores, costs=None):
@@ -599,12 +468,12 @@ class RegressorAllocator(BaseAllocator):
     def _fit(self, X, table):
         regressor = self._new_regressor()
         if self._n_decoders:
-            _choose_profiles(regressor)
+            choose_profiles(regressor)
         if not has_decoders(table):  # routing uses none of these parameters
             self._share_parameters(regressor)
         self.regressor_ = regressor.fit(X, table)
         if self._n_decoders:
-            _check_profiles(self.regressor_, self._n_decoders)
+            check_profiles(self.regressor_, self._n_decoders)
         most = None if self._n_decoders else self.max_budget
         if most is not None and getattr(self.regressor_, "n_steps_", most) < most:
             self._predict_marginals(X)  # raises if the regressor has too few steps
@@ -665,32 +534,3 @@ class RegressorAllocator(BaseAllocator):
             self.regressor is None or get_tags(self.regressor).input_tags.sparse
         )
         return tags
-
-
-def _check_every_decoder(rewards):
-    """Raise if a decoder has no sample at all, so that nothing is known of it."""
-    missing = np.isnan(rewards).all(axis=(0, 2))
-    if missing.any():
-        raise ValueError(
-            f"rewards has no sample of decoder {np.flatnonzero(missing)[0]}: only NaN. "
-            "Grade some of its answers, or leave it out of the table."
-        )
-
-
-def _choose_profiles(regressor):
-    """Set the target of a regressor that would choose it by the table."""
-    known = regressor.get_params() if hasattr(regressor, "get_params") else {}
-    if known.get("target") == "auto" and not isinstance(regressor, FrozenEstimator):
-        regressor.set_params(target="rate_profiles")
-
-
-def _check_profiles(regressor, n_decoders):
-    """Raise if a regressor does not predict profiles of that many decoders."""
-    profiles = getattr(regressor, "profiles_", None)
-    if profiles is None or profiles.shape[1] != n_decoders:
-        found = "no profiles" if profiles is None else f"{profiles.shape[1]} decoders"
-        raise ValueError(
-            f"regressor={regressor!r} learnt {found}, but the table has {n_decoders} "
-            "decoders, each with a budget of its own. Expected a regressor with "
-            "target='rate_profiles', fitted on the same decoders."
-        )

@@ -21,7 +21,7 @@ from sklearn_adaalloc.curves._selection import (
     reward_curves,
 )
 from sklearn_adaalloc.curves._table import RewardTable
-from sklearn_adaalloc.curves._targets import Target
+from sklearn_adaalloc.curves._target import Target
 
 __all__ = [
     "MostVotes",

@@ -151,7 +151,9 @@ def query_points(policy, X, rewards, budgets, empty_reward=0.0, *, n_orders, rng
     for budget in _check_grid(budgets):
         own = copy(allocator).set_params(budget=float(budget))
         if hasattr(own, "start"):
-            played = [_play(own, X, order) for order in _orders(table, n_orders, rng)]
+            played = [
+                _play(own, X, order) for order in sample_orders(table, n_orders, rng)
+            ]
             yield tuple(np.mean(part, axis=0) for part in zip(*played, strict=True))
         else:
             yield _score(table, own.predict(X), empty_reward)
@@ -219,8 +221,8 @@ def _score(table, budgets, empty_reward):
     return expected, budgets, budgets * prices
 
 
-def _orders(table, n_orders, rng):
-    """The table with samples in several random orders.
+def sample_orders(table, n_orders, rng):
+    """Yield the table with samples in several random orders.
 
     They are one order, shifted in a circle. So each sample comes first about equally
     often, and means over orders vary less than with independent ones.

@@ -5,10 +5,10 @@ import numpy as np
 from sklearn_adaalloc.curves._profiles import cut_into_parts
 from sklearn_adaalloc.planning._menus import (
     certain_steps,
-    decoder_subsets,
     follow_paths,
     plan_menu,
 )
+from sklearn_adaalloc.planning._paths import decoder_subsets
 
 _WORK = 2**24  # limit on kinds x paths x steps^2 of a plan
 _FEWEST_KINDS = 512

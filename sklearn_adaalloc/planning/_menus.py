@@ -23,41 +23,22 @@ Against exact dynamic programmes over all plans for small random instances, see
 All functions are pure and expect checked arrays.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
+from sklearn_adaalloc.planning._paths import (
+    LEAST_PRICE,
+    Paths,
+    best_stops,
+    decoder_subsets,
+    first_counts,
+    path_counts,
+    path_expenses,
+    plans_around,
+    share_out,
+)
+
 _LEAST_GAIN = 1e-9  # a chance below ends a path
-_LEAST_PRICE = 1e-9  # relative to the highest chance per cost
-_PRICE_ERROR = 1e-4  # relative; the plans on both sides share the rest of the money
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
-_ROUNDING = 1e-12
-
-
-class Paths(NamedTuple):
-    """Orders in which decoders are asked as long as all fail, and what that brings."""
-
-    decoders: np.ndarray  # (n_queries, n_paths, n_steps), int; n_decoders at the end
-    failing: np.ndarray  # (n_queries, n_paths, n_steps + 1): all so far fail
-    spent: np.ndarray  # (n_queries, n_paths, n_steps + 1): cost if all so far fail
-
-
-def decoder_subsets(n_decoders):
-    """All decoders, all without one, and each alone, as masks.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.planning._menus import decoder_subsets
-    >>> decoder_subsets(2)
-    array([[ True,  True],
-           [False,  True],
-           [ True, False]])
-    """
-    one = np.eye(n_decoders, dtype=bool)
-    subsets = np.concatenate([np.ones((1, n_decoders), dtype=bool), ~one, one])
-    _, first = np.unique(subsets, axis=0, return_index=True)
-    subsets = subsets[np.sort(first)]
-    return subsets[subsets.any(axis=1)]
 
 
 def failure_paths(weights, profiles, costs, limits):
@@ -128,54 +109,6 @@ def failure_paths(weights, profiles, costs, limits):
     return Paths(*(array.swapaxes(0, 1) for array in (decoders, failing, spent)))
 
 
-def path_expenses(paths, n_rounds):
-    r"""Smallest expected cost of a plan that stops at each step of a path.
-
-    In one round, all samples up to the stop are paid. With :math:`\kappa(j)` for the
-    cost of the first j steps, :math:`C_1(j) = \kappa(j)` and :math:`C_r(j) = \min_{i
-    \le j} C_{r-1}(i) + (\kappa(j) - \kappa(i)) S(i)`.
-
-    Parameters
-    ----------
-    paths : Paths
-        Paths of each query.
-    n_rounds : int or None
-        Number of rounds. None means one sample at a time.
-
-    Returns
-    -------
-    expenses : list of n_rounds ndarrays of shape (n_queries, n_paths, n_steps + 1)
-        With None, one array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.planning._menus import Paths, path_expenses
-    >>> failing, spent = np.array([[[1.0, 0.5, 0.25]]]), np.array([[[0.0, 1.0, 2.0]]])
-    >>> paths = Paths(np.array([[[0, 0]]]), failing, spent)
-    >>> [expense.ravel() for expense in path_expenses(paths, 2)]
-    [array([0., 1., 2.]), array([0. , 1. , 1.5])]
-    >>> path_expenses(paths, None)[0].ravel()
-    array([0. , 1. , 1.5])
-    """
-    _, failing, spent = paths
-    if n_rounds is None:
-        steps = np.diff(spent, axis=2) * failing[..., :-1]
-        expense = np.zeros_like(spent)
-        np.cumsum(steps, axis=2, out=expense[..., 1:])
-        return [expense]
-    expenses = [spent]
-    for _ in range(1, n_rounds):
-        # From stop i, the expected cost is a line in spent with slope failing.
-        lines = expenses[-1] - failing * spent
-        expense = np.empty_like(spent)
-        for j in range(spent.shape[2]):
-            upto = failing[..., : j + 1] * spent[..., j, None]
-            expense[..., j] = (lines[..., : j + 1] + upto).min(axis=2)
-        expenses.append(expense)
-    return expenses
-
-
 def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
     """Samples of each decoder to take in the first of several rounds.
 
@@ -227,7 +160,7 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
     rows = np.arange(len(weights))
 
     def stops_at(price):
-        stops = _best_stops(paths.failing, expenses[-1], price)
+        stops = best_stops(paths.failing, expenses[-1], price)
         return price, expenses[-1][(rows, *stops)], stops
 
     def improved_at(price):
@@ -235,17 +168,17 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
         return price, (counts * costs).sum(axis=1), counts
 
     highest = 2 * (weights @ profiles / costs).max()
-    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
-    frugal, lavish = _plans_around(stops_at, highest, 16.0, **bounds)
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = plans_around(stops_at, highest, 16.0, **bounds)
     if n_rounds == 1:
-        frugal, lavish = _plans_around(improved_at, frugal[0], 1.1, **bounds)
-        counts, left = _share_out(frugal, lavish, kind, sizes, money)
+        frugal, lavish = plans_around(improved_at, frugal[0], 1.1, **bounds)
+        counts, left = share_out(frugal, lavish, kind, sizes, money)
         return _spend_rest(counts, left, kind, weights, profiles, costs, limits)
     plans = [
-        (price, expense, _first_counts(paths, expenses, *stops, len(profiles.T)))
+        (price, expense, first_counts(paths, expenses, *stops, len(profiles.T)))
         for price, expense, stops in (frugal, lavish)
     ]
-    return _share_out(*plans, kind, sizes, money)[0]
+    return share_out(*plans, kind, sizes, money)[0]
 
 
 def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
@@ -311,8 +244,8 @@ def prices_around(
 
     highest = 2 * (weights @ profiles / costs).max()
     sizes = np.ones(len(weights))
-    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
-    frugal, lavish = _plans_around(plans_at, highest, 16.0, **bounds)
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = plans_around(plans_at, highest, 16.0, **bounds)
     return frugal[0], lavish[0]
 
 
@@ -326,41 +259,13 @@ def _planner(weights, profiles, costs, limits, mandatory):
     return lambda price: mandatory + _improved_counts(paths, *query, price)
 
 
-def _best_stops(failing, expense, price):
-    """Path and stop (n_queries,) with the highest net value at a price."""
-    value = -failing - price * expense
-    best = value.reshape(len(value), -1).argmax(axis=1)
-    return np.unravel_index(best, value.shape[1:])
-
-
-def _first_counts(paths, expenses, path, stop, n_decoders):
-    """Samples of the first round of the cheapest plans that end at given stops."""
-    rows = np.arange(len(path))
-    failing, spent = paths.failing[rows, path], paths.spent[rows, path]
-    every = np.arange(spent.shape[1])
-    for expense in expenses[-2::-1]:
-        upto = (spent[rows, stop][:, None] - spent) * failing
-        total = np.where(every <= stop[:, None], expense[rows, path] + upto, np.inf)
-        # Of equal plans, the one that takes samples late: more verdicts are known then.
-        total += _ROUNDING * spent
-        stop = total.argmin(axis=1)
-    return _counts(paths.decoders, path, stop, n_decoders)
-
-
-def _counts(decoders, path, stop, n_decoders):
-    """Number of samples of each decoder on a path up to a stop."""
-    chosen = decoders[np.arange(len(path)), path]
-    chosen = np.where(np.arange(chosen.shape[1]) < stop[:, None], chosen, n_decoders)
-    return (chosen[:, :, None] == np.arange(n_decoders)).sum(axis=1)
-
-
 def _improved_counts(paths, weights, profiles, costs, limits, price):
     """Best plan for one round at a price: best stops, improved decoder by decoder."""
     n_decoders = costs.shape[1]
     query = weights, profiles, costs, limits, price
     net = -paths.failing - price * paths.spent
     plans = [
-        _sweep(_counts(paths.decoders, [path], stops, n_decoders), *query)
+        _sweep(path_counts(paths.decoders, [path], stops, n_decoders), *query)
         for path, stops in enumerate(net.argmax(axis=2).T)
     ]
     best = _best_plan(plans, *query)
@@ -404,42 +309,6 @@ def _sweep(final, weights, profiles, costs, limits, price, *, last=-1):
         if rows.size == 0:
             break
     return final
-
-
-def _plans_around(plans_at, price, factor, *, least, sizes, money):
-    """Plans just above and just below the price at which the money is spent.
-
-    The search starts at a price, and steps by a factor until it has a bracket. A plan
-    is a tuple of its price, its expected costs (n_kinds,) and more.
-    """
-
-    def is_affordable(plan):
-        return sizes @ plan[1] <= money * (1 + _ROUNDING)
-
-    frugal = lavish = plans_at(price)
-    while not is_affordable(frugal):
-        frugal, lavish = plans_at(frugal[0] * factor), frugal
-    while is_affordable(lavish) and lavish[0] > least:
-        frugal, lavish = lavish, plans_at(lavish[0] / factor)
-    if is_affordable(lavish):
-        return lavish, lavish
-    while frugal[0] > lavish[0] * (1 + _PRICE_ERROR):
-        plan = plans_at(np.sqrt(frugal[0] * lavish[0]))
-        frugal, lavish = (plan, lavish) if is_affordable(plan) else (frugal, plan)
-    return frugal, lavish
-
-
-def _share_out(frugal, lavish, kind, sizes, money):
-    """Give the larger plan to as many queries as the money pays for."""
-    (_, expense, few), (_, more, many) = frugal, lavish
-    left = money - sizes @ expense
-    movable = np.flatnonzero((more > expense)[kind])
-    steps = (more - expense)[kind[movable]]
-    n_moved = np.count_nonzero(np.cumsum(steps) <= left * (1 + _ROUNDING))
-    counts = few[kind]
-    moved = movable[:n_moved]
-    counts[moved] = many[kind[moved]]
-    return counts, left - steps[:n_moved].sum()
 
 
 def _spend_rest(counts, left, kind, weights, profiles, costs, limits):
@@ -490,14 +359,14 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
     rows = np.arange(len(weights))
 
     def plans_at(price):
-        stops = _best_stops(paths.failing, expense, price)
+        stops = best_stops(paths.failing, expense, price)
         return price, expense[(rows, *stops)]
 
     highest = 2 * (weights @ profiles / costs).max()
-    bounds = {"least": highest * _LEAST_PRICE, "sizes": sizes, "money": money}
-    (price, _), _ = _plans_around(plans_at, highest, 16.0, **bounds)
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    (price, _), _ = plans_around(plans_at, highest, 16.0, **bounds)
     # The best path even where it is not worth its cost at this price.
-    path, _ = _best_stops(paths.failing[..., 1:], expense[..., 1:], price)
+    path, _ = best_stops(paths.failing[..., 1:], expense[..., 1:], price)
     failing, expense = paths.failing[rows, path], expense[rows, path]
     return paths.decoders[rows, path], _ratios(failing, expense)
 

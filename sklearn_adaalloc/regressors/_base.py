@@ -40,7 +40,7 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
     A subclass has the parameters `target`, `max_budget`, `empty_reward` and `selection`
     and two methods. ``_fit(X, rewards)`` learns from checked features and a checked
     table. ``_predict(X)`` returns a prediction as defined in
-    :mod:`sklearn_adaalloc.curves._targets`. `_binary_target` is the target that
+    :mod:`sklearn_adaalloc.curves._target`. `_binary_target` is the target that
     target="auto" means for 0/1 rewards.
     """
 

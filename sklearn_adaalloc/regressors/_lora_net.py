@@ -193,7 +193,7 @@ def fit_lora(language_model, token_ids, labels, initial_outputs, *, loss, **opti
     token_ids : list of n_queries lists of int
         Token ids of the queries.
     labels : ndarray of shape (n_queries, n_outputs) or (n_queries, n_rates)
-        See :mod:`sklearn_adaalloc.curves._targets`.
+        See :mod:`sklearn_adaalloc.curves._target`.
     initial_outputs : ndarray of shape (n_outputs,)
         Outputs of the average predictor.
     loss : str

@@ -225,7 +225,7 @@ def fit_mlp_ensemble(features, values, labels, initial_outputs, *, loss, **optio
     features : ndarray of shape (n_queries, n_features)
         Standardised features, float32.
     values, labels : ndarray of shape (n_queries, n_values), (n_queries, n_outputs)
-        See :mod:`sklearn_adaalloc.curves._targets`.
+        See :mod:`sklearn_adaalloc.curves._target`.
     initial_outputs : ndarray of shape (n_outputs,)
         Outputs of the average predictor.
     loss : str

@@ -12,9 +12,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
 
+from sklearn_adaalloc._utils.moved import MOVED_CLASSES, earlier_names
 from sklearn_adaalloc.allocators import SequentialSession
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.persistence import load_policy, save_policy
+from sklearn_adaalloc.persistence._estimator_files import _TRUSTED
 
 FILES = Path(__file__).parent / "data" / "before_rooms"
 QUERIES = ["1+1=", "23*41=", "9-4="]
@@ -77,6 +79,18 @@ def test_an_old_name_is_the_very_module(old, new):
     module = importlib.import_module(f"sklearn_adaalloc.{new}")
     assert importlib.import_module(f"sklearn_adaalloc.{old}") is module
     assert module.__spec__.name == module.__name__ == f"sklearn_adaalloc.{new}"
+
+
+@pytest.mark.parametrize("new", MOVED_CLASSES)
+def test_a_class_is_still_found_where_it_was(new):
+    module, _, name = new.rpartition(".")
+    cls = getattr(importlib.import_module(f"sklearn_adaalloc.{module}"), name)
+    old = [f"sklearn_adaalloc.{place}.{name}" for place in MOVED_CLASSES[new]]
+    assert old == earlier_names(cls)[-len(old) :]
+    assert set(old) <= _TRUSTED
+    for place in MOVED_CLASSES[new]:
+        module = importlib.import_module(f"sklearn_adaalloc.{place}")
+        assert getattr(module, name) is cls
 
 
 def test_other_names_are_not_found():

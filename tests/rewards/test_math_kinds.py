@@ -228,13 +228,6 @@ NOTATIONS_WRONG = [
 ]
 
 
-@pytest.fixture(scope="module")
-def verify():
-    """Function that grades an answer, with workers that stay."""
-    verifier = MathVerifier(lambda query: query, timeout=3, n_jobs=1)
-    return lambda gold, answer: verifier([gold], [[answer]])[0].tolist()
-
-
 @pytest.mark.parametrize(("gold", "answer"), UNITS_RIGHT + CASE_RIGHT + NOTATIONS_RIGHT)
 def test_right(verify, gold, answer):
     assert verify(gold, answer) == [1]
