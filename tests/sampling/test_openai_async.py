@@ -12,8 +12,6 @@ import pytest
 from answering import no_complaints
 from servers import first, sampler_of
 
-from sklearn_adaalloc.sampling._openai import connections
-
 pytest.importorskip("openai", reason="needs the extra openai")
 
 pytestmark = pytest.mark.usefixtures("short_waits")
@@ -26,21 +24,19 @@ async def gathered(sampler, *arguments, **options):
 @pytest.fixture
 def n_clients(monkeypatch):
     """Clients that were made, and how many of them are closed."""
+    openai = pytest.importorskip("openai")
     made = {"made": 0, "closed": 0}
 
-    class Counting(connections.Connection):
-        def __init__(self, client, max_concurrency):
-            super().__init__(client, max_concurrency)
+    class Counting(openai.AsyncOpenAI):
+        def __init__(self, **parameters):
+            super().__init__(**parameters)
             made["made"] += 1
-            close = client.close
 
-            async def counted():
-                made["closed"] += 1
-                await close()
+        async def close(self):
+            made["closed"] += 1
+            await super().close()
 
-            client.close = counted
-
-    monkeypatch.setattr(connections, "Connection", Counting)
+    monkeypatch.setattr(openai, "AsyncOpenAI", Counting)
     return made
 
 
@@ -173,6 +169,18 @@ def test_pickles_leave_connections_behind():
         asyncio.run(sampler.asample(["a"], 1))
         again = pickle.loads(pickle.dumps(sampler))
         assert asyncio.run(again.asample(["a"], 1))[0][0].startswith("a ")
+
+
+def test_a_client_that_cannot_be_made_leaves_nothing_behind(monkeypatch, n_clients):
+    openai = pytest.importorskip("openai")
+    with faulty.serving() as server, monkeypatch.context() as patch:
+        sampler = sampler_of(server)
+        patch.setattr(openai, "AsyncOpenAI", lambda **parameters: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(sampler.asample(["a"], 1))
+        patch.undo()
+        assert asyncio.run(sampler.asample(["a"], 1))[0][0].startswith("a ")
+    assert n_clients["made"] == n_clients["closed"]
 
 
 # Cancelled calls

@@ -10,13 +10,15 @@ class Connection:
 
     Parameters
     ----------
-    client : object
-        Client of the openai package.
     max_concurrency : int
         Largest number of simultaneous requests.
 
     Attributes
     ----------
+    client : object
+        Client of the openai package; None until it is made.
+    making : Lock
+        Held by the call that makes the client.
     places : Semaphore
         Each request takes one while it is sent and answered.
     finding_out : Lock
@@ -25,8 +27,9 @@ class Connection:
         Calls that use the client.
     """
 
-    def __init__(self, client, max_concurrency):
-        self.client = client
+    def __init__(self, max_concurrency):
+        self.client = None
+        self.making = asyncio.Lock()
         self.places = asyncio.Semaphore(max_concurrency)
         self.finding_out = asyncio.Lock()
         self.n_users = 0
@@ -63,7 +66,7 @@ class Connections:
         settings : hashable
             What the client depends on.
         make_client : callable
-            Makes the client.
+            Makes the client, in a thread.
         max_concurrency : int
             Largest number of simultaneous requests of all users.
 
@@ -73,13 +76,18 @@ class Connections:
         """
         opened = self._of_loops.setdefault(asyncio.get_running_loop(), {})
         if settings not in opened:
-            opened[settings] = Connection(make_client(), max_concurrency)
+            opened[settings] = Connection(max_concurrency)
         connection = opened[settings]
         connection.n_users += 1
         try:
+            async with connection.making:
+                if connection.client is None:
+                    # It reads certificates, for which the event loop does not wait.
+                    connection.client = await asyncio.to_thread(make_client)
             yield connection
         finally:
             connection.n_users -= 1
             if connection.n_users == 0:
                 del opened[settings]  # before the wait: others open one of their own
-                await connection.client.close()
+                if connection.client is not None:
+                    await connection.client.close()
