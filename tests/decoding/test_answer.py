@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from answering import Awaited, Blocking, no_complaints, solved_by, stream_policy
+from answering import Awaited, Blocking, no_complaints, run, solved_by, stream_policy
 from numpy.testing import assert_array_equal
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -22,17 +22,6 @@ from sklearn_adaalloc import (
 from sklearn_adaalloc.decoding import BestOfK
 
 QUERIES = [f"q{i}" for i in range(12)]
-
-
-def run(decoder, queries=QUERIES):
-    """Answers to queries that arrive at once; exceptions are returned."""
-
-    async def main():
-        async with decoder:
-            asked = map(decoder.answer, queries)
-            return await asyncio.gather(*asked, return_exceptions=True)
-
-    return asyncio.run(main(), debug=True)
 
 
 def in_turn(decoder, queries=QUERIES):
@@ -175,9 +164,9 @@ def test_a_stream_of_the_user_stays_the_users(steps):
     with stream_policy().open() as stream:
         policy = make_pipeline(*steps, stream) if steps else stream
         decoder = BestOfK(policy, Awaited(), solved_by(0))
-        run(decoder)
+        run(decoder, QUERIES)
         assert decoder.stream is stream
-        run(BestOfK(policy, Awaited(), solved_by(0)))
+        run(BestOfK(policy, Awaited(), solved_by(0)), QUERIES)
         assert stream.n_queries == 2 * len(QUERIES)
 
 
@@ -187,7 +176,7 @@ def test_a_stream_of_the_decoder_ends_with_it():
     assert decoder.stream.n_queries == len(QUERIES)
     asyncio.run(decoder.aclose())
     assert decoder.stream.n_queries == 0
-    run(decoder)
+    run(decoder, QUERIES)
     assert decoder.stream.n_queries == 0
 
 
@@ -225,7 +214,7 @@ def test_policies_that_decide_each_query_alone_before_decoding(allocator):
     allocator = allocator(RewardRegressor(Ridge()), budget=2, random_state=0)
     policy = make_pipeline(FunctionTransformer(lengths), allocator.fit(X, TABLE))
     sampler = Awaited()
-    answered = run(BestOfK(policy, sampler, solved_by(0)))
+    answered = run(BestOfK(policy, sampler, solved_by(0)), QUERIES)
     budgets = [each.budget for each in answered]
     assert_array_equal(budgets, [policy.predict([query])[0] for query in QUERIES])
     assert all(each.rounds_taken == 1 for each in answered)
@@ -280,7 +269,7 @@ def test_an_error_of_a_reward_is_that_of_its_query(caplog):
     decoder = BestOfK(stream_policy(), Awaited(), reward)
     stream = decoder.stream
     with no_complaints(caplog):
-        answered = run(decoder)
+        answered = run(decoder, QUERIES)
     failed = {row for row, each in enumerate(answered) if isinstance(each, KeyError)}
     assert failed == {3, 7}
     assert answered[3].args == ("no reference for q3",)
@@ -320,7 +309,7 @@ def test_an_error_of_a_sampler_is_that_of_its_query(sampler):
     if sampler is Blocking:
         del Losing.asample_each
     decoder = BestOfK(stream_policy(), Losing(), solved_by(0))
-    answered = run(decoder)
+    answered = run(decoder, QUERIES)
     assert isinstance(answered[2], ConnectionError)
     assert [each.answer for row, each in enumerate(answered) if row != 2] == [
         f"{query}:0" for query in QUERIES if query != "q2"

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from answering import Awaited, Blocking, no_complaints
+from answering import Awaited, Blocking, no_complaints, run
 from numpy.testing import assert_array_equal
 from sklearn.dummy import DummyRegressor
 from sklearn.pipeline import make_pipeline
@@ -85,15 +85,6 @@ def wrong(queries, answers):
 
 def dear_is_right(queries, answers):
     return [[float(each.startswith("dear")) for each in row] for row in answers]
-
-
-def run(decoder, queries):
-    async def main():
-        async with decoder:
-            asked = map(decoder.answer, queries)
-            return await asyncio.gather(*asked, return_exceptions=True)
-
-    return asyncio.run(main(), debug=True)
 
 
 def test_budgets_before_decoding_are_those_of_the_policy(caplog):

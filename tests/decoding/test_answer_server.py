@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 import tracemalloc
 from collections import Counter, deque
 
@@ -122,6 +123,59 @@ def test_many_queries_at_a_time(n_queries, caplog):
         once = 1 + len(PASSING.get(kind, []))
         each = {11: 1, 13: 1 + MAX_RETRIES, 15: 1 + MAX_RETRIES}.get(kind, once)
         assert attempts[query] == [each] * (2 - number_of(query) % 2), query
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_a_query_that_is_cancelled_closes_its_request_and_its_session(caplog):
+    hung_up = threading.Event()
+
+    def hang(handler, choices):
+        handler.connection.settimeout(20)
+        if handler.connection.recv(1) == b"":
+            hung_up.set()
+
+    async def main():
+        async with decoder:
+            task = asyncio.create_task(decoder.answer("q2"))
+            while len(server.bodies) < 2:
+                await asyncio.sleep(0.01)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(task, 0.01)
+            assert await asyncio.to_thread(hung_up.wait, 10)
+            return decoder.stream.n_queries, decoder.stream.mean_cost
+
+    second = lambda number, body: hang if number else None  # noqa: E731
+    with faulty.serving(second) as server, no_complaints(caplog):
+        sampler = sampler_of(server, timeout=30.0)
+        decoder = BestOfK(stream_policy(), sampler, Reward())
+        # One sample was told, and one was asked for.
+        assert asyncio.run(main(), debug=True) == (1, 2.0)
+    assert len(server.bodies) == 2
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_the_event_loop_goes_on_while_a_server_is_asked():
+    gaps = []
+
+    async def beat():
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            gaps.append(time.monotonic() - before)
+
+    async def main():
+        heart = asyncio.create_task(beat())
+        await ask_all(decoder, [f"q{i}" for i in range(20)])
+        heart.cancel()
+
+    def sleep(number, body):
+        time.sleep(0.5)
+
+    with faulty.serving(sleep) as server:
+        decoder = BestOfK(stream_policy(), sampler_of(server), Reward())
+        asyncio.run(main())
+    assert len(server.bodies) == 30
+    assert max(gaps) < 0.4
 
 
 async def held_after(decoder, queries):

@@ -6,24 +6,13 @@ import threading
 import time
 
 import pytest
-from answering import Awaited, Blocking, no_complaints, solved_by, stream_policy
+from answering import Awaited, Blocking, no_complaints, run, solved_by, stream_policy
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc.decoding import BestOfK
 
 QUERIES = [f"q{i}" for i in range(12)]
-
-
-def run(decoder, queries=QUERIES):
-    """Answers to queries that arrive at once; exceptions are returned."""
-
-    async def main():
-        async with decoder:
-            asked = map(decoder.answer, queries)
-            return await asyncio.gather(*asked, return_exceptions=True)
-
-    return asyncio.run(main(), debug=True)
 
 
 # --- cancelled queries ------------------------------------------------------------
@@ -102,7 +91,7 @@ def test_a_query_that_is_cancelled_while_it_is_graded(caplog):
 def test_no_more_queries_in_flight_than_allowed():
     sampler = Awaited(seconds=0.02)
     decoder = BestOfK(stream_policy(), sampler, solved_by(0), max_in_flight=3)
-    answered = run(decoder)
+    answered = run(decoder, QUERIES)
     assert [each.answer for each in answered] == [f"{query}:0" for query in QUERIES]
     assert sampler.most_open == 3
 
@@ -119,7 +108,7 @@ def test_threads_that_grade_are_bounded(n_graders):
         running.pop()
         return solved_by(0)(queries, answers)
 
-    run(BestOfK(stream_policy(), Awaited(), reward, n_graders=n_graders))
+    run(BestOfK(stream_policy(), Awaited(), reward, n_graders=n_graders), QUERIES)
     assert max(most) == n_graders
 
 
@@ -134,7 +123,7 @@ def test_a_sampler_that_blocks_gets_as_many_calls_as_it_says(n_threads):
         time.sleep(0.02)
         running.pop()
 
-    run(BestOfK(stream_policy(), Blocking(n_threads, work), solved_by(0)))
+    run(BestOfK(stream_policy(), Blocking(n_threads, work), solved_by(0)), QUERIES)
     assert max(most) == n_threads
 
 
@@ -150,7 +139,7 @@ def test_the_policy_and_local_models_take_turns():
         return list(queries)
 
     policy = make_pipeline(FunctionTransformer(note), stream_policy())
-    run(BestOfK(policy, Local(8, lambda prompt: note([prompt])), solved_by(0)))
+    run(BestOfK(policy, Local(8, lambda prompt: note([prompt])), solved_by(0)), QUERIES)
     assert len(threads) == 1
 
 

@@ -88,6 +88,17 @@ def solved_by(number):
     ]
 
 
+def run(decoder, queries):
+    """Answers to queries that arrive at once; exceptions are returned."""
+
+    async def main():
+        async with decoder:
+            asked = map(decoder.answer, queries)
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(main(), debug=True)
+
+
 @contextlib.contextmanager
 def no_complaints(caplog):
     """Fail on warnings, on errors that nobody retrieved, and on a loop that complains.
