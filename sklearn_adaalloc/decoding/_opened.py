@@ -45,7 +45,8 @@ class Opened:
         # A policy may read hidden states of a model that also samples. So all that
         # runs a model of this process takes turns in one thread.
         self._local = ThreadPoolExecutor(1, "adaalloc-local")
-        self._sampling = [self._threads_of(sampler) for sampler in samplers]
+        self._samplers = samplers
+        self._sampling = {}  # decoder -> threads
         self._grading = ThreadPoolExecutor(
             n_graders or effective_n_jobs(_ALL), "adaalloc-grader"
         )
@@ -81,6 +82,8 @@ class Opened:
 
     async def sample(self, decoder, function):
         """Call a function in a thread of the sampler of a decoder."""
+        if decoder not in self._sampling:
+            self._sampling[decoder] = self._threads_of(self._samplers[decoder])
         return await _in_thread(self._sampling[decoder], function)
 
     async def grade(self, function):
@@ -89,7 +92,7 @@ class Opened:
 
     def close(self):
         """Let the threads end."""
-        for threads in (self._local, *self._sampling, self._grading):
+        for threads in (self._local, *self._sampling.values(), self._grading):
             threads.shutdown(wait=False)
 
     def _threads_of(self, sampler):
