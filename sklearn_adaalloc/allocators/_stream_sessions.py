@@ -253,7 +253,7 @@ class StreamSession:
     def predicted_costs(self):
         """Expected cost of the next sample of each query, ndarray (n_queries,).
 
-        None if the budget counts samples.
+        What was paid has corrected it. None if the budget counts samples.
         """
         return self._session.predicted_costs
 
@@ -300,6 +300,42 @@ class StreamSession:
         self._check_open("ask")
         return self._session.ask()
 
+    def charge(self, cost):
+        """Count what was paid for something else than samples.
+
+        Such as prompts that a model has read, and from which it gave no answer.
+
+        Parameters
+        ----------
+        cost : float
+            What it cost for all queries together, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or if the session is closed.
+        """
+        self._check_open("charge")
+        self._charged += check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+
+    def refund(self, cost):
+        """Take back what samples were told to cost too much.
+
+        Such as a prompt that they share and that is paid once.
+
+        Parameters
+        ----------
+        cost : float
+            What was not paid for all queries together, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or if the session is closed.
+        """
+        self._check_open("refund")
+        self._charged -= check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+
     def tell(self, rewards, costs=None):
         """Give the session the rewards of the samples that it asked for.
 
@@ -320,24 +356,6 @@ class StreamSession:
         """
         self._check_open("tell")
         self._session.tell(rewards, costs)
-
-    def charge(self, cost):
-        """Count what was paid for something else than samples.
-
-        Such as prompts that a model has read, and from which it gave no answer.
-
-        Parameters
-        ----------
-        cost : float
-            What it cost for all queries together, in the unit of the budget.
-
-        Raises
-        ------
-        ValueError
-            If it is negative or not finite, or if the session is closed.
-        """
-        self._check_open("charge")
-        self._charged += check_in_interval(cost, "cost", 0, LARGEST, closed="both")
 
     def close(self):
         """Count what the queries spent; the price of the stream follows it.

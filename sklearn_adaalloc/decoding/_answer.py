@@ -35,8 +35,9 @@ class AsynchronousDecoder:
     def stream(self):
         """The :class:`~sklearn_adaalloc.allocators.Stream` that decides.
 
-        It is that of the policy, or opened when first needed. None if the policy does
-        not decide on a stream.
+        It is that of the policy, or opened when first needed. Parameters of the policy
+        that are set later do not change it; after :meth:`aclose` a new one is opened.
+        None if the policy does not decide on a stream.
         """
         return self._open().stream
 

@@ -133,15 +133,17 @@ def test_what_is_paid_beside_samples_counts_as_spent():
     session = stream.start([CURVE, CURVE])
     session.ask()
     session.charge(1.5)
-    session.charge(0.5)
+    session.charge(1.0)
+    session.refund(0.5)
     assert session.predicted_costs is None
     session.close()
     assert stream.mean_cost == 2.0  # a sample of each, and their shares
-    for cost in (-1, np.inf, np.nan):
-        with pytest.raises(ValueError, match="cost="):
-            stream.start(CURVE).charge(cost)
-    with pytest.raises(ValueError, match="charge was called on a closed session"):
-        session.charge(1.0)
+    for change in ("charge", "refund"):
+        for cost in (-1, np.inf, np.nan):
+            with pytest.raises(ValueError, match="cost="):
+                getattr(stream.start(CURVE), change)(cost)
+        with pytest.raises(ValueError, match=f"{change} was called on a closed sess"):
+            getattr(session, change)(1.0)
 
 
 def test_a_stream_knows_the_policy_that_opened_it():
