@@ -111,6 +111,40 @@ def check_sizes(values, name):
         )
 
 
+def is_plain_batch(X, n_features):
+    """Whether the usual checks of features would return `X` as it is.
+
+    For a single query, these checks take longer than a prediction.
+
+    Parameters
+    ----------
+    X : object
+        Features.
+    n_features : int
+        Number of features that there must be.
+
+    Returns
+    -------
+    is_plain : bool
+        True only for a NumPy array of finite floats of the right shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._utils.numbers import is_plain_batch
+    >>> is_plain_batch(np.ones((1, 2)), 2), is_plain_batch([[1.0, np.nan]], 2)
+    (True, False)
+    """
+    return (
+        type(X) is np.ndarray
+        and X.dtype in (np.float64, np.float32)
+        and X.ndim == 2
+        and X.size > 0
+        and X.shape[1] == n_features
+        and bool(-LARGEST <= X.min() <= X.max() <= LARGEST)
+    )
+
+
 def reward_array(rewards, name="rewards"):
     """Convert rewards to float64; missing samples and the ends of short rows are NaN.
 

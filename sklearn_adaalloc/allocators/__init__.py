@@ -14,11 +14,13 @@ from sklearn_adaalloc.allocators._session import (
     VoteSession,
 )
 from sklearn_adaalloc.allocators._stream import StreamAllocator
+from sklearn_adaalloc.allocators._stream_cap import CapReachedError
 from sklearn_adaalloc.allocators._stream_sessions import Stream, StreamSession
 
 __all__ = [
     "AdaptiveAllocator",
     "BinnedAllocator",
+    "CapReachedError",
     "DriftReport",
     "DummyAllocator",
     "MenuSession",

@@ -117,32 +117,6 @@ class MenuSession(SequentialSession):
             costs = self._cells(costs, "costs")
         super().tell(cells, costs)
 
-    def withdraw(self, gone):
-        """Ask for no more samples of decoders that no longer answer.
-
-        Parameters
-        ----------
-        gone : ndarray of shape (n_queries, n_decoders), bool
-            Which decoders are gone for which queries.
-
-        Raises
-        ------
-        ValueError
-            If it has another shape or type, or a round was asked for but not told.
-        """
-        gone = np.asarray(gone)
-        if gone.shape != self._shape or gone.dtype != bool:
-            raise ValueError(
-                f"gone has shape {gone.shape} and type {gone.dtype}. Expected one True "
-                f"or False for each decoder of each query, shape {self._shape}."
-            )
-        if self._asked is not None:
-            raise ValueError(
-                "withdraw was called between ask and tell. Expected no open round: "
-                "call tell first."
-            )
-        self._belief.withdraw(gone.ravel())
-
     def _cells(self, values, name):
         """Numbers of each cell (n_cells, n_new), with NaN."""
         n_queries, n_decoders = self._shape
@@ -199,10 +173,8 @@ def replay_menu(session, rewards, costs=None):
     -------
     best_rewards : ndarray of shape (n_queries,)
     """
-    # Samples first, NaN last, in the same order.
-    order = np.argsort(np.isnan(rewards), axis=2, kind="stable")
     tables = [rewards] + ([] if costs is None else [costs])
-    tables = [np.take_along_axis(table, order, axis=2) for table in tables]
+    tables = [_samples_first(table, rewards) for table in tables]
     while (asked := session.ask()) is not None:
         columns = session.budgets[:, :, None] + np.arange(asked.max())
         wanted = np.arange(asked.max()) < asked[:, :, None]
@@ -210,3 +182,37 @@ def replay_menu(session, rewards, costs=None):
         told = [np.take_along_axis(table, columns, axis=2) for table in tables]
         session.tell(*(np.where(wanted, table, np.nan) for table in told))
     return session.best_rewards
+
+
+def best_so_far(rewards, budgets, *, empty_reward=0.0):
+    """Best reward of each query among the first samples of its decoders.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_decoders, n_samples)
+        Reward table.
+    budgets : ndarray of shape (n_queries, n_decoders), int
+        Number of samples of each decoder.
+    empty_reward : float, default=0.0
+        Reward of a query without a sample.
+
+    Returns
+    -------
+    best_rewards : ndarray of shape (n_queries,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menu_session import best_so_far
+    >>> best_so_far(np.array([[[0.0, 1.0], [np.nan, 0.0]]]), np.array([[1, 1]]))
+    array([0.])
+    """
+    taken = np.arange(rewards.shape[2]) < budgets[:, :, None]
+    best = np.where(taken, _samples_first(rewards, rewards), -np.inf).max(axis=(1, 2))
+    return np.where(budgets.any(axis=1), best, empty_reward)
+
+
+def _samples_first(table, rewards):
+    """The samples of a table, in order, and then NaN where rewards have it."""
+    order = np.argsort(np.isnan(rewards), axis=2, kind="stable")
+    return np.take_along_axis(table, order, axis=2)

@@ -1,9 +1,11 @@
 """Decisions over several decoders: between the shells of allocators and planning."""
 
+from reprlib import repr as short_repr
 from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_adaalloc._utils.parameters import MOST
 from sklearn_adaalloc.allocators._coins import separate_coins
 from sklearn_adaalloc.allocators._explanation import Decision, weighted_range
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
@@ -11,6 +13,7 @@ from sklearn_adaalloc.planning._menus import plan_at_price, prices_around
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
+_ROUNDING = 1e-12  # relative: what adding up costs may round off
 _TIE = 1e-3  # prices are found up to 1e-4, and sentences show three digits
 
 
@@ -136,12 +139,28 @@ def menu_rule(menu, budget, coins, *, observed=None):
     -------
     rule : dict
         Prices just above (`price`) and just below (`floor`) that of the budget, and the
-        `share` of queries with different plans that follow the second one.
+        `share` of queries with different plans that follow the second one. Both prices
+        are infinite if the budget pays for no sample but mandatory ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import menu_rule, open_menu
+    >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]] * 2)
+    >>> menu = open_menu(np.ones((2, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> rule = menu_rule(menu, budget=2, coins=np.array([0.3, 0.6]))
+    >>> round(float(rule["price"]), 3)
+    0.125
+    >>> menu_rule(menu, budget=0, coins=np.array([0.3, 0.6]))["price"]
+    inf
     """
     observed = menu.costs if observed is None else observed
     weights, profiles, costs, limits, mandatory = menu
     expense = (mandatory * observed).sum(axis=1)
-    money = money_left(budget, expense, 1) + float(expense.sum())
+    left = money_left(budget, expense, 1)
+    if left < observed[limits > mandatory].min(initial=np.inf) * (1 - _ROUNDING):
+        return {"price": np.inf, "floor": np.inf, "share": 0.0, "by_place": False}
+    money = left + float(expense.sum())
     high, low = prices_around(
         weights,
         profiles,
@@ -151,7 +170,7 @@ def menu_rule(menu, budget, coins, *, observed=None):
         mandatory=mandatory,
         observed=observed,
     )
-    few, many = (_at_price(menu, price) for price in (high, low))
+    few, many = (budgets_at_price(menu, price) for price in (high, low))
     left = money - (few * observed).sum()
     extra = ((many - few) * observed).sum(axis=1)
     movable = np.flatnonzero(extra > 0)
@@ -165,14 +184,14 @@ def menu_rule(menu, budget, coins, *, observed=None):
     order = np.argsort(coins)
     paid = np.cumsum(extra[movable][order])
     edges = np.concatenate([[0.0], coins[order], [1.0]])
-    n_moved = np.count_nonzero(paid <= left * (1 + 1e-12))
+    n_moved = np.count_nonzero(paid <= left * (1 + _ROUNDING))
     rule["share"] = float(edges[n_moved : n_moved + 2].mean())
     return rule
 
 
 def follow_menu(menu, rule, coins):
     """Budgets of queries (n_queries, n_decoders) by a rule of :func:`menu_rule`."""
-    few, many = (_at_price(menu, rule[name]) for name in ("price", "floor"))
+    few, many = (budgets_at_price(menu, rule[name]) for name in ("price", "floor"))
     movable = np.flatnonzero(((many - few) * menu.costs).sum(axis=1) > 0)
     own = separate_coins(coins[movable]) if rule["by_place"] else coins[movable]
     moved = movable[own < rule["share"]]
@@ -296,6 +315,65 @@ def menu_decision(menu, budgets, price, *, names, in_cost, empty_reward=0.0, pla
     )
 
 
-def _at_price(menu, price):
+def budgets_at_price(menu, price):
+    """Budgets (n_queries, n_decoders) of queries that are decided alone at a price.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import budgets_at_price, open_menu
+    >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]])
+    >>> menu = open_menu(np.ones((1, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> budgets_at_price(menu, 0.1)
+    array([[3, 0]])
+    """
     weights, profiles, costs, limits, mandatory = menu
     return plan_at_price(weights, profiles, costs, limits, price, mandatory=mandatory)
+
+
+def samples_available(available, n_queries, n_decoders):
+    """Check which decoders can answer, and count the samples that they can give.
+
+    Parameters
+    ----------
+    available : array-like of shape (n_queries, n_decoders), bool, or None
+        None means all decoders. For one query, also of shape (n_decoders,).
+    n_queries, n_decoders : int
+        Their numbers.
+
+    Returns
+    -------
+    n_samples : ndarray of shape (n_queries, n_decoders) or None
+        None means as many as are asked for.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or type.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.allocators._menus import samples_available
+    >>> samples_available([[True, False]], 1, 2) > 0
+    array([[ True, False]])
+    """
+    if available is None:
+        return None
+    shape = n_queries, n_decoders
+    mask = np.asarray(available)
+    mask = mask[None] if mask.ndim == n_queries == 1 else mask
+    if mask.shape != shape or mask.dtype != bool:
+        raise ValueError(
+            f"available has shape {mask.shape} and type {mask.dtype}. Expected one "
+            f"True or False for each decoder of each query, shape {shape}."
+        )
+    return np.where(mask, MOST, 0)
+
+
+def refuse_available(available):
+    """Raise if `available` is given although there is only one decoder."""
+    if available is not None:
+        raise ValueError(
+            f"available={short_repr(available)} is not accepted: this policy was "
+            "fitted on a table of one decoder. Expected None."
+        )

@@ -1,7 +1,5 @@
 """Budgets in rounds: the rewards of each round decide the next."""
 
-from reprlib import repr as short_repr
-
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.model_selection import cross_val_predict
@@ -9,15 +7,15 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_adaalloc._utils.parameters import (
-    MOST,
-    OPTIONAL_COUNT,
-    check_parameters,
-)
+from sklearn_adaalloc._utils.parameters import OPTIONAL_COUNT, check_parameters
 from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._menu_session import MenuSession, replay_menu
-from sklearn_adaalloc.allocators._menus import menu_money
+from sklearn_adaalloc.allocators._menus import (
+    menu_money,
+    refuse_available,
+    samples_available,
+)
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._selection import (
@@ -206,12 +204,9 @@ class SequentialAllocator(RegressorAllocator):
         """
         check_is_fitted(self)
         if self._n_decoders:
-            return self._open_menu_session(X, self._check_available(available, X))
-        if available is not None:
-            raise ValueError(
-                f"available={short_repr(available)} is not accepted: this policy was "
-                "fitted on a table of one decoder. Expected None."
-            )
+            size = _num_samples(X), self._n_decoders
+            return self._open_menu_session(X, samples_available(available, *size))
+        refuse_available(available)
         marginals = self._curves(X)
         limits = np.full(len(marginals), marginals.shape[1])
         return self._open_session(marginals, limits, self._predict_costs(X))
@@ -311,19 +306,6 @@ class SequentialAllocator(RegressorAllocator):
             empty_reward=self.empty_reward,
             money=money,
         )
-
-    def _check_available(self, available, X):
-        """Number of samples that decoders can give; None means as many as asked."""
-        if available is None:
-            return None
-        shape = _num_samples(X), self._n_decoders
-        mask = np.asarray(available)
-        if mask.shape != shape or mask.dtype != bool:
-            raise ValueError(
-                f"available has shape {mask.shape} and type {mask.dtype}. Expected one "
-                f"True or False for each decoder of each query, shape {shape}."
-            )
-        return np.where(mask, MOST, 0)
 
     def _is_menu(self, rewards):
         return has_decoders(rewards)

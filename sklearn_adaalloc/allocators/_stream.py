@@ -1,54 +1,33 @@
 """Budgets on a stream: each query is decided alone, and its verdicts are used."""
 
 from copy import copy
-from functools import cache
-from hashlib import sha256
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import (
     FLAG,
     NOT_NEGATIVE,
     OPTIONAL_COUNT,
     POSITIVE,
-    POSITIVE_COUNT,
     PROPER_SHARE,
     check_parameters,
 )
-from sklearn_adaalloc._utils.rewards import has_decoders
-from sklearn_adaalloc.allocators._base import RegressorAllocator
-from sklearn_adaalloc.allocators._calibrated import split_rows
-from sklearn_adaalloc.allocators._coins import (
-    price_factors,
-    query_coins,
-    separate_coins,
-)
+from sklearn_adaalloc.allocators._coins import query_coins
+from sklearn_adaalloc.allocators._menu_session import best_so_far, replay_menu
 from sklearn_adaalloc.allocators._session import replay
+from sklearn_adaalloc.allocators._stream_cap import StreamCap
+from sklearn_adaalloc.allocators._stream_rule import CalibratedPrice
 from sklearn_adaalloc.allocators._stream_sessions import Stream
 from sklearn_adaalloc.allocators._stream_state import new_state
 from sklearn_adaalloc.allocators._told import told_of
-from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import expected_rewards, resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._control import StreamState
-from sklearn_adaalloc.planning._money import (
-    CostMoney,
-    CostSpread,
-    PricedMoney,
-    SampleMoney,
-    fit_cost_spread,
-)
-from sklearn_adaalloc.planning._prices import money_left, price_by_replay
-
-_USEFUL = 0.98  # share of all samples that are worth anything, bought at a low price
-_BELOW, _ABOVE = 4.0, 1000.0  # how far the price may go beyond what calibration needs
 
 
-class StreamAllocator(RegressorAllocator):
+class StreamAllocator(CalibratedPrice):
     r"""Decide each query of a stream alone, use its verdicts, and keep the budget.
 
     `open` gives a :class:`Stream`. Its method ``start`` opens a session on a query when
@@ -72,6 +51,11 @@ class StreamAllocator(RegressorAllocator):
     anything are bought, and 1000 times the price of `fit`. What cannot be spent is not
     made up for later.
 
+    On a table of several decoders with 0/1 rewards, a session also says who answers
+    next: the decoder on the best order of all decoders, of all but one, or of one,
+    until no further sample is worth its price. A failure of one decoder also changes
+    what is expected of the others.
+
     `predict` returns the samples whose marginal reward is above the price of `fit`: a
     decision before decoding, without verdicts, which spends another mean budget than a
     stream.
@@ -86,17 +70,19 @@ class StreamAllocator(RegressorAllocator):
         Mean number of samples per query that may be spent; with ``unit="cost"``, their
         mean cost. It can be changed after `fit`.
     n_rounds : int or None, default=None
-        Largest number of rounds of a query. None means one sample at a time, which
-        saves most. With a number, several samples are asked for at once, and a query
-        waits for no more than so many answers. A dynamic programme then says how many.
+        Largest number of rounds of a query: the bound on its latency. None means one
+        sample at a time, which saves most. With a number, several samples are asked
+        for at once, and a query waits for no more than so many answers, one after
+        another. A dynamic programme then says how many samples each round has.
     holdout : float, default=0.2
         Share of the queries that is held out from the regressor and used to find the
         price.
-    min_budget : int, default=0
+    min_budget : int or sequence of int, default=0
         Smallest number of samples that every query gets in its first round.
-    max_budget : int, default=None
+    max_budget : int or sequence of int, default=None
         Largest number of samples that a query can get over all rounds. None means the
-        number of samples in the table given to `fit`.
+        number of samples in the table given to `fit`. With several decoders, these
+        numbers are for each decoder; a sequence has one for each.
     empty_reward : float, default=0.0
         Reward of a query that gets no sample. For 0/1 rewards, rounds are planned as if
         it were 0.
@@ -121,12 +107,25 @@ class StreamAllocator(RegressorAllocator):
         `gain` is the time constant in queries. While many queries are open, the gain is
         lower, so that the price does not oscillate.
     cap : float, default=None
-        Hard limit: largest mean number of samples per query in any window. Always in
-        samples. Once those of a window are promised, its other queries get
-        `min_budget` samples, which are set aside for them, and no more.
-    cap_window : int, default=1000
-        Number of queries of a window. The first so many that start are the first
-        window, and so on.
+        Hard limit: largest mean number of samples per query in any window, or with
+        ``cap_per="second"`` per second. It always counts samples, of all decoders
+        together, also with ``unit="cost"``: what a sample costs is known only when it
+        is paid, too late for a limit that is never exceeded. Samples count when they
+        are asked for.
+    cap_window : int or float, default=1000
+        Length of a window: a number of queries, or of seconds. One window follows the
+        other. The first so many queries that start are the first window; seconds
+        count from the epoch of `time.time`.
+    cap_per : {"query", "second"}, default="query"
+        Whether windows are of queries or of time.
+    cap_action : {"min_budget", "refuse"}, default="min_budget"
+        What happens once all samples of a window are promised. With "min_budget",
+        queries get `min_budget` samples, which are set aside for each query of a
+        window, and no more. In windows of time, `min_budget` must then be 0. With
+        "refuse", :meth:`Stream.start` raises
+        :class:`~sklearn_adaalloc.allocators.CapReachedError`. A query that is refused
+        counts as one that has started, but not as one that was closed. Queries that
+        are open by then get no more.
     random_state : int, RandomState instance or None, default=None
         Seeds the split of the queries, the default regressor and the coins (see
         Notes).
@@ -143,7 +142,8 @@ class StreamAllocator(RegressorAllocator):
     realised_budget_ : float
         What the calibration queries spend at that price, per query.
     calibration_scores_ : ndarray of shape (n_calibration, max_budget)
-        Predicted marginal rewards of the calibration queries.
+        Predicted marginal rewards of the calibration queries. With several decoders,
+        predicted weights of profiles, (n_calibration, n_profiles).
     lowest_reward_, highest_reward_ : float
         Lowest and highest reward of `fit`. No reward is expected to be higher.
     score_rewards_ : tuple of two ndarrays
@@ -151,10 +151,12 @@ class StreamAllocator(RegressorAllocator):
     alone_ : dict
         How well predictions agree with rewards, learnt from the calibration queries,
         for beliefs about a single query. Empty for 0/1 rewards.
-    cost_regressor_ : estimator
-        The fitted regressor of costs, if the budget counts them.
+    cost_regressor_ : estimator or list of estimators
+        The fitted regressor of costs, if the budget counts them; of several decoders,
+        one for each.
     cost_spread_ : tuple of five float
-        Variance of costs around their predictions, if the budget counts them.
+        Variance of costs around their predictions, if the budget counts them. With
+        several decoders, a list with one for each.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -201,10 +203,12 @@ class StreamAllocator(RegressorAllocator):
         "adapt": FLAG,
         "gain": PROPER_SHARE,
         "cap": [*NOT_NEGATIVE, None],
-        "cap_window": POSITIVE_COUNT,
+        "cap_window": POSITIVE,
+        "cap_per": [StrOptions({"query", "second"})],
+        "cap_action": [StrOptions({"min_budget", "refuse"})],
     }
     _words = {"plan": " in the one-shot plan, without verdicts"}
-    _solved = None
+    cap_per, cap_action = "query", "min_budget"  # of earlier versions
 
     def __init__(
         self,
@@ -225,6 +229,8 @@ class StreamAllocator(RegressorAllocator):
         gain=0.02,
         cap=None,
         cap_window=1000,
+        cap_per="query",
+        cap_action="min_budget",
         random_state=None,
     ):
         self.regressor = regressor
@@ -243,6 +249,8 @@ class StreamAllocator(RegressorAllocator):
         self.gain = gain
         self.cap = cap
         self.cap_window = cap_window
+        self.cap_per = cap_per
+        self.cap_action = cap_action
         self.random_state = random_state
 
     def open(self, *, state=None, path=None):
@@ -289,7 +297,8 @@ class StreamAllocator(RegressorAllocator):
         ----------
         X : array-like of shape (n_queries, n_features) or of n_queries texts
             Queries in a form that the regressor accepts.
-        y : array-like of shape (n_queries, n_samples)
+        y : array-like of shape (n_queries, n_samples) or \
+                (n_queries, n_decoders, n_samples)
             Reward table of these queries. The samples of a row are used in order, each
             once. A query gets at most as many samples as its row holds. With another
             `selection` or ``unit="cost"``, a :class:`~sklearn_adaalloc.RewardTable`
@@ -306,11 +315,17 @@ class StreamAllocator(RegressorAllocator):
         NotFittedError
             Before `fit`.
         ValueError
-            If `y` is not a reward table, is a routing table, or has another number of
-            queries than `X`. Also if it lacks the scores, answers or costs that are
-            needed.
+            If `y` is not a reward table, has other decoders than that of `fit`, or has
+            another number of queries than `X`. Also if it lacks the scores, answers or
+            costs that are needed.
+        CapReachedError
+            With ``cap_action="refuse"``, if the cap refuses a query.
         """
         budgets, _ = self._replay(X, y)
+        if self._n_decoders:
+            rewards = as_table(y, n_decoders=None).rewards
+            best = best_so_far(rewards, budgets, empty_reward=self.empty_reward)
+            return float(best.mean())
         got = expected_rewards(
             as_table(y).head(budgets),
             budgets,
@@ -333,175 +348,51 @@ class StreamAllocator(RegressorAllocator):
         check_is_fitted(self)
         return self._calibration_spend(self.price_)
 
-    def _replay(self, X, y):
-        """Samples and costs of each query (n_queries,) of a simulated stream."""
-        marginals = self._curves(X)
-        table = as_table(y, n_queries=len(marginals))
-        self._check_table(table.rewards)
-        told = told_of(self.selection)
-        numbers = told.numbers(table, resolve_selection(self.selection))
-        answers, costs = told.from_numbers(numbers), self._costs_of(table)
-        n_samples = np.isfinite(table.rewards).sum(axis=-1)
-        limits = np.minimum(n_samples, marginals.shape[1])
-        predicted, coins = self._predict_costs(X), query_coins(X, self._coin_seed)
-        budgets, spent = np.zeros(len(limits), dtype=np.int64), np.zeros(len(limits))
+    def _replay(self, X, y, *, n_open=1):
+        """Samples and costs of each query of a simulated stream.
+
+        `n_open` queries arrive at once, and the next ones when all of them are closed.
+        Of several decoders, samples are of shape (n_queries, n_decoders); costs always
+        of shape (n_queries,).
+        """
+        predicted = self._predicted(X)
+        table = self._table_of_replay(predicted, y)
+        costs, available = (
+            self._costs_of(table),
+            np.isfinite(table.rewards).sum(axis=-1),
+        )
+        if self._n_decoders:
+            tell, answers, limits = replay_menu, table.rewards, available
+        else:
+            told = told_of(self.selection)
+            numbers = told.numbers(table, resolve_selection(self.selection))
+            tell, answers = replay, told.from_numbers(numbers)
+            limits = np.minimum(available, predicted.shape[1])
+        expected, coins = self._predict_costs(X), query_coins(X, self._coin_seed)
+        budgets, spent = np.zeros_like(limits), np.zeros(len(limits))
         with self.open() as stream:
-            for row in range(len(limits)):
-                one = slice(row, row + 1)
+            for first in range(0, len(limits), n_open):
+                own = slice(first, first + n_open)
                 with stream._start(
-                    marginals[one],
-                    limits[one],
-                    None if predicted is None else predicted[one],
-                    coins[one],
+                    predicted[own],
+                    limits[own],
+                    None if expected is None else expected[own],
+                    coins[own],
                     replayed=True,
                 ) as session:
-                    replay(session, answers[one], None if costs is None else costs[one])
-                budgets[row], spent[row] = session.budgets[0], session.costs[0]
+                    tell(session, answers[own], None if costs is None else costs[own])
+                budgets[own] = session.budgets
+                spent[own] = session.costs.reshape(len(session.costs), -1).sum(axis=1)
         return budgets, spent
 
-    def _fit(self, X, table):
-        rewards = table.rewards
-        self._check_table(rewards)
-        told, rule = told_of(self.selection), resolve_selection(self.selection)
-        vars(self).pop("score_rewards_", None)  # remove that of an earlier fit
-        vars(self).update(told.learn(table, rule))
-        self.lowest_reward_ = float(np.nanmin(rewards))
-        self.highest_reward_ = float(np.nanmax(rewards))
-        X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
-        training, calibration = split_rows(self, len(table))
-        super()._fit(_safe_indexing(X, training), table[training])
-        self._calibrate(_safe_indexing(X, calibration), table[calibration])
+    def _table_of_replay(self, predicted, y):
+        if self._n_decoders:
+            return self._check_menu(y, n_queries=len(predicted))
+        table = as_table(y, n_queries=len(predicted))
+        self._check_axes(table.rewards)
+        return table
 
-    def _calibrate(self, queries, table):
-        """Keep what prices are computed from, and compute that of the budget."""
-        told, rule = told_of(self.selection), resolve_selection(self.selection)
-        seeded = self.random_state is not None
-        draw = check_random_state(self.random_state).randint
-        self._coin_seed = int(draw(2**31 - 1)) if seeded else 0
-        self._calibration_coins = separate_coins(query_coins(queries, self._coin_seed))
-        self._calibration_told = told.numbers(table, rule)
-        self._calibration_costs = self._costs_of(table)
-        self._predicted_costs = self._predict_costs(queries)
-        vars(self).pop("cost_spread_", None)  # remove that of an earlier fit
-        if self.unit == "cost":
-            spread = fit_cost_spread(table.costs, self._predicted_costs)
-            self.cost_spread_ = tuple(spread)
-        self.calibration_scores_ = self._predict_marginals(queries, least=1)
-        self.alone_ = told.learn_alone(
-            self, self.calibration_scores_, self._calibration_told
-        )
-        self._solved = None
-        self._rule()
-
-    def _rule(self):
-        """Price and its bounds at the current parameters; solve again if they changed.
-
-        Returns a dict with `price`, `lowest` and `highest`.
-        """
-        budget, min_budget, max_budget = self._check_budget()
-        self._check_cap(budget, min_budget)
-        parameters = budget, min_budget, max_budget, self.n_rounds
-        if self._solved is None or self._solved[0] != parameters:
-            self._solved = parameters, self._solve(budget, min_budget, max_budget)
-        return self._solved[1]
-
-    def _solve(self, budget, min_budget, max_budget):
-        n_steps = self.calibration_scores_.shape[1]
-        if max_budget > n_steps:
-            raise ValueError(
-                f"max_budget={max_budget!r} is above the {n_steps} steps that this "
-                f"{type(self).__name__} was calibrated for. Fit again with that "
-                "max_budget."
-            )
-        if self._calibration_costs is not None:
-            means = np.nanmean(self._calibration_costs, axis=1)
-            money_left(budget, means, min_budget)  # raises if it does not suffice
-        spend_at = cache(self._calibration_spend)  # both searches start alike
-        useful = price_by_replay(spend_at, _USEFUL * spend_at(0.0))
-        price = price_by_replay(spend_at, budget)
-        lowest = useful / _BELOW
-        price = max(price, lowest)
-        return {"price": price, "lowest": lowest, "highest": _ABOVE * price}
-
-    def _calibration_spend(self, price):
-        """Mean spend of the calibration queries at a price."""
-        _, _, max_budget = self._check_budget()
-        marginals = self.calibration_scores_[:, :max_budget]
-        told = self._calibration_told
-        limits = np.minimum(np.isfinite(told).sum(axis=1), max_budget)
-        prices = price * price_factors(self._calibration_coins)
-        session = self._open_session(
-            marginals, limits, self._predicted_costs, lambda: prices, replayed=True
-        )
-        answers = told_of(self.selection).from_numbers(told)
-        replay(session, answers, self._calibration_costs)
-        return float(session.costs.mean())
-
-    def _open_session(
-        self, marginals, limits, costs, prices, *, grant=None, replayed=False
-    ):
-        """Open a session on queries that are decided alone, at their prices."""
-        _, min_budget, _ = self._check_budget()
-        if costs is None:
-            money = SampleMoney(np.inf, np.zeros(len(limits), dtype=np.int64))
-        else:
-            money = CostMoney(np.inf, costs, CostSpread(*self.cost_spread_))
-        terms = {
-            "budget": None,
-            "n_rounds": self.n_rounds,
-            "min_budget": min_budget,
-            "money": PricedMoney(money, prices, grant),
-        }
-        told = told_of(self.selection)
-        return told.open(self, marginals, limits, terms, alone=True, replayed=replayed)
-
-    def _curves(self, X):
-        """Marginal rewards; the first is not repaired, so it is the mean reward."""
-        check_is_fitted(self)
-        return self._predict_marginals(X, least=1)
-
-    def _allocate(self, marginals, costs=None):
-        _, min_budget, _ = self._check_budget()
-        offered = concave_repair(marginals, min_budget=min_budget)[:, min_budget:]
-        offered = offered if costs is None else offered / costs[:, None]
-        return min_budget + (offered > self.price_).sum(axis=1)
-
-    def _price(self, offered, budgets):
-        return self.price_
-
-    def _checked_fit(self, X, y):
-        if y is not None:  # before a budget is compared with steps of routing
-            table = as_table(y, n_queries=_num_samples(X), n_decoders=None)
-            self._check_table(table.rewards)
-        return super()._checked_fit(X, y)
-
-    def _check_table(self, rewards):
-        if has_decoders(rewards):
-            raise ValueError(
-                f"rewards of shape {rewards.shape} have a decoder axis. Expected "
-                "samples of one decoder, shape (n_queries, n_samples). For several "
-                "decoders, use SequentialAllocator or PricedAllocator."
-            )
-
-    def _check_cap(self, budget, min_budget):
-        if self.cap is None:
-            return
-        if self.cap < min_budget:
-            raise ValueError(
-                f"cap={self.cap!r} is below min_budget={min_budget!r}, which every "
-                "query gets: min_budget alone exceeds it. Raise cap or lower "
-                "min_budget."
-            )
-        if self.unit == "samples" and self.target == "budget" and self.cap < budget:
-            raise ValueError(
-                f"cap={self.cap!r} is below budget={budget!r}, which could then never "
-                "be spent. Raise cap or lower budget."
-            )
-
-    def _identity(self):
-        """Digest of what the price of a stream refers to: unit and calibration."""
-        rule = type(resolve_selection(self.selection)).__name__
-        digest = sha256(f"{self.unit} {rule}".encode())
-        for values in (self.calibration_scores_, self._calibration_told):
-            digest.update(np.ascontiguousarray(values, dtype=np.float64).tobytes())
-        return digest.hexdigest()
+    def _cap(self):
+        """The hard cap at the current parameters; None if there is none."""
+        budget, min_budget, _ = self._check_budget()
+        return StreamCap.of(self, budget, min_budget)

@@ -1,6 +1,7 @@
 """An open stream of queries, and the sessions of its queries."""
 
 import threading
+import time
 from functools import partial
 from numbers import Real
 from weakref import WeakSet
@@ -14,9 +15,8 @@ from sklearn_adaalloc.allocators._coins import (
     price_factors,
     query_coins,
 )
-from sklearn_adaalloc.planning._control import follow_spend, promise_samples
-
-_WINDOWS_KEPT = 64  # a query that is still open so many windows later gets no more
+from sklearn_adaalloc.allocators._menus import refuse_available, samples_available
+from sklearn_adaalloc.planning._control import follow_spend
 
 
 class Stream:
@@ -53,9 +53,14 @@ class Stream:
     (1, 1.0)
     """
 
+    _clock = staticmethod(time.time)  # of windows of time
+
     def __init__(self, policy, state):
         self._policy = policy
         self._state = state
+        self._cap = policy._cap()
+        rule = policy._rule()  # the policy of a stream does not change
+        self._bounds = rule["lowest"], rule["highest"]
         self._open = WeakSet()  # sessions of this process that are not closed
         self._lock = threading.Lock()  # of that set
 
@@ -93,7 +98,7 @@ class Stream:
         state = self._state.read()
         return state.spent / state.n_queries if state.n_queries else float("nan")
 
-    def start(self, X):
+    def start(self, X, *, available=None):
         """Open a session on a query that has arrived.
 
         Parameters
@@ -103,6 +108,10 @@ class Stream:
             One query, or several that arrive together, in a form that the regressor
             accepts. A conversation, which is a list, needs a list around it. Each query
             is decided alone in any case.
+        available : array-like of shape (n_decoders,) or (n_queries, n_decoders), \
+                default=None
+            On a table of several decoders: which of them can answer, True or False.
+            None means all.
 
         Returns
         -------
@@ -111,14 +120,22 @@ class Stream:
         Raises
         ------
         ValueError
-            If the regressor does not accept `X`.
+            If the regressor does not accept `X`, or `available` does not fit.
+        CapReachedError
+            With ``cap_action="refuse"``, if the samples of a window are used up. Then
+            none of these queries starts.
         """
         X = _as_batch(X)
         policy = self._policy
-        marginals = policy._curves(X)
-        limits = np.full(len(marginals), marginals.shape[1])
+        predicted = policy._predicted(X)
+        if policy._n_decoders:
+            size = len(predicted), policy._n_decoders
+            limits = samples_available(available, *size)
+        else:
+            refuse_available(available)
+            limits = np.full(len(predicted), predicted.shape[1])
         coins = query_coins(X, policy._coin_seed)
-        return self._start(marginals, limits, policy._predict_costs(X), coins)
+        return self._start(predicted, limits, policy._predict_costs(X), coins)
 
     def save(self, path):
         """Write the state as JSON, for ``open(state=path)``.
@@ -130,20 +147,21 @@ class Stream:
         """
         self._state.save(path)
 
-    def _start(self, marginals, limits, costs, coins, *, replayed=False):
+    def _start(self, predicted, limits, costs, coins, *, replayed=False):
         """Open a session on queries of which all is predicted."""
-        n_queries, policy = len(limits), self._policy
+        n_queries, policy = len(predicted), self._policy
         before = self._state.update(partial(_count_started, n_queries=n_queries))
         factors = price_factors(coins_in_order(coins, before.n_started))
         grant = None
-        if policy.cap is not None:
+        if self._cap is not None:
             numbers = before.n_started + np.arange(n_queries)
-            grant = partial(self._grant, numbers // policy.cap_window)
+            windows = self._cap.admit(self._state, numbers, self._clock())
+            grant = partial(self._grant, windows)
         inner = policy._open_session(
-            marginals,
+            predicted,
             limits,
             costs,
-            lambda: self.price * factors,
+            lambda: self._state.recent().price * factors,
             grant=grant,
             replayed=replayed,
         )
@@ -153,20 +171,8 @@ class Stream:
         return session
 
     def _grant(self, windows, wanted, mandatory):
-        """Samples that the cap allows (n_queries,); mandatory ones are set aside."""
-        policy = self._policy
-        terms = {
-            "most": int((policy.cap - policy.min_budget) * policy.cap_window),
-            "n_kept": _WINDOWS_KEPT,
-        }
-        granted = mandatory.copy()
-        for row in np.flatnonzero(wanted > mandatory):
-            extra = int(wanted[row] - mandatory[row])
-            promise = partial(
-                promise_samples, window=int(windows[row]), wanted=extra, **terms
-            )
-            granted[row] += self._state.update(promise)
-        return granted
+        """Samples that the cap allows (n_queries,)."""
+        return self._cap.grant(self._state, windows, self._clock(), wanted, mandatory)
 
     def _close(self, session, spent, n_closed_before):
         """Count what the queries of a session spent, and let the price follow."""
@@ -175,7 +181,6 @@ class Stream:
             n_open = len(self._open)
         policy = self._policy
         follows = policy.adapt and policy.target == "budget" and policy.budget > 0
-        rule = policy._rule()
         self._state.update(
             partial(
                 _count_closed,
@@ -184,7 +189,7 @@ class Stream:
                 n_closed_before=n_closed_before,
                 budget=policy.budget,
                 gain=policy.gain if follows else 0.0,
-                bounds=(rule["lowest"], rule["highest"]),
+                bounds=self._bounds,
             )
         )
 
@@ -199,11 +204,15 @@ class StreamSession:
     if an exception leaves the block. Samples that it asked for and was never told count
     as spent.
 
+    On several decoders it is like a
+    :class:`~sklearn_adaalloc.allocators.MenuSession`: what is said of each query below
+    is then said of each decoder of each query, in shape (n_queries, n_decoders).
+
     Parameters
     ----------
     stream : Stream
         The stream.
-    session : SequentialSession, ScoreSession or VoteSession
+    session : SequentialSession, MenuSession, ScoreSession or VoteSession
         Holds what is known of the query.
     n_closed_before : int
         Number of queries of the stream that were closed when this one started.
@@ -357,6 +366,24 @@ class StreamSession:
         self._check_open("tell")
         self._session.tell(rewards, costs)
 
+    def withdraw(self, gone):
+        """Ask for no more samples where no further answer can be had.
+
+        Parameters
+        ----------
+        gone : ndarray of bool
+            Which queries are gone, (n_queries,). With several decoders: which decoders
+            are gone for which queries, (n_queries, n_decoders).
+
+        Raises
+        ------
+        ValueError
+            If it has another shape or type, if a round was asked for but not told, or
+            if the session is closed.
+        """
+        self._check_open("withdraw")
+        self._session.withdraw(gone)
+
     def close(self):
         """Count what the queries spent; the price of the stream follows it.
 
@@ -367,10 +394,12 @@ class StreamSession:
         """
         self._check_open("close")
         self._is_closed = True
-        spent = self.costs.astype(np.float64)
+        costs = self.costs
+        spent = costs.astype(np.float64).ravel()
         if (untold := self._session._asked) is not None:
-            predicted = self._session.predicted_costs
-            spent += untold if predicted is None else untold * predicted
+            predicted = self.predicted_costs
+            spent += untold if predicted is None else untold * predicted.ravel()
+        spent = spent.reshape(len(costs), -1).sum(axis=1)
         spent += self._charged / len(spent)
         self._stream._close(self, spent.tolist(), self._n_closed_before)
 

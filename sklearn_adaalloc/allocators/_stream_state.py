@@ -4,6 +4,7 @@ Both kinds have the same methods:
 
 =====================  =============================================================
 ``read()``             the `StreamState`
+``recent()``           the same, or that of a few milliseconds ago
 ``update(function)``   replace the state; ``function(state)`` returns the new state
                        and a result, which is handed on. One thread or process at
                        a time
@@ -16,6 +17,7 @@ import json
 import math
 import os
 import threading
+import time
 from pathlib import Path
 
 from sklearn_adaalloc._utils.database import DatabaseFile
@@ -23,6 +25,7 @@ from sklearn_adaalloc._utils.parameters import check_path, is_number
 from sklearn_adaalloc.planning._control import StreamState
 
 _FORMAT = 1
+_RECENT = 0.005  # seconds: reading a price would take longer than a decision
 
 
 def new_state(fresh, policy, *, state=None, path=None):
@@ -77,6 +80,8 @@ class MemoryState:
     def read(self):
         return self._state
 
+    recent = read
+
     def update(self, function):
         with self._lock:
             self._state, result = function(self._state)
@@ -114,10 +119,19 @@ class SharedState:
         if theirs != policy:
             self._file.close()
             raise _another_policy(f"path={str(path)!r}")
+        self.read()
 
     def read(self):
         [[text]] = self._file.read("SELECT state FROM stream")
-        return StreamState(**json.loads(text))
+        return self._remember(StreamState(**json.loads(text)))
+
+    def recent(self):
+        state, since = self._known
+        return state if time.monotonic() - since < _RECENT else self.read()
+
+    def _remember(self, state):
+        self._known = state, time.monotonic()
+        return state
 
     def update(self, function):
         with self._file.transaction() as connection:
@@ -126,6 +140,7 @@ class SharedState:
             connection.execute(
                 "UPDATE stream SET state = ?", (json.dumps(state._asdict()),)
             )
+        self._remember(state)
         return result
 
     def save(self, path):
@@ -185,7 +200,11 @@ def _check_state(values, name):
             raise _damaged(name, f"{field}={values[field]!r}")
     windows = values["windows"]
     counts = windows.items() if isinstance(windows, dict) else [("", None)]
-    if not all(key.isdecimal() and isinstance(n, int) and n >= 0 for key, n in counts):
+    numbered = (
+        key.rpartition("-")[2].isdecimal() and isinstance(n, int) and n >= 0
+        for key, n in counts
+    )
+    if not all(numbered):
         raise _damaged(name, f"windows={windows!r}")
     if values["price"] == 0 or not math.isfinite(math.log(values["price"])):
         raise _damaged(name, f"price={values['price']!r}")

@@ -96,10 +96,11 @@ class AsynchronousDecoder:
 async def _finish(answering, session, opened, result):
     """Run a session on one query to its end."""
     try:
+        answering.charge_reading(session)
         while (asked := session.ask()) is not None:
             samples = await _together(
                 [
-                    gathered.receive(*order, partial(opened.sample, decoder))
+                    gathered.receive(*order, in_thread=partial(opened.sample, decoder))
                     for decoder, (gathered, order) in enumerate(
                         zip(
                             answering.gathered,

@@ -1,11 +1,17 @@
 """Results of one decoder call so far: answers, tokens and errors."""
 
 import warnings
+from contextlib import contextmanager
 from reprlib import repr as short_repr
 
 import numpy as np
 
 from sklearn_adaalloc.sampling._protocol import TokenUsage, warn_cut_off
+
+
+def never():
+    """A sampler must not stop answering."""
+    return False
 
 
 class Gathered:
@@ -22,6 +28,8 @@ class Gathered:
         Samples with an answer, in the order of their rounds.
     errors : dict
         Row -> first error that left the row without an answer.
+    is_gone : bool
+        Whether the sampler stopped answering, for all queries.
     """
 
     def __init__(self, queries):
@@ -30,8 +38,9 @@ class Gathered:
         self._n_failed = 0
         self.rows = [[] for _ in queries]
         self.errors = {}
+        self.is_gone = False
 
-    def ask(self, sampler, budgets, first_sample):
+    def ask(self, sampler, budgets, first_sample, may_go=never):
         """Sample one round. If the sampler raises, earlier answers are kept.
 
         Parameters
@@ -40,6 +49,9 @@ class Gathered:
             The sampler.
         budgets, first_sample : ndarrays of shape (n_queries,), int
             Number of samples of each query, and the index of the first.
+        may_go : callable, default=never
+            If the sampler raises an OSError, such as a ConnectionError, this says
+            whether it is kept as the error of all queries that miss an answer.
 
         Returns
         -------
@@ -48,19 +60,20 @@ class Gathered:
         """
         had = self.n_answers
         budgets, first_sample = budgets.tolist(), first_sample.tolist()
-        for arrivals in sampler.arrivals(self._queries, budgets, first_sample):
-            for each in arrivals:
-                self._take(each)
+        with self._keeping_losses(budgets, may_go):
+            for arrivals in sampler.arrivals(self._queries, budgets, first_sample):
+                for each in arrivals:
+                    self._take(each)
         return self._texts_since(had)
 
-    async def receive(self, sampler, budgets, first_sample, in_thread):
+    async def receive(self, sampler, budgets, first_sample, may_go, *, in_thread):
         """Sample one round in an event loop; see :meth:`ask`.
 
         Parameters
         ----------
         sampler : CheckedSampler
             The sampler.
-        budgets, first_sample : ndarrays of shape (n_queries,), int
+        budgets, first_sample, may_go
             As for :meth:`ask`.
         in_thread : callable
             Coroutine function that calls a function in a thread of the sampler.
@@ -70,9 +83,22 @@ class Gathered:
         texts : list of n_queries lists of str
         """
         had = self.n_answers
-        asked = self._queries, budgets.tolist(), first_sample.tolist()
-        await sampler.deliver(*asked, self._take, in_thread)
+        budgets, first_sample = budgets.tolist(), first_sample.tolist()
+        asked = self._queries, budgets, first_sample
+        with self._keeping_losses(budgets, may_go):
+            await sampler.deliver(*asked, self._take, in_thread)
         return self._texts_since(had)
+
+    @contextmanager
+    def _keeping_losses(self, budgets, may_go):
+        """Keep the error of a sampler that stops answering, if it may go."""
+        wanted = np.array(budgets) + self.n_answers
+        try:
+            yield
+        except OSError as error:
+            if not may_go():
+                raise
+            self._lose(error, wanted - self.n_answers)
 
     def _texts_since(self, had):
         """Put new answers in the order of their indices, and return their texts."""
@@ -90,6 +116,22 @@ class Gathered:
             self.errors.setdefault(arrival.row, arrival.error)
         else:
             self._idle.append(arrival)
+
+    def _lose(self, error, n_missing):
+        self.is_gone = True
+        self._n_failed += int(n_missing.sum())
+        for row in np.flatnonzero(n_missing):
+            self.errors.setdefault(int(row), error)
+
+    @property
+    def refused(self):
+        """Queries that are not asked again (n_queries,), bool.
+
+        All if the sampler is gone, and otherwise those with an error and no answer.
+        """
+        refused = np.full(len(self.rows), self.is_gone)
+        refused[[row for row in self.errors if not self.rows[row]]] = True
+        return refused
 
     @property
     def n_answers(self):

@@ -4,6 +4,8 @@ Everything here has an axis of decoders; one decoder is a menu of one.
 """
 
 import warnings
+from copy import copy
+from functools import partial
 from reprlib import repr as short_repr
 
 import numpy as np
@@ -50,6 +52,7 @@ class Answering:
         if self._counts_costs:
             for bill in self._bills:
                 bill.check_sampler()
+        self._paid_for_reading = self._bill_reading() if self._counts_costs else 0.0
 
     @property
     def budgets(self):
@@ -69,6 +72,18 @@ class Answering:
         spent = self.costs if self._counts_costs else self.budgets
         return float(spent.sum(axis=1).mean() / self._budget)
 
+    def afford(self, allocator):
+        """The allocator, with what is left of its budget once prompts were read."""
+        if self._budget is None or not self._paid_for_reading:
+            return allocator
+        left = self._budget - self._paid_for_reading / len(self._queries)
+        return copy(allocator).set_params(budget=max(left, 0.0))
+
+    def charge_reading(self, session):
+        """Charge a session with what was paid before it."""
+        if self._paid_for_reading:
+            session.charge(self._paid_for_reading)
+
     def finish(self, session, result):
         """Run a session to its end.
 
@@ -85,6 +100,7 @@ class Answering:
         result : object
         """
         try:
+            self.charge_reading(session)
             while (asked := session.ask()) is not None:
                 self._take_round(session, asked)
             raise_if_all_failed(*self.gathered)
@@ -148,14 +164,16 @@ class Answering:
         Returns
         -------
         orders : list of n_decoders tuples
-            The sampler, the budgets and the first samples.
+            The sampler, the budgets, the first samples, and a function that says
+            whether the decoder may go.
         """
         first_sample = session.budgets
         return [
             (
                 self._samplers[decoder],
-                np.where(_refused(gathered), 0, asked[:, decoder]),
+                np.where(gathered.refused, 0, asked[:, decoder]),
                 first_sample[:, decoder],
+                partial(self._is_not_last, gathered),
             )
             for decoder, gathered in enumerate(self.gathered)
         ]
@@ -177,22 +195,49 @@ class Answering:
                 row.extend(rewards)
         told = _as_told(graded, asked, binary=self._binary)
         if self._counts_costs:
-            costs = self._news(session, asked)
+            costs, saved = self._news(session, asked)
             session.tell(told, costs)
             session.charge(float(costs[asked == 0].sum()))
+            session.refund(saved)
         else:
             session.tell(told)
-        session.withdraw(np.column_stack([_refused(each) for each in self.gathered]))
+            session.refund(self._n_lost(asked, graded))
+        session.withdraw(np.column_stack([each.refused for each in self.gathered]))
+
+    def _n_lost(self, asked, graded):
+        """Samples that were asked of decoders that are gone."""
+        return sum(
+            int(n_asked.sum()) - sum(map(len, new))
+            for gathered, n_asked, new in zip(
+                self.gathered, asked.T, graded, strict=True
+            )
+            if gathered.is_gone
+        )
+
+    def _is_not_last(self, gathered):
+        """Whether another decoder still answers."""
+        others = (each for each in self.gathered if each is not gathered)
+        return not all(each.is_gone for each in others)
+
+    def _bill_reading(self):
+        """What prompts cost that samplers have run already, for their features."""
+        none = np.zeros(len(self._queries), dtype=np.int64)
+        for sampler, gathered in zip(self._samplers, self.gathered, strict=True):
+            if sampler.has_read:
+                gathered.ask(sampler, none, none)
+        return float(sum(bill.news(none, none)[0].sum() for bill in self._bills))
 
     def _news(self, session, asked):
-        """What the round cost (n_queries, n_decoders)."""
+        """Costs of the round (n_queries, n_decoders), and what is counted in excess."""
         predicted = session.predicted_costs
-        return np.column_stack(
-            [
+        costs, saved = zip(
+            *(
                 bill.news(asked[:, decoder], predicted[:, decoder])
                 for decoder, bill in enumerate(self._bills)
-            ]
+            ),
+            strict=True,
         )
+        return np.column_stack(costs), sum(saved)
 
     def grade(self, samples):
         """Rewards of one round, an array per query of each decoder.
@@ -265,6 +310,9 @@ class OneRound:
     def charge(self, cost):
         """Nothing: there is no further round."""
 
+    def refund(self, cost):
+        """Nothing: there is no further round."""
+
     def withdraw(self, gone):
         """Nothing: there is no further round."""
 
@@ -310,20 +358,18 @@ class WithDecoderAxis:
         """Pass on a cost that is not one of samples."""
         self._session.charge(cost)
 
+    def refund(self, cost):
+        """Pass on what was told too much."""
+        self._session.refund(cost)
+
     def withdraw(self, gone):
-        """Nothing: what is not sampled counts as failures here."""
+        """Pass on which queries are gone (n_queries, 1)."""
+        self._session.withdraw(gone[:, 0])
 
     def close(self):
         """Close the session if it is one of a stream."""
         if hasattr(self._session, "close"):
             self._session.close()
-
-
-def _refused(gathered):
-    """Queries that had errors and no answer, (n_queries,)."""
-    refused = np.zeros(len(gathered.rows), dtype=bool)
-    refused[list(gathered.errors)] = True
-    return refused & (gathered.n_answers == 0)
 
 
 def _as_told(graded, asked, *, binary):

@@ -34,7 +34,8 @@ class StreamState(NamedTuple):
     delay : float
         How many other queries are closed while one is open, about at most.
     windows : dict
-        Samples promised in each window of queries, by its number as a str.
+        Samples promised in each window, by its name: what windows it is one of, a
+        hyphen, and its number.
     """
 
     price: float
@@ -90,7 +91,7 @@ def follow_spend(state, spent, *, budget, gain, bounds, delay=0.0):
     )
 
 
-def promise_samples(state, window, wanted, most, *, n_kept):
+def promise_samples(state, window, wanted, most, *, kind, n_kept, whole=False):
     """Promise samples to a query, as far as those of its window are not used up.
 
     Parameters
@@ -102,8 +103,12 @@ def promise_samples(state, window, wanted, most, *, n_kept):
         Samples wanted.
     most : int
         Largest number of samples of a window.
+    kind : str
+        What the windows are. Those of another kind are forgotten.
     n_kept : int
         Number of windows to remember, this one included. Older ones get nothing more.
+    whole : bool, default=False
+        Whether to promise all that is wanted or nothing.
 
     Returns
     -------
@@ -113,21 +118,41 @@ def promise_samples(state, window, wanted, most, *, n_kept):
     Examples
     --------
     >>> from sklearn_adaalloc.planning._control import StreamState, promise_samples
-    >>> state, first = promise_samples(StreamState(0.1), 0, 3, most=4, n_kept=9)
-    >>> state, second = promise_samples(state, 0, 3, most=4, n_kept=9)
-    >>> first, second
-    (3, 1)
+    >>> terms = {"most": 4, "kind": "9 queries", "n_kept": 9}
+    >>> state, first = promise_samples(StreamState(0.1), 0, 3, **terms)
+    >>> state, second = promise_samples(state, 0, 3, **terms)
+    >>> first, second, state.windows
+    (3, 1, {'9 queries-0': 4})
     """
-    numbers = [int(number) for number in state.windows]
-    newest = max([window, *numbers])
+    promised = promised_samples(state, kind)
+    newest = max([window, *promised])
     if window <= newest - n_kept:
         return state, 0
-    before = state.windows.get(str(window), 0)
+    before = promised.get(window, 0)
     granted = max(min(wanted, most - before), 0)
+    granted = 0 if whole and granted < wanted else granted
+    promised[window] = before + granted
     windows = {
-        str(number): state.windows[str(number)]
-        for number in numbers
+        f"{kind}-{number}": samples
+        for number, samples in promised.items()
         if number > newest - n_kept
     }
-    windows[str(window)] = before + granted
     return state._replace(windows=windows), granted
+
+
+def promised_samples(state, kind):
+    """Samples promised in each window of a kind, by its number.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.planning._control import StreamState, promised_samples
+    >>> state = StreamState(0.1, windows={"9 queries-2": 4})
+    >>> promised_samples(state, "9 queries"), promised_samples(state, "60.0 seconds")
+    ({2: 4}, {})
+    """
+    names = [name.rpartition("-") for name in state.windows]
+    return {
+        int(number): state.windows[f"{theirs}-{number}"]
+        for theirs, _, number in names
+        if theirs == kind
+    }

@@ -38,10 +38,13 @@ from sklearn_adaalloc.planning._paths import (
 )
 
 _LEAST_GAIN = 1e-9  # a chance below ends a path
+_NOTHING = 1e-9  # a chance of success that is rounding alone
+_LEAST_RATIO = 0.5  # of chance and cost: where all are below, nothing later is worth it
+_BLOCK = 256  # queries whose paths are followed at a time
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
 
 
-def failure_paths(weights, profiles, costs, limits):
+def failure_paths(weights, profiles, costs, limits, *, cut=False, most=None):
     """Find the paths of each query: the decoder with the highest chance per cost next.
 
     Parameters
@@ -54,6 +57,11 @@ def failure_paths(weights, profiles, costs, limits):
         Cost of a sample, positive.
     limits : ndarray of shape (n_queries, n_decoders), int
         Largest number of samples of each decoder.
+    cut : bool, default=False
+        Whether costs are in the unit of success, so that a path can end where nothing
+        beyond can be worth its cost: where the highest chance is at most half its cost.
+    most : int, default=None
+        Largest number of steps. None is no limit.
 
     Returns
     -------
@@ -77,36 +85,74 @@ def failure_paths(weights, profiles, costs, limits):
     >>> paths.failing[0, 0].round(4)
     array([1.    , 0.75  , 0.125 , 0.1125])
     """
+    # Why half: let all chances be at most r times their costs. If later steps leave a
+    # share s of the failures, chances are at most r / s times their costs, because a
+    # failure makes no profile more likely than 1 / s. A step that solves g then adds
+    # at most g (1 - s / r) net of its cost. All steps together add at most the
+    # integral of 1 - s / r from 0 to 1, which is 1 - 1 / 2r: nothing if r <= 1/2.
     n_queries, n_decoders = costs.shape
     subsets = decoder_subsets(n_decoders)
     n_steps = int(limits.sum(axis=1).max(initial=0))
+    n_steps = n_steps if most is None else min(n_steps, most)
     shape = (len(subsets), n_queries, n_steps)
     decoders = np.full(shape, n_decoders)
     failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
+    longest = min(n_steps, 1)  # there is a first step, if only for no decoder
+    for start in range(0, n_queries, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        # Rows are the queries of the block, once for each subset.
+        left = np.where(subsets[:, None], limits[block], 0).reshape(-1, n_decoders)
+        paid = np.where(left > 0, np.tile(costs[block], (len(subsets), 1)), np.inf)
+        mass = np.tile(weights[block].astype(np.float64), (len(subsets), 1))
+        ways = _follow(left, paid, mass, profiles, n_steps, cut=cut)
+        longest = max(longest, len(ways.decoders))
+        for whole, part in zip((decoders, failing, spent), ways, strict=True):
+            size = len(part)
+            rows = part.T.reshape(len(subsets), len(costs[block]), size)
+            whole[:, block, :size] = rows
+            if whole is not decoders:  # nothing changes after the end
+                whole[:, block, size:] = rows[..., -1:]
+    arrays = (decoders[..., :longest], failing[..., : longest + 1])
+    arrays += (spent[..., : longest + 1],)
+    return Paths(*(array.swapaxes(0, 1) for array in arrays))
+
+
+def _follow(left, paid, mass, profiles, n_steps, *, cut):
+    """Paths of rows, step by step; `left`, `paid` and `mass` are used up.
+
+    Returns Paths with the steps first: (n_steps, n_rows), twice (n_steps + 1, n_rows).
+    """
+    n_rows, n_decoders = left.shape
     misses = np.ones((n_decoders + 1, len(profiles)))  # the last is for no decoder
     misses[:-1] = 1 - profiles.T
-    step_costs = np.column_stack([costs, np.zeros(n_queries)])
-    rows = np.arange(n_queries)
-    for path, subset in enumerate(subsets):
-        left = np.where(subset, limits, 0)
-        mass = weights.astype(np.float64)
-        failing[path, :, 0] = mass.sum(axis=1)
-        for step in range(n_steps):
-            ratios = np.where(left > 0, (mass @ profiles) / costs, 0.0)
-            best = ratios.argmax(axis=1)
-            gains = ratios[rows, best] * costs[rows, best]
-            going = gains > _LEAST_GAIN * failing[path, :, step]
-            left[rows, best] -= going
+    # One product gives the chances of all decoders, and what fails.
+    columns = np.column_stack([profiles, np.ones(len(profiles))])
+    sums = mass @ columns
+    first = np.arange(n_rows) * n_decoders  # of each row, in flat arrays
+    shortest = np.where(left > 0, left, n_steps + 1).min(initial=n_steps + 1)
+    failing, spent, decoders = [sums[:, -1]], [np.zeros(n_rows)], []
+    for taken in range(1, n_steps + 1):
+        ratios = sums[:, :-1] / paid  # 0 for decoders at their limits
+        best = ratios.argmax(axis=1)
+        place = first + best
+        ratio, step = ratios.take(place), paid.take(place)
+        going = ratio > failing[-1] * (_LEAST_RATIO if cut else _LEAST_GAIN / step)
+        n_going = np.count_nonzero(going)
+        if n_going == 0:
+            break
+        if n_going < n_rows:
             best[~going] = n_decoders
-            decoders[path, :, step] = best
-            mass *= misses[best]
-            failing[path, :, step + 1] = mass.sum(axis=1)
-            spent[path, :, step + 1] = spent[path, :, step] + step_costs[rows, best]
-            if not going.any():
-                failing[path, :, step + 1 :] = failing[path, :, step, None]
-                spent[path, :, step + 1 :] = spent[path, :, step, None]
-                break
-    return Paths(*(array.swapaxes(0, 1) for array in (decoders, failing, spent)))
+            step[~going] = 0.0
+        left.reshape(-1)[place] -= going
+        if taken >= shortest:
+            paid[left == 0] = np.inf
+        mass *= misses.take(best, axis=0)
+        sums = mass @ columns
+        decoders.append(best)
+        failing.append(sums[:, -1])
+        spent.append(spent[-1] + step)
+    decoders = np.array(decoders, dtype=np.int64).reshape(-1, n_rows)
+    return Paths(decoders, np.array(failing), np.array(spent))
 
 
 def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
@@ -164,7 +210,7 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
         return price, expenses[-1][(rows, *stops)], stops
 
     def improved_at(price):
-        counts = _improved_counts(paths, weights, profiles, costs, limits, price)
+        counts = improved_counts(paths, weights, profiles, costs, limits, price)
         return price, (counts * costs).sum(axis=1), counts
 
     highest = 2 * (weights @ profiles / costs).max()
@@ -195,7 +241,8 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
     limits : ndarray of shape (n_queries, n_decoders), int
         Largest number of samples of each decoder.
     price : float
-        Chance of success that a cost of 1 must bring.
+        Chance of success that a cost of 1 must bring. At an infinite price, only
+        mandatory samples are taken.
     mandatory : ndarray of shape (n_queries, n_decoders), int, default=0
         Samples that are taken in any case, at most `limits`.
 
@@ -214,6 +261,8 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
     >>> plan_at_price(*query, np.array([[2, 1]]), price=0.02)
     array([[1, 1]])
     """
+    if np.isinf(price):
+        return np.zeros_like(limits) + mandatory
     return _planner(weights, profiles, costs, limits, mandatory)(price)
 
 
@@ -256,10 +305,10 @@ def _planner(weights, profiles, costs, limits, mandatory):
     weights = weights * np.exp(mandatory @ np.log1p(-profiles).T)
     query = weights, profiles, costs, limits - mandatory
     paths = failure_paths(*query)
-    return lambda price: mandatory + _improved_counts(paths, *query, price)
+    return lambda price: mandatory + improved_counts(paths, *query, price)
 
 
-def _improved_counts(paths, weights, profiles, costs, limits, price):
+def improved_counts(paths, weights, profiles, costs, limits, price):
     """Best plan for one round at a price: best stops, improved decoder by decoder."""
     n_decoders = costs.shape[1]
     query = weights, profiles, costs, limits, price
@@ -301,7 +350,8 @@ def _sweep(final, weights, profiles, costs, limits, price, *, last=-1):
             mass = weights[rows] * np.exp(counts @ misses.T) * profiles[:, decoder]
             # Marginals fall with each sample of the same decoder.
             marginals = mass @ np.exp(misses[:, decoder, None] * steps)
-            worth = marginals > price * costs[rows, decoder, None]
+            least = np.maximum(price * costs[rows, decoder, None], _NOTHING)
+            worth = marginals > least
             counts[:, decoder] = np.minimum(worth.sum(axis=1), limits[rows, decoder])
         changed = (counts != final[rows]).any(axis=1)
         final[rows] = counts
@@ -318,7 +368,7 @@ def _spend_rest(counts, left, kind, weights, profiles, costs, limits):
     while True:
         ratios = np.where((room > 0) & (costs <= left), (mass @ profiles) / costs, 0.0)
         row, decoder = np.unravel_index(ratios.argmax(), ratios.shape)
-        if ratios[row, decoder] <= 0:
+        if ratios[row, decoder] * costs[row, decoder] <= _NOTHING:
             return counts
         counts[row, decoder] += 1
         room[row, decoder] -= 1
@@ -365,10 +415,13 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
     highest = 2 * (weights @ profiles / costs).max()
     bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
     (price, _), _ = plans_around(plans_at, highest, 16.0, **bounds)
-    # The best path even where it is not worth its cost at this price.
-    path, _ = best_stops(paths.failing[..., 1:], expense[..., 1:], price)
+    # The best path even where it is not worth its cost at this price, but none without
+    # a step, such as that of a decoder which has no sample left.
+    start, later = paths.failing[..., :1], paths.failing[..., 1:]
+    net = np.where(later < start, -later - price * expense[..., 1:], -np.inf)
+    path = net.max(axis=2).argmax(axis=1)
     failing, expense = paths.failing[rows, path], expense[rows, path]
-    return paths.decoders[rows, path], _ratios(failing, expense)
+    return paths.decoders[rows, path], step_ratios(failing, expense)
 
 
 def certain_steps(ratios, costs, state, step, money):
@@ -423,11 +476,13 @@ def certain_steps(ratios, costs, state, step, money):
     return certain
 
 
-def _ratios(failing, expense):
+def step_ratios(failing, expense):
     """Slopes of the least concave majorant of success over expected cost."""
     gains, steps = -np.diff(failing, axis=1), np.diff(expense, axis=1)
     ratios = np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0)
     rows = np.flatnonzero((ratios[:, 1:] > ratios[:, :-1]).any(axis=1))
+    if rows.size == 0:
+        return ratios
     failing, expense = failing[rows], expense[rows]
     for step in range(ratios.shape[1]):
         # The best block from here on; blocks follow each other with falling slopes.

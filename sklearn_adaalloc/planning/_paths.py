@@ -5,6 +5,7 @@ What a path is, and why a plan is one: :mod:`sklearn_adaalloc.planning._menus`.
 All functions are pure and expect checked arrays.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ class Paths(NamedTuple):
     spent: np.ndarray  # (n_queries, n_paths, n_steps + 1): cost if all so far fail
 
 
+@cache
 def decoder_subsets(n_decoders):
     """All decoders, all without one, and each alone, as masks.
 
@@ -37,7 +39,9 @@ def decoder_subsets(n_decoders):
     subsets = np.concatenate([np.ones((1, n_decoders), dtype=bool), ~one, one])
     _, first = np.unique(subsets, axis=0, return_index=True)
     subsets = subsets[np.sort(first)]
-    return subsets[subsets.any(axis=1)]
+    subsets = subsets[subsets.any(axis=1)]
+    subsets.flags.writeable = False  # it is shared
+    return subsets
 
 
 def path_expenses(paths, n_rounds):

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.estimators import all_or_nothing
-from sklearn_adaalloc._utils.numbers import check_sizes
+from sklearn_adaalloc._utils.numbers import check_sizes, is_plain_batch
 from sklearn_adaalloc._utils.parameters import check_whole
 from sklearn_adaalloc._utils.rewards import (
     EXTENDED,
@@ -266,6 +266,9 @@ class BaseRewardRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator)
 
     def _check_queries(self, X, *, reset):
         """Check features; regressors on texts override this."""
+        unnamed = not reset and not hasattr(self, "feature_names_in_")
+        if unnamed and is_plain_batch(X, getattr(self, "n_features_in_", 0)):
+            return X
         X = validate_data(
             self,
             X,

@@ -7,6 +7,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
+from sklearn_adaalloc._utils.numbers import is_plain_batch
 
 
 class CostRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator):
@@ -91,7 +92,11 @@ class CostRegressor(RegressorMixin, DocumentationLinkMixin, BaseEstimator):
         costs : ndarray of shape (n_queries,)
         """
         check_is_fitted(self)
-        logarithms = self.regressor_.predict(_features(X))
+        features, ridge = _features(X), self.regressor_
+        if is_plain_batch(features, ridge.n_features_in_):
+            logarithms = features @ ridge.coef_ + ridge.intercept_
+        else:
+            logarithms = ridge.predict(features)
         low, high = np.log(self.range_)
         return np.clip(
             self.factor_ * np.exp(np.clip(logarithms, low, high)), *self.range_

@@ -17,6 +17,8 @@ from sklearn_adaalloc._utils.parameters import (
 from sklearn_adaalloc.language_models._options import resolve_device
 from sklearn_adaalloc.regressors._base import BaseRewardRegressor
 
+_BATCH = 4096  # the hidden layers of all rows would need much memory
+
 
 class MLPRewardRegressor(BaseRewardRegressor):
     """Predict rewards from features by two-layer perceptrons, trained with skorch.
@@ -194,9 +196,9 @@ class MLPRewardRegressor(BaseRewardRegressor):
         }
 
     def _predict(self, X):
-        batches = gen_batches(
-            X.shape[0], 4096
-        )  # the hidden layers of all rows would need much memory
+        if X.shape[0] <= _BATCH:
+            return self._predict_batch(X)
+        batches = gen_batches(X.shape[0], _BATCH)
         return np.concatenate([self._predict_batch(X[batch]) for batch in batches])
 
     def _predict_batch(self, X):

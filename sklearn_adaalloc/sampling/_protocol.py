@@ -167,10 +167,14 @@ class CheckedSampler:
         Function, or object with a method ``sample`` or ``sample_each``.
     name : str
         What messages call it.
+    has_read : bool, default=False
+        Whether the prompts were run already. Then it can report their tokens before it
+        answers any.
     """
 
-    def __init__(self, sampler, name):
+    def __init__(self, sampler, name, *, has_read=False):
         self.name = name
+        self.has_read = has_read
         sample, self._each, asample, self._aeach = (
             getattr(sampler, method, None) for method in _METHODS
         )

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
+from stream_worlds import mixed_world, serve_many
 
 from sklearn_adaalloc import RewardRegressor, RewardTable, StreamAllocator
 from sklearn_adaalloc.metrics import expected_reward_score
@@ -35,14 +36,6 @@ RIDGE = RewardRegressor(Ridge())
 
 def known(curves=(CURVE,), rewards=((0, 0, 0),), **params):
     return StreamAllocator(FROZEN, **params).fit(curves, np.array(rewards))
-
-
-def mixed_world(n_queries, *, seed=0, hard=0.5):
-    """Features and samples of queries with true rates of two kinds."""
-    rng = np.random.default_rng(seed)
-    rates = np.where(rng.random(n_queries) < hard, 0.05, 0.5)
-    rewards = (rng.random((n_queries, 20)) < rates[:, None]).astype(float)
-    return rng.normal(np.log(rates)[:, None], 0.5), rewards
 
 
 def play(stream, X, rewards):
@@ -375,48 +368,6 @@ def test_threads_share_a_stream():
     assert stream.mean_cost == np.mean(list(budgets.values()))
 
 
-def serve_many(stream, X, rewards, *, n_open, seed=0):
-    """Samples of each query, with many open that are served in random order."""
-    rng = np.random.default_rng(seed)
-    waiting, active = list(range(len(X)))[::-1], []
-    budgets = np.zeros(len(X), dtype=int)
-    while waiting or active:
-        while waiting and len(active) < n_open:
-            row = waiting.pop()
-            active.append((row, stream.start(X[row])))
-        place = rng.integers(len(active))
-        active[place], active[-1] = active[-1], active[place]
-        row, session = active[-1]
-        if (asked := session.ask()) is None:
-            budgets[row] = session.budgets[0]
-            session.close()
-            active.pop()
-        else:
-            taken = int(session.budgets[0])
-            session.tell([rewards[row, taken : taken + asked[0]]])
-    return budgets
-
-
-@pytest.mark.parametrize("min_budget", [0, 1])
-def test_a_cap_is_never_exceeded(min_budget):
-    X, rewards = mixed_world(1500)
-    policy = StreamAllocator(
-        RIDGE,
-        budget=2,
-        min_budget=min_budget,
-        cap=2.2,
-        cap_window=100,
-        random_state=0,
-    )
-    policy.fit(X, rewards)
-    hard = np.zeros_like(rewards)  # the verifier fails all answers
-    budgets = serve_many(policy.open(), X, hard, n_open=300)
-    windows = budgets.reshape(15, 100).mean(axis=1)
-    assert windows.max() <= 2.2
-    assert windows.max() > 2.1
-    assert budgets.min() == min_budget
-
-
 def test_the_budget_holds_while_many_are_open():
     X, rewards = mixed_world(3000)
     policy = StreamAllocator(RIDGE, budget=2, random_state=0)
@@ -487,13 +438,6 @@ def test_bad_parameters(params, message):
         policy = StreamAllocator(RIDGE, random_state=0).fit(X, rewards)
         with pytest.raises(ValueError, match=message):
             policy.set_params(**params).open()
-
-
-def test_tables_of_several_decoders_are_refused():
-    for n_decoders in (2, 3):
-        rewards = np.zeros((9, n_decoders, 3))
-        with pytest.raises(ValueError, match=r"have a decoder axis.*Sequential"):
-            StreamAllocator(RIDGE, budget=2).fit(np.zeros((9, 1)), rewards)
 
 
 def test_it_must_be_fitted():

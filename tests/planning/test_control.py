@@ -9,6 +9,7 @@ from sklearn_adaalloc.planning._control import (
     promise_samples,
 )
 
+CAP = {"most": 4, "kind": "10 queries", "n_kept": 2}
 FREE = {"budget": 4.0, "gain": 0.02, "bounds": (1e-9, 1e9)}
 
 
@@ -67,15 +68,29 @@ def test_spend_settles_where_it_is_inverse_to_the_price(delay):
 def test_promises_end_at_the_cap_of_their_window():
     state, granted = StreamState(0.1), []
     for window, wanted in [(0, 3), (0, 3), (1, 3), (0, 1), (1, 1)]:
-        state, now = promise_samples(state, window, wanted, most=4, n_kept=2)
+        state, now = promise_samples(state, window, wanted, **CAP)
         granted.append(now)
     assert granted == [3, 1, 3, 0, 1]
-    assert state.windows == {"0": 4, "1": 4}
+    assert state.windows == {"10 queries-0": 4, "10 queries-1": 4}
 
 
 def test_windows_that_are_long_past_promise_nothing():
-    state, _ = promise_samples(StreamState(0.1), 5, 1, most=4, n_kept=2)
-    state, granted = promise_samples(state, 3, 1, most=4, n_kept=2)
+    state, _ = promise_samples(StreamState(0.1), 5, 1, **CAP)
+    state, granted = promise_samples(state, 3, 1, **CAP)
     assert granted == 0
-    state, _ = promise_samples(state, 7, 1, most=4, n_kept=2)
-    assert state.windows == {"7": 1}
+    state, _ = promise_samples(state, 7, 1, **CAP)
+    assert state.windows == {"10 queries-7": 1}
+
+
+def test_all_that_is_wanted_or_nothing_is_promised():
+    state, _ = promise_samples(StreamState(0.1), 0, 3, **CAP)
+    after, granted = promise_samples(state, 0, 2, whole=True, **CAP)
+    assert (granted, after.windows) == (0, state.windows)
+    _, granted = promise_samples(state, 0, 1, whole=True, **CAP)
+    assert granted == 1
+
+
+def test_windows_of_another_kind_are_forgotten():
+    state, _ = promise_samples(StreamState(0.1), 900, 3, **CAP)
+    state, granted = promise_samples(state, 2, 3, **CAP | {"kind": "60 seconds"})
+    assert (granted, state.windows) == (3, {"60 seconds-2": 3})

@@ -2,15 +2,22 @@
 
 import numpy as np
 import pytest
+from menu_plans import (
+    all_counts,
+    cheapest_orders,
+    cheapest_rounds,
+    failing_at,
+    small_instance,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief, group_menus
 from sklearn_adaalloc.planning._menus import (
-    _improved_counts,
     certain_steps,
     decoder_subsets,
     failure_paths,
     follow_paths,
+    improved_counts,
     path_expenses,
     plan_at_price,
     plan_menu,
@@ -18,55 +25,6 @@ from sklearn_adaalloc.planning._menus import (
 )
 from sklearn_adaalloc.planning._rounds import plan_one_by_one, plan_round
 from sklearn_adaalloc.planning._success import next_chances
-
-
-def small_instance(rng):
-    """A query with 2-3 decoders, 2-4 profiles, costs up to 20-fold, and a price."""
-    n_decoders, n_profiles = rng.integers(2, 4), rng.integers(2, 5)
-    spread = rng.choice([0.3, 0.5, 1.0])
-    profiles = rng.beta(spread, spread, size=(n_profiles, n_decoders))
-    profiles = np.clip(profiles, 1e-9, 1 - 1e-9)
-    weights = rng.dirichlet(np.ones(n_profiles))[None]
-    costs = np.exp(rng.uniform(0, np.log(20), size=(1, n_decoders)))
-    limits = rng.integers(1, 8, size=(1, n_decoders))
-    best = (weights @ profiles / costs).max()
-    return weights, profiles, costs, limits, best * np.exp(rng.uniform(-4, -0.1))
-
-
-def all_counts(limits):
-    """Every combination of numbers of samples, in an order in which they grow."""
-    return np.array(list(np.ndindex(*(limits + 1))))
-
-
-def failing_at(counts, weights, profiles):
-    """Probability that these samples of a query all fail."""
-    return (1 - profiles[None]).__pow__(counts[:, None]).prod(axis=2) @ weights
-
-
-def cheapest_orders(counts, costs, failing):
-    """Exact expected cost of each combination, one sample at a time."""
-    place = {tuple(count): row for row, count in enumerate(counts)}
-    expense = np.full(len(counts), np.inf)
-    expense[0] = 0.0
-    for row, count in enumerate(counts[1:], start=1):
-        for decoder in np.flatnonzero(count):
-            before = count.copy()
-            before[decoder] -= 1
-            last = place[tuple(before)]
-            step = costs[decoder] * failing[last]
-            expense[row] = min(expense[row], expense[last] + step)
-    return expense
-
-
-def cheapest_rounds(counts, costs, failing, n_rounds):
-    """Exact expected cost of each combination, in rounds."""
-    spent = counts @ costs
-    within = (counts[:, None] <= counts[None]).all(axis=2)  # (before, after)
-    expense = spent
-    for _ in range(1, n_rounds):
-        steps = expense[:, None] + failing[:, None] * (spent[None] - spent[:, None])
-        expense = np.where(within, steps, np.inf).min(axis=0)
-    return expense
 
 
 def shortfalls(exact_expense, n_rounds, n_instances=500):
@@ -112,7 +70,7 @@ def test_one_round_at_a_price_is_close_to_the_exact_programme():
         failing = failing_at(counts, weights[0], profiles)
         exact = (1 - failing - price * counts @ costs[0]).max()
         paths = failure_paths(*query)
-        ours = _improved_counts(paths, *query, price)
+        ours = improved_counts(paths, *query, price)
         value = 1 - failing_at(ours, weights[0], profiles) - price * ours @ costs[0]
         missed.append(1 - value[0] / exact)
     assert min(missed) > -1e-9
@@ -219,6 +177,15 @@ def test_ratios_are_slopes_of_the_majorant():
     block = (1 - both_fail) / (1 + 1.1 * 0.5)
     assert_array_equal(decoders[0], [0, 1])
     assert_allclose(ratios[0], [block, block])
+
+
+def test_a_path_without_a_step_is_not_followed():
+    """Equal queries, and money for three of four, so none is worth its price alone."""
+    menu = np.ones((1, 1)), np.array([[0.2, 0.7]]), np.array([[1.0, 5.0]])
+    limits, kind = np.array([[0, 2]]), np.zeros(4, dtype=int)
+    decoders, ratios = follow_paths(*menu, limits, 16.0, kind=kind)
+    assert_array_equal(decoders, [[1, 1]])
+    assert_allclose(ratios, [[0.14, 0.14]])
 
 
 def test_plans_at_the_price_of_a_budget_spend_it():
