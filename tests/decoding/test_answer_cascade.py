@@ -5,36 +5,18 @@ import asyncio
 import numpy as np
 import pytest
 from answering import Awaited, Blocking, no_complaints, run
+from cascades import NAMES, fitted, wrong
 from numpy.testing import assert_array_equal
-from sklearn.dummy import DummyRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc import (
     AdaptiveAllocator,
     PricedAllocator,
-    RewardRegressor,
-    RewardTable,
     SequentialAllocator,
+    StreamAllocator,
 )
 from sklearn_adaalloc.decoding import Cascade
 
-QUERIES = [f"q{i}" for i in range(8)]
-NAMES = ["cheap", "dear"]
-
-
-def zeros(queries):
-    return np.zeros((len(queries), 1))
-
-
-def fitted(allocator, **parameters):
-    """A policy that learnt: one decoder solves a third, the other three quarters."""
-    rng = np.random.default_rng(0)
-    rewards = (rng.random((40, 2, 8)) < [[[0.3], [0.75]]]).astype(float)
-    regressor = RewardRegressor(DummyRegressor(), target="rate_profiles")
-    allocator = allocator(regressor, unit="cost", **parameters)
-    table = RewardTable(rewards, costs=[1.0, 5.0], decoders=NAMES)
-    return make_pipeline(FunctionTransformer(zeros), allocator).fit([""] * 40, table)
+QUERIES = [f"q{i}" for i in range(16)]
 
 
 class Alone:
@@ -77,10 +59,6 @@ def cascade(policy, reward, *, prices=(1, 5), **errors):
     samplers = {name: Sampler(name, board, errors.get(name)) for name in NAMES}
     prices = dict(zip(NAMES, prices, strict=True))
     return Cascade(policy, samplers, reward, prices=prices), board
-
-
-def wrong(queries, answers):
-    return [np.zeros(len(row)) for row in answers]
 
 
 def dear_is_right(queries, answers):
@@ -163,3 +141,93 @@ def test_samplers_must_be_the_decoders():
     decoder = Cascade(policy, {"cheap": Awaited()}, wrong)
     with pytest.raises(ValueError, match="samplers are"):
         asyncio.run(decoder.answer("q"))
+
+
+# --- on a stream ------------------------------------------------------------------
+
+
+def by_hand(policy, right):
+    """Samples of each decoder of each query, told by hand, one query after another."""
+    features, budgets = policy[:-1], []
+    with policy[-1].open() as stream:
+        for query in QUERIES:
+            with stream.start(features.transform([query])) as session:
+                while (asked := session.ask()) is not None:
+                    first = session.budgets[0]
+                    told = [
+                        [float(right(d, first[d] + j)) for j in range(asked[0, d])]
+                        for d in range(2)
+                    ]
+                    session.tell([told], asked * [1.0, 5.0])
+            budgets.append(session.budgets[0])
+        return budgets, stream.price, stream.mean_cost
+
+
+@pytest.mark.parametrize("n_rounds", [None, 3])
+def test_on_a_stream_they_are_as_by_hand(n_rounds):
+    def third(queries, answers):
+        """The dear decoder's third sample is right."""
+        return [
+            [float(each.startswith("dear") and each.endswith(":2")) for each in row]
+            for row in answers
+        ]
+
+    policy = fitted(
+        StreamAllocator, budget=4, n_rounds=n_rounds, gain=0.3, random_state=0
+    )
+    decoder, _ = cascade(policy, third)
+
+    async def main():
+        return [await decoder.answer(query) for query in QUERIES]
+
+    answered = asyncio.run(main(), debug=True)
+    budgets, price, mean_cost = by_hand(policy, lambda d, sample: (d, sample) == (1, 2))
+    assert_array_equal([each.budgets for each in answered], budgets)
+    assert price != policy[-1].price_  # it moved
+    assert (decoder.stream.price, decoder.stream.mean_cost) == (price, mean_cost)
+    assert mean_cost == np.mean([each.total_cost for each in answered])
+    for each, query in zip(answered, QUERIES, strict=True):
+        solved = each.budgets[1] > 2
+        assert each.reward == solved
+        assert not solved or each.answer == f"dear:{query}:2"
+
+
+def test_a_batch_on_a_stream():
+    policy = fitted(StreamAllocator, budget=12, random_state=0)
+    samplers = {name: Named(name) for name in NAMES}
+    decoder = Cascade(policy, samplers, dear_is_right, prices={"cheap": 1, "dear": 5})
+    decoded = decoder.decode(QUERIES)
+    assert decoder.stream.n_queries == len(QUERIES)
+    assert decoder.stream.mean_cost == decoded.costs.sum(axis=1).mean()
+    assert decoded.costs.sum() > 0
+
+
+# --- decoders that are gone -------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", NAMES)
+def test_a_decoder_that_is_gone_leaves_the_query_to_the_others(gone, caplog):
+    policy = fitted(StreamAllocator, budget=30, random_state=0)
+    decoder, board = cascade(policy, wrong, **{gone: ConnectionError("down")})
+    with no_complaints(caplog):
+        stream = decoder.stream
+        answered = run(decoder, QUERIES)
+    number = NAMES.index(gone)
+    asked = sum(number in each.errors for each in answered)
+    assert asked > 0
+    assert board.count(f"+{gone}") == asked  # once for a query
+    for each in answered:
+        assert each.budgets[number] == 0
+        assert each.budgets[1 - number] > 0
+        assert each.decoder == 1 - number
+    # What was not answered is not counted as spent.
+    assert stream.mean_cost == np.mean([each.total_cost for each in answered])
+
+
+def test_if_all_are_gone_that_is_an_error():
+    error = ConnectionError("down")
+    policy = fitted(StreamAllocator, budget=30, random_state=0)
+    decoder, _ = cascade(policy, wrong, cheap=error, dear=error)
+    answered = run(decoder, QUERIES)
+    assert answered == [error] * len(QUERIES)
+    assert error.partial.answer == decoder.default_answer
