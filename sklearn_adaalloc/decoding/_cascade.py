@@ -120,8 +120,9 @@ class Cascade(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
         An allocator fitted on a table (n_queries, n_decoders, n_samples) in which each
         decoder has a budget of its own, a pipeline that ends in one, or a fitted search
         over either. A :class:`~sklearn_adaalloc.SequentialAllocator` decides in rounds:
-        which decoder is next, for which queries, and when to stop. An open stream may
-        stand in place of an allocator, as for :class:`BestOfK`.
+        which decoder is next, for which queries, and when to stop. A
+        :class:`~sklearn_adaalloc.StreamAllocator` does so for each query alone. A
+        stream that it opened may stand in its place, as for :class:`BestOfK`.
     samplers : dict or list
         Name of a decoder -> its sampler, or the samplers in the order of the decoders.
         Each is of a kind that :class:`BestOfK` accepts. Names must be those of the
@@ -175,7 +176,8 @@ read_prices` reads such prices from a file. One number is the price of an answer
     `CascadeAnswers` so far.
 
     :meth:`answer` is for servers, where queries arrive one at a time. Decoders that are
-    asked in the same round are asked at once. For all else see :class:`BestOfK`.
+    asked in the same round are asked at once. A decoder that raised an OSError is tried
+    again for the next query. For all else see :class:`BestOfK`.
 
     Examples
     --------

@@ -96,35 +96,43 @@ def test_no_more_queries_in_flight_than_allowed():
     assert sampler.most_open == 3
 
 
+class AtATime:
+    """Counts the threads that are in it; so many have to be, before any can leave."""
+
+    def __init__(self, n_threads):
+        self.barrier = threading.Barrier(n_threads, timeout=10)
+        self.lock = threading.Lock()
+        self.n_running = self.most = 0
+
+    def __call__(self, *ignored):
+        with self.lock:
+            self.n_running += 1
+            self.most = max(self.most, self.n_running)
+        self.barrier.wait()
+        with self.lock:
+            self.n_running -= 1
+
+
 @pytest.mark.parametrize("n_graders", [1, 3])
 def test_threads_that_grade_are_bounded(n_graders):
-    lock, running, most = threading.Lock(), [], []
-
     def reward(queries, answers):
-        with lock:
-            running.append(1)
-            most.append(len(running))
-        time.sleep(0.02)
-        running.pop()
+        at_a_time()
         return solved_by(0)(queries, answers)
 
-    run(BestOfK(stream_policy(), Awaited(), reward, n_graders=n_graders), QUERIES)
-    assert max(most) == n_graders
+    at_a_time = AtATime(n_graders)
+    decoder = BestOfK(stream_policy(), Awaited(), reward, n_graders=n_graders)
+    answered = run(decoder, QUERIES)
+    assert [each.reward for each in answered] == [1.0] * len(QUERIES)
+    assert at_a_time.most == n_graders
 
 
 @pytest.mark.parametrize("n_threads", [1, 4])
 def test_a_sampler_that_blocks_gets_as_many_calls_as_it_says(n_threads):
-    lock, running, most = threading.Lock(), [], []
-
-    def work(prompt):
-        with lock:
-            running.append(1)
-            most.append(len(running))
-        time.sleep(0.02)
-        running.pop()
-
-    run(BestOfK(stream_policy(), Blocking(n_threads, work), solved_by(0)), QUERIES)
-    assert max(most) == n_threads
+    at_a_time = AtATime(n_threads)
+    sampler = Blocking(n_threads, at_a_time)
+    answered = run(BestOfK(stream_policy(), sampler, solved_by(0)), QUERIES)
+    assert [each.reward for each in answered] == [1.0] * len(QUERIES)
+    assert at_a_time.most == n_threads
 
 
 def test_the_policy_and_local_models_take_turns():

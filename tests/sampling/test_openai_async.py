@@ -3,7 +3,6 @@
 import asyncio
 import pickle
 import threading
-import time
 from contextlib import aclosing
 
 import faulty_server as faulty
@@ -104,16 +103,18 @@ def test_bad_arguments_are_refused_before_anything_is_sent():
 
 def test_calls_at_a_time_share_a_client_and_its_bound(n_clients):
     async def main():
-        calls = [sampler.asample([f"q{i}"], 1) for i in range(30)]
+        calls = [sampler.asample([f"q{i}"], 1) for i in range(28)]
         return await asyncio.gather(*calls)
 
+    four = threading.Barrier(4, timeout=10)
+
     def wait(number, body):
-        time.sleep(0.02)
+        four.wait()
 
     with faulty.serving(wait) as server:
         sampler = sampler_of(server, max_concurrency=4)
         answers = asyncio.run(main(), debug=True)
-    assert [row[0].split()[0] for [row] in answers] == [f"q{i}" for i in range(30)]
+    assert [row[0].split()[0] for [row] in answers] == [f"q{i}" for i in range(28)]
     assert server.most_running == 4
     assert n_clients == {"made": 1, "closed": 1}
 
