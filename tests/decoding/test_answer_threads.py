@@ -153,7 +153,7 @@ def test_the_policy_and_local_models_take_turns():
 
 def test_the_loop_goes_on_while_rewards_are_graded():
     def slow(queries, answers):
-        end = time.monotonic() + 0.6
+        end = time.monotonic() + 1.0
         while time.monotonic() < end:
             sum(range(1000))
         return solved_by(0)(queries, answers)
@@ -177,7 +177,7 @@ def test_the_loop_goes_on_while_rewards_are_graded():
 
     asyncio.run(main())
     assert len(gaps) > 20
-    assert max(gaps) < 0.5
+    assert max(gaps) < 0.8
 
 
 def test_variables_of_the_context_follow_the_query():
