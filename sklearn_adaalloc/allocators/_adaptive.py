@@ -88,6 +88,7 @@ class AdaptiveAllocator(RegressorAllocator):
     """
 
     _takes_menus = True
+    _decides_jointly = True
     _parameter_constraints = {"unit": [StrOptions({"samples", "cost"})]}
 
     def __init__(

@@ -60,6 +60,7 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
     """
 
     _parameter_constraints = {}
+    _decides_jointly = False  # whether a query's budget depends on its batch
     selection = "reward"  # default of subclasses without a choice and of old pickles
     _binary = True  # of old pickles
     _reward_bounds = -np.inf, np.inf  # of old pickles

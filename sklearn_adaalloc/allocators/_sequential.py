@@ -150,6 +150,7 @@ class SequentialAllocator(RegressorAllocator):
     """
 
     _takes_menus = True
+    _decides_jointly = True
     _parameter_constraints = {
         "n_rounds": OPTIONAL_COUNT,
         "unit": [StrOptions({"samples", "cost"})],

@@ -8,6 +8,8 @@ from weakref import WeakSet
 
 import numpy as np
 
+from sklearn_adaalloc._utils.numbers import LARGEST
+from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc.allocators._coins import (
     coins_in_order,
     price_factors,
@@ -71,6 +73,11 @@ class Stream:
     def close(self):
         """Close the file of a stream that processes share; the state stays in it."""
         self._state.close()
+
+    @property
+    def policy(self):
+        """The policy, with the parameters that it had when it opened the stream."""
+        return self._policy
 
     @property
     def price(self):
@@ -231,6 +238,7 @@ class StreamSession:
         self._stream = stream
         self._session = session
         self._n_closed_before = n_closed_before
+        self._charged = 0.0
         self._is_closed = False
 
     def __enter__(self):
@@ -301,6 +309,42 @@ class StreamSession:
         self._check_open("ask")
         return self._session.ask()
 
+    def charge(self, cost):
+        """Count what was paid for something else than samples.
+
+        Such as prompts that a model has read, and from which it gave no answer.
+
+        Parameters
+        ----------
+        cost : float
+            What it cost for all queries together, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or if the session is closed.
+        """
+        self._check_open("charge")
+        self._charged += check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+
+    def refund(self, cost):
+        """Take back what samples were told to cost too much.
+
+        Such as a prompt that they share and that is paid once.
+
+        Parameters
+        ----------
+        cost : float
+            What was not paid for all queries together, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or if the session is closed.
+        """
+        self._check_open("refund")
+        self._charged -= check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+
     def tell(self, rewards, costs=None):
         """Give the session the rewards of the samples that it asked for.
 
@@ -323,20 +367,19 @@ class StreamSession:
         self._session.tell(rewards, costs)
 
     def withdraw(self, gone):
-        """Ask for no more samples of decoders that no longer answer.
+        """Ask for no more samples where no further answer can be had.
 
         Parameters
         ----------
-        gone : ndarray of shape (n_queries, n_decoders), bool
-            Which decoders are gone for which queries.
+        gone : ndarray of bool
+            Which queries are gone, (n_queries,). With several decoders: which decoders
+            are gone for which queries, (n_queries, n_decoders).
 
         Raises
         ------
         ValueError
             If it has another shape or type, if a round was asked for but not told, or
             if the session is closed.
-        AttributeError
-            If the policy was fitted on one decoder.
         """
         self._check_open("withdraw")
         self._session.withdraw(gone)
@@ -357,6 +400,7 @@ class StreamSession:
             predicted = self.predicted_costs
             spent += untold if predicted is None else untold * predicted.ravel()
         spent = spent.reshape(len(costs), -1).sum(axis=1)
+        spent += self._charged / len(spent)
         self._stream._close(self, spent.tolist(), self._n_closed_before)
 
     def _check_open(self, name):

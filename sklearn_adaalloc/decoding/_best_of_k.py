@@ -11,7 +11,10 @@ from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
 from sklearn_adaalloc._utils.moved import warn_renamed
 from sklearn_adaalloc._utils.prices import check_price
 from sklearn_adaalloc._utils.queries import check_queries
-from sklearn_adaalloc.allocators import VoteSession
+from sklearn_adaalloc.curves import MostVotes
+from sklearn_adaalloc.curves._selection import resolve_selection
+from sklearn_adaalloc.decoding._answer import AsynchronousDecoder
+from sklearn_adaalloc.decoding._opened import ending
 from sklearn_adaalloc.decoding._policies import read_policy
 from sklearn_adaalloc.decoding._rounds import Answering, OneRound, WithDecoderAxis
 from sklearn_adaalloc.sampling import TokenUsage
@@ -70,18 +73,53 @@ class BestAnswers(NamedTuple):
         return self.rounds_taken
 
 
-class BestOfK(DocumentationLinkMixin, BaseEstimator):
+class BestAnswer(NamedTuple):
+    """What :meth:`BestOfK.answer` returns.
+
+    Attributes
+    ----------
+    answer : str
+        Best answer. If no answer could be graded, the first one. If the policy gave the
+        query no sample, the default answer.
+    reward : float
+        Reward of that answer. NaN if there is none, or if it could not be graded.
+    budget : int
+        Number of answers. Samples that failed for good do not count.
+    usage : TokenUsage
+        Tokens of the prompt and of the answers, as of one prompt.
+    rounds_taken : int
+        Number of rounds of sampling.
+    error : Exception or None
+        The first reason for a missing answer.
+    cost : float
+        What was paid: the tokens of the answers, or their price. NaN if the sampler
+        reports no tokens.
+    """
+
+    answer: str
+    reward: float
+    budget: int
+    usage: TokenUsage
+    rounds_taken: int
+    error: Exception | None
+    cost: float
+
+
+class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
     """Answer each query with the best of its samples, as many as a policy gives it.
 
     Parameters
     ----------
-    policy : estimator
+    policy : estimator or Stream
         A fitted allocator, a pipeline that ends in one, or a fitted search over either.
         The allocator usually decides up front. A
         :class:`~sklearn_adaalloc.SequentialAllocator` decides in rounds, and the
         rewards of each round determine the next. A
-        :class:`~sklearn_adaalloc.BinnedAllocator` may get one query at a time. Others
-        split the budget over the queries of one call.
+        :class:`~sklearn_adaalloc.StreamAllocator` does so for each query alone. It
+        opens one stream for this decoder. To save the stream's state, or to share it,
+        open it yourself and give it in place of the allocator, also as the end of a
+        pipeline. A :class:`~sklearn_adaalloc.BinnedAllocator` may get one query at a
+        time. Others split the budget over the queries of one call.
     sampler : callable or object
         Either a function of prompts and budgets, or an object with such a method
         ``sample``, such as those of :mod:`sklearn_adaalloc.sampling`. It returns a list
@@ -101,6 +139,12 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         Price of a token of a prompt and of a token of an answer, in the unit of the
         policy's budget if that is a cost. One number is the price of an answer, however
         long. None counts the tokens of answers.
+    max_in_flight : int, default=1000
+        Largest number of queries that `answer` works on at a time in an event loop.
+        Further ones wait for their turn.
+    n_graders : int, default=None
+        Largest number of threads in which `answer` grades. None takes as many as there
+        are processors. A reward function that does not bear several threads needs 1.
 
     See Also
     --------
@@ -128,6 +172,19 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
     an attribute `partial`: the `BestAnswers` so far. There, a query without any graded
     answer has its first answer.
 
+    With a stream, all queries of :meth:`decode` are open at a time and advance in
+    rounds, each decided alone. The price follows what they spent when all are closed.
+
+    :meth:`answer` is for servers, where queries arrive one at a time. Run thousands of
+    them at once, as tasks of one event loop. Samplers that can be awaited are awaited,
+    such as :class:`~sklearn_adaalloc.sampling.OpenAISampler`. Others run in a thread,
+    one query at a time, or as many as their attribute `max_concurrency` says. All that
+    runs a model of this process, the policy included, takes turns in one thread.
+    Rewards are graded in `n_graders` threads. A query that is cancelled closes its
+    requests and its session, and what it had asked for counts as spent; only a function
+    that already runs in a thread runs to its end. In an ``async with`` block,
+    connections stay open between queries.
+
     References
     ----------
     Damani, Shenfeld, Peng, Bobu, Andreas, "Learning How Hard to Think: Input-Adaptive
@@ -152,18 +209,45 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
     ... )
     >>> bool(decoded.budgets.sum() <= 2 * 3)
     True
+
+    One query at a time, on a stream:
+
+    >>> import asyncio
+    >>> from sklearn_adaalloc import StreamAllocator
+    >>> policy = make_pipeline(
+    ...     HiddenStateFeaturizer(device="cpu"),
+    ...     StreamAllocator(budget=2, random_state=0),
+    ... )
+    >>> policy = policy.fit(data.queries_train[:300], data.rewards_train[:300])
+    >>> async def serve(queries):
+    ...     async with BestOfK(policy, sampler, grade_arithmetic) as decoder:
+    ...         answers = await asyncio.gather(*map(decoder.answer, queries))
+    ...         return answers, decoder.stream.n_queries
+    >>> answers, n_queries = asyncio.run(serve(["rev abc=", "max 3 41 7="]))
+    >>> [each.answer for each in answers], n_queries
+    (['cba', '41'], 2)
     """
 
     price = None  # of decoders pickled by earlier versions
 
     def __init__(
-        self, policy, sampler, reward, *, default_answer="I don't know.", price=None
+        self,
+        policy,
+        sampler,
+        reward,
+        *,
+        default_answer="I don't know.",
+        price=None,
+        max_in_flight=1000,
+        n_graders=None,
     ):
         self.policy = policy
         self.sampler = sampler
         self.reward = reward
         self.default_answer = default_answer
         self.price = price
+        self.max_in_flight = max_in_flight
+        self.n_graders = n_graders
 
     def decode(self, queries):
         """Answer queries.
@@ -196,7 +280,38 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             If samples failed or could not be graded, or if at least one answer in a
             hundred was cut off at the token limit.
         """
-        queries = check_queries(queries)
+        answering, session = self._begin(check_queries(queries))
+        with ending(session):
+            return answering.finish(session, lambda: self._decoded(answering, session))
+
+    async def answer(self, query):
+        """Answer one query, in an event loop.
+
+        Parameters
+        ----------
+        query : str or list of dict
+            A text, or a list of messages with "role" and "content".
+
+        Returns
+        -------
+        answered : BestAnswer
+            Answer with its reward, budget, cost and tokens.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As for :meth:`decode`. Also if the policy decides jointly for a batch.
+            Whatever the sampler or the reward function raises is raised here, for this
+            query alone. The exception then has an attribute `partial`, the `BestAnswer`
+            so far.
+        """
+        return await self._answer(query)
+
+    def _samplers(self):
+        return [self.sampler]
+
+    def _begin(self, queries):
+        """An `Answering` of checked queries, and a session on them."""
         price = check_price(self.price)
         allocator, X, samplers = read_policy(
             self.policy,
@@ -207,15 +322,26 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             "decoder.",
         )
         answering = Answering(queries, self.reward, allocator, samplers, [price])
-        if hasattr(allocator, "start"):
-            session = allocator.start(X)
-            _refuse_votes(allocator, session)
-            session = WithDecoderAxis(session)
-        else:
-            budgets = answering.afford(allocator).predict(X)
-            budgets = check_budgets(budgets, n_queries=len(queries))
-            session = OneRound(budgets[:, None])
-        return answering.finish(session, lambda: self._decoded(answering, session))
+        starter = self.stream or allocator
+        if hasattr(starter, "start"):
+            _refuse_votes(allocator)
+            return answering, WithDecoderAxis(starter.start(X))
+        budgets = answering.afford(allocator).predict(X)
+        budgets = check_budgets(budgets, n_queries=len(queries))
+        return answering, OneRound(budgets[:, None])
+
+    def _decoded_one(self, answering, session):
+        """The best of the answers so far to the only query."""
+        decoded = self._decoded(answering, session)
+        return BestAnswer(
+            decoded.answers[0],
+            float(decoded.rewards[0]),
+            int(decoded.budgets[0]),
+            decoded.usage,
+            decoded.rounds_taken,
+            decoded.errors.get(0),
+            float(decoded.costs[0]),
+        )
 
     def _decoded(self, answering, session):
         """The best of the answers so far."""
@@ -233,8 +359,9 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
         )
 
 
-def _refuse_votes(allocator, session):
-    if isinstance(session, VoteSession):
+def _refuse_votes(allocator):
+    rule = resolve_selection(getattr(allocator, "selection", "reward"))
+    if isinstance(rule, MostVotes):
         raise ValueError(
             f"policy={short_repr(allocator)} takes votes, but BestOfK returns the "
             "answer with the best reward. Expected selection='reward' or 'score'. For "

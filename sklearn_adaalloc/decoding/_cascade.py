@@ -9,10 +9,11 @@ from sklearn.base import BaseEstimator
 
 from sklearn_adaalloc._utils.budgets import check_budgets
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
-from sklearn_adaalloc._utils.estimators import unwrap
 from sklearn_adaalloc._utils.prices import check_prices
 from sklearn_adaalloc._utils.queries import check_queries
-from sklearn_adaalloc.decoding._policies import read_policy
+from sklearn_adaalloc.decoding._answer import AsynchronousDecoder
+from sklearn_adaalloc.decoding._opened import ending
+from sklearn_adaalloc.decoding._policies import read_policy, unwrap_allocator
 from sklearn_adaalloc.decoding._rounds import Answering, OneRound
 
 
@@ -67,16 +68,61 @@ class CascadeAnswers(NamedTuple):
         return float(np.std(self.costs.sum(axis=1)))
 
 
-class Cascade(DocumentationLinkMixin, BaseEstimator):
+class CascadeAnswer(NamedTuple):
+    """What :meth:`Cascade.answer` returns.
+
+    Attributes
+    ----------
+    answer : str
+        Best answer; the first decoder's if several are equally good. If no answer could
+        be graded, the first one. If the policy gave the query no sample, the default
+        answer.
+    reward : float
+        Reward of that answer. NaN if there is none, or if it could not be graded.
+    decoder : int
+        Which decoder gave that answer; -1 if none did.
+    budgets : ndarray of shape (n_decoders,), int64
+        Number of answers. Samples that failed for good do not count.
+    costs : ndarray of shape (n_decoders,)
+        What was paid: the tokens of answers, or their price. NaN where it is not known.
+    usages : list of n_decoders TokenUsage
+        Tokens of the prompt and of the answers of each decoder, as of one prompt.
+    rounds_taken : int
+        Number of rounds of sampling.
+    errors : dict
+        Decoder -> exception, the first reason for a missing answer.
+    names : list of n_decoders str or int
+        Names of the decoders, in their order; numbers if they have none.
+    """
+
+    answer: str
+    reward: float
+    decoder: int
+    budgets: np.ndarray
+    costs: np.ndarray
+    usages: list
+    rounds_taken: int
+    errors: dict
+    names: list
+
+    @property
+    def total_cost(self):
+        """What was paid to all decoders together."""
+        return float(np.sum(self.costs))
+
+
+class Cascade(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
     """Answer each query with the best of its samples, from the decoders a policy picks.
 
     Parameters
     ----------
-    policy : estimator
+    policy : estimator or Stream
         An allocator fitted on a table (n_queries, n_decoders, n_samples) in which each
         decoder has a budget of its own, a pipeline that ends in one, or a fitted search
         over either. A :class:`~sklearn_adaalloc.SequentialAllocator` decides in rounds:
-        which decoder is next, for which queries, and when to stop.
+        which decoder is next, for which queries, and when to stop. A
+        :class:`~sklearn_adaalloc.StreamAllocator` does so for each query alone. A
+        stream that it opened may stand in its place, as for :class:`BestOfK`.
     samplers : dict or list
         Name of a decoder -> its sampler, or the samplers in the order of the decoders.
         Each is of a kind that :class:`BestOfK` accepts. Names must be those of the
@@ -92,6 +138,12 @@ class Cascade(DocumentationLinkMixin, BaseEstimator):
         prompt, and of a token of an answer. :func:`~sklearn_adaalloc.datasets.\
 read_prices` reads such prices from a file. One number is the price of an answer,
         however long. None counts the tokens of answers of all decoders alike.
+    max_in_flight : int, default=1000
+        Largest number of queries that `answer` works on at a time in an event loop.
+        Further ones wait for their turn.
+    n_graders : int, default=None
+        Largest number of threads in which `answer` grades. None takes as many as there
+        are processors. A reward function that does not bear several threads needs 1.
 
     See Also
     --------
@@ -122,6 +174,10 @@ read_prices` reads such prices from a file. One number is the price of an answer
     was meant for it goes to the others. If the last of them raises, or a reward
     function, or if the error is another one, it has an attribute `partial`: the
     `CascadeAnswers` so far.
+
+    :meth:`answer` is for servers, where queries arrive one at a time. Decoders that are
+    asked in the same round are asked at once. A decoder that raised an OSError is tried
+    again for the next query. For all else see :class:`BestOfK`.
 
     Examples
     --------
@@ -164,12 +220,16 @@ read_prices` reads such prices from a file. One number is the price of an answer
         *,
         default_answer="I don't know.",
         prices=None,
+        max_in_flight=1000,
+        n_graders=None,
     ):
         self.policy = policy
         self.samplers = samplers
         self.reward = reward
         self.default_answer = default_answer
         self.prices = prices
+        self.max_in_flight = max_in_flight
+        self.n_graders = n_graders
 
     def decode(self, queries):
         """Answer queries.
@@ -202,8 +262,42 @@ read_prices` reads such prices from a file. One number is the price of an answer
             If samples failed or could not be graded, or if at least one answer in a
             hundred of a decoder was cut off at the token limit.
         """
-        queries = check_queries(queries)
-        names, samplers = _in_order(self.samplers, unwrap(self.policy)[1])
+        answering, session = self._begin(check_queries(queries))
+        with ending(session):
+            return answering.finish(session, lambda: self._decoded(answering, session))
+
+    async def answer(self, query):
+        """Answer one query, in an event loop.
+
+        Parameters
+        ----------
+        query : str or list of dict
+            A text, or a list of messages with "role" and "content".
+
+        Returns
+        -------
+        answered : CascadeAnswer
+            Answer with its reward, and its decoder, budgets, costs and tokens.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As for :meth:`decode`. Also if the policy decides jointly for a batch.
+            Whatever a sampler or the reward function raises is raised here, for this
+            query alone. The exception then has an attribute `partial`, the
+            `CascadeAnswer` so far.
+        """
+        return await self._answer(query)
+
+    def _in_order(self):
+        return _in_order(self.samplers, unwrap_allocator(self.policy)[1])
+
+    def _samplers(self):
+        return self._in_order()[1]
+
+    def _begin(self, queries):
+        """An `Answering` of checked queries, and a session on them."""
+        names, samplers = self._in_order()
         prices = check_prices(self.prices, names)
         allocator, X, checked = read_policy(
             self.policy,
@@ -215,17 +309,29 @@ read_prices` reads such prices from a file. One number is the price of an answer
             names=names if isinstance(self.samplers, Mapping) else None,
         )
         answering = Answering(queries, self.reward, allocator, checked, prices)
-        if hasattr(allocator, "start"):
-            session = allocator.start(X)
-        else:
-            shape = len(queries), len(names)
-            budgets = answering.afford(allocator).predict(X)
-            session = OneRound(_check_table(budgets, shape))
-        return answering.finish(
-            session, lambda: self._decoded(answering, session, names)
+        starter = self.stream or allocator
+        if hasattr(starter, "start"):
+            return answering, starter.start(X)
+        shape = len(queries), len(names)
+        budgets = answering.afford(allocator).predict(X)
+        return answering, OneRound(_check_table(budgets, shape))
+
+    def _decoded_one(self, answering, session):
+        """The best of the answers so far to the only query."""
+        decoded = self._decoded(answering, session)
+        return CascadeAnswer(
+            decoded.answers[0],
+            float(decoded.rewards[0]),
+            int(decoded.decoders[0]),
+            decoded.budgets[0],
+            decoded.costs[0],
+            decoded.usages,
+            decoded.rounds_taken,
+            {decoder: error for (_, decoder), error in decoded.errors.items()},
+            decoded.names,
         )
 
-    def _decoded(self, answering, session, names):
+    def _decoded(self, answering, session):
         """The best of the answers so far."""
         return CascadeAnswers(
             *answering.best(self.default_answer),
@@ -239,7 +345,7 @@ read_prices` reads such prices from a file. One number is the price of an answer
                 for row, error in gathered.errors.items()
             },
             answering.budget_share,
-            names,
+            self._in_order()[0],
         )
 
 

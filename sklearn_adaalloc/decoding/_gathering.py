@@ -1,11 +1,17 @@
 """Results of one decoder call so far: answers, tokens and errors."""
 
 import warnings
+from contextlib import contextmanager
 from reprlib import repr as short_repr
 
 import numpy as np
 
 from sklearn_adaalloc.sampling._protocol import TokenUsage, warn_cut_off
+
+
+def never():
+    """A sampler must not stop answering."""
+    return False
 
 
 class Gathered:
@@ -34,7 +40,7 @@ class Gathered:
         self.errors = {}
         self.is_gone = False
 
-    def ask(self, sampler, budgets, first_sample, *, may_go=False):
+    def ask(self, sampler, budgets, first_sample, may_go=never):
         """Sample one round. If the sampler raises, earlier answers are kept.
 
         Parameters
@@ -43,25 +49,59 @@ class Gathered:
             The sampler.
         budgets, first_sample : ndarrays of shape (n_queries,), int
             Number of samples of each query, and the index of the first.
-        may_go : bool, default=False
-            Whether an OSError, such as a ConnectionError, is kept as the error of all
-            queries that miss an answer.
+        may_go : callable, default=never
+            If the sampler raises an OSError, such as a ConnectionError, this says
+            whether it is kept as the error of all queries that miss an answer.
 
         Returns
         -------
         texts : list of n_queries lists of str
             New answers, in the order of their indices.
         """
-        had = [len(row) for row in self.rows]
+        had = self.n_answers
         budgets, first_sample = budgets.tolist(), first_sample.tolist()
-        try:
+        with self._keeping_losses(budgets, may_go):
             for arrivals in sampler.arrivals(self._queries, budgets, first_sample):
                 for each in arrivals:
                     self._take(each)
+        return self._texts_since(had)
+
+    async def receive(self, sampler, budgets, first_sample, may_go, *, in_thread):
+        """Sample one round in an event loop; see :meth:`ask`.
+
+        Parameters
+        ----------
+        sampler : CheckedSampler
+            The sampler.
+        budgets, first_sample, may_go
+            As for :meth:`ask`.
+        in_thread : callable
+            Coroutine function that calls a function in a thread of the sampler.
+
+        Returns
+        -------
+        texts : list of n_queries lists of str
+        """
+        had = self.n_answers
+        budgets, first_sample = budgets.tolist(), first_sample.tolist()
+        asked = self._queries, budgets, first_sample
+        with self._keeping_losses(budgets, may_go):
+            await sampler.deliver(*asked, self._take, in_thread)
+        return self._texts_since(had)
+
+    @contextmanager
+    def _keeping_losses(self, budgets, may_go):
+        """Keep the error of a sampler that stops answering, if it may go."""
+        wanted = np.array(budgets) + self.n_answers
+        try:
+            yield
         except OSError as error:
-            if not may_go:
+            if not may_go():
                 raise
-            self._lose(error, np.array(budgets) + had - self.n_answers)
+            self._lose(error, wanted - self.n_answers)
+
+    def _texts_since(self, had):
+        """Put new answers in the order of their indices, and return their texts."""
         new = []
         for row, start in zip(self.rows, had, strict=True):
             row[start:] = sorted(row[start:], key=lambda each: each.sample)

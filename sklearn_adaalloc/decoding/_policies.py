@@ -4,6 +4,7 @@ from sklearn.utils import get_tags
 from sklearn.utils._set_output import _wrap_data_with_container
 
 from sklearn_adaalloc._utils.estimators import unwrap
+from sklearn_adaalloc.allocators import Stream
 from sklearn_adaalloc.sampling._protocol import CheckedSampler, as_sampler
 
 _BUDGETS = {
@@ -23,8 +24,9 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
 
     Parameters
     ----------
-    policy : estimator
-        A fitted allocator, or a pipeline or search that contains one.
+    policy : estimator or Stream
+        A fitted allocator, or a pipeline or search that contains one. In place of an
+        allocator there may be a stream that it opened.
     samplers : list of n_decoders callables or objects
         Samplers, see :mod:`sklearn_adaalloc.sampling`.
     queries : list of n_queries str or lists of dict
@@ -39,7 +41,7 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
     Returns
     -------
     allocator : estimator
-        The allocator of the policy.
+        The allocator of the policy, also if that is a stream.
     X : array-like of n_queries
         Input of its `predict`.
     samplers : list of n_decoders CheckedSampler
@@ -51,7 +53,7 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
     ValueError
         If the policy is not an allocator, or if its budgets have another meaning.
     """
-    before, allocator = unwrap(policy)
+    before, allocator = unwrap_allocator(policy)
     _check_allocator(allocator, kind, instead)
     names = names or [None] * len(samplers)
     checked = [as_sampler(*pair) for pair in zip(samplers, names, strict=True)]
@@ -66,6 +68,23 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
     for steps in before:
         X = steps.transform(X)
     return allocator, X, checked
+
+
+def unwrap_allocator(policy):
+    """Unwrap a policy down to its allocator, also if that has opened a stream.
+
+    Parameters
+    ----------
+    policy : estimator or Stream
+        As for :func:`read_policy`.
+
+    Returns
+    -------
+    before : list of Pipeline
+    allocator : estimator
+    """
+    before, decider = unwrap(policy)
+    return before, decider.policy if isinstance(decider, Stream) else decider
 
 
 def _check_allocator(allocator, kind, instead):

@@ -5,6 +5,7 @@ Everything here has an axis of decoders; one decoder is a menu of one.
 
 import warnings
 from copy import copy
+from functools import partial
 from reprlib import repr as short_repr
 
 import numpy as np
@@ -78,6 +79,11 @@ class Answering:
         left = self._budget - self._paid_for_reading / len(self._queries)
         return copy(allocator).set_params(budget=max(left, 0.0))
 
+    def charge_reading(self, session):
+        """Charge a session with what was paid before it."""
+        if self._paid_for_reading:
+            session.charge(self._paid_for_reading)
+
     def finish(self, session, result):
         """Run a session to its end.
 
@@ -94,8 +100,7 @@ class Answering:
         result : object
         """
         try:
-            if self._paid_for_reading:
-                session.charge(self._paid_for_reading)
+            self.charge_reading(session)
             while (asked := session.ask()) is not None:
                 self._take_round(session, asked)
             raise_if_all_failed(*self.gathered)
@@ -146,19 +151,45 @@ class Answering:
 
     def _take_round(self, session, asked):
         """Sample and grade what a session asked for, and tell it the results."""
+        orders = self.orders(session, asked)
+        samples = [
+            gathered.ask(*order)
+            for gathered, order in zip(self.gathered, orders, strict=True)
+        ]
+        self.tell(session, asked, self.grade(samples))
+
+    def orders(self, session, asked):
+        """What each decoder is asked for in a round, as arguments of `Gathered.ask`.
+
+        Returns
+        -------
+        orders : list of n_decoders tuples
+            The sampler, the budgets, the first samples, and a function that says
+            whether the decoder may go.
+        """
         first_sample = session.budgets
-        samples = []
-        for decoder, gathered in enumerate(self.gathered):
-            budgets = np.where(gathered.refused, 0, asked[:, decoder])
-            samples.append(
-                gathered.ask(
-                    self._samplers[decoder],
-                    budgets,
-                    first_sample[:, decoder],
-                    may_go=self._is_not_last(gathered),
-                )
+        return [
+            (
+                self._samplers[decoder],
+                np.where(gathered.refused, 0, asked[:, decoder]),
+                first_sample[:, decoder],
+                partial(self._is_not_last, gathered),
             )
-        graded = self._grade(samples)
+            for decoder, gathered in enumerate(self.gathered)
+        ]
+
+    def tell(self, session, asked, graded):
+        """Keep the rewards of a round, and tell the session of them.
+
+        Parameters
+        ----------
+        session : object
+            The session.
+        asked : ndarray of shape (n_queries, n_decoders), int
+            What it asked for.
+        graded : list of n_decoders lists of n_queries ndarrays
+            What :meth:`grade` returned.
+        """
         for verdicts, new in zip(self._verdicts, graded, strict=True):
             for row, rewards in zip(verdicts, new, strict=True):
                 row.extend(rewards)
@@ -208,10 +239,19 @@ class Answering:
         )
         return np.column_stack(costs), sum(saved)
 
-    def _grade(self, samples):
+    def grade(self, samples):
         """Rewards of one round, an array per query of each decoder.
 
         All answers to a query are graded together, whichever decoder gave them.
+
+        Parameters
+        ----------
+        samples : list of n_decoders lists of n_queries lists of str
+            New answers.
+
+        Returns
+        -------
+        graded : list of n_decoders lists of n_queries ndarrays
         """
         verdicts = [[np.zeros(0)] * len(self._queries) for _ in samples]
         together = [
@@ -325,6 +365,11 @@ class WithDecoderAxis:
     def withdraw(self, gone):
         """Pass on which queries are gone (n_queries, 1)."""
         self._session.withdraw(gone[:, 0])
+
+    def close(self):
+        """Close the session if it is one of a stream."""
+        if hasattr(self._session, "close"):
+            self._session.close()
 
 
 def _as_told(graded, asked, *, binary):

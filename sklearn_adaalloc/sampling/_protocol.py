@@ -4,19 +4,42 @@ A sampler is a function of prompts and budgets that returns lists of str, or an 
 with such a method, ``sample``. Everything else is optional and used if it exists: the
 parameters `first_sample` and `return_usage`, the method ``sample_each`` and the
 attribute `settings`. :func:`as_sampler` gives all of them one interface.
+
+Decoders that answer one query at a time, in an event loop, look for these:
+
+==================  ================================================================
+``asample``         as ``sample``, but a coroutine function. The function itself, or
+                    ``sample``, may also be one
+``asample_each``    as ``sample_each``, but an asynchronous generator
+``connected``       returns an asynchronous context manager, in which connections
+                    stay open between calls
+`max_concurrency`   how many calls may run at a time in threads; 1 if there is no
+                    such attribute. It matters for samplers that are not
+                    asynchronous: these run in threads
+==================  ================================================================
+
+Cancelling a coroutine, or closing a generator, must close its requests.
 """
 
 import warnings
 from collections.abc import Mapping, Set
-from contextlib import closing, nullcontext
+from contextlib import aclosing, closing, nullcontext
 from functools import partial
-from inspect import Parameter, isawaitable, signature
+from inspect import isasyncgenfunction, isawaitable
 from reprlib import repr as short_repr
 from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_adaalloc._utils.numbers import real_array
+from sklearn_adaalloc.sampling._calls import (
+    SampleCall,
+    is_coroutine_function,
+    missing_samples,
+    option_names,
+)
+
+_METHODS = ("sample", "sample_each", "asample", "asample_each")
 
 
 class TokenUsage(NamedTuple):
@@ -120,7 +143,7 @@ def as_sampler(sampler, name=None):
     >>> arrival.answer, arrival.answer_tokens
     ('a', nan)
     """
-    has_method = hasattr(sampler, "sample_each") or hasattr(sampler, "sample")
+    has_method = any(hasattr(sampler, name) for name in _METHODS)
     if isinstance(sampler, type) or not (has_method or callable(sampler)):
         kind = (
             "a class: give an instance of it"
@@ -152,18 +175,29 @@ class CheckedSampler:
     def __init__(self, sampler, name, *, has_read=False):
         self.name = name
         self.has_read = has_read
-        self._each = getattr(sampler, "sample_each", None)
-        is_function = not hasattr(sampler, "sample")
-        self._sample = sampler if is_function else sampler.sample
+        sample, self._each, asample, self._aeach = (
+            getattr(sampler, method, None) for method in _METHODS
+        )
+        is_function = not any(hasattr(sampler, method) for method in _METHODS)
+        self._sample = sampler if is_function else sample or asample
+        if asample is None and is_coroutine_function(self._sample):
+            asample = self._sample
+        if self._aeach is None and isasyncgenfunction(self._each):
+            self._aeach = self._each
+        self._asample = asample
         # A function gets only the options that it names, and only prompts with a
         # budget.
-        self._options = _options(self._sample, expand=not is_function)
+        self._options = option_names(self._sample, expand=not is_function)
+        self._aoptions = (
+            option_names(asample, expand=not is_function) if asample else []
+        )
         self._skips_idle = is_function
 
     @property
     def can_count_tokens(self):
         """Whether the sampler has a way to say how many tokens its answers have."""
-        return self._each is not None or "return_usage" in self._options
+        in_turn = self._each is not None or self._aeach is not None
+        return in_turn or "return_usage" in {*self._options, *self._aoptions}
 
     def arrivals(self, prompts, budgets, first_sample):
         """Yield checked answers as soon as the sampler returns them.
@@ -185,25 +219,51 @@ class CheckedSampler:
         if self._each is not None:
             yield from self._one_by_one(prompts, budgets, first_sample)
             return
-        rows = [
-            row for row, budget in enumerate(budgets) if budget or not self._skips_idle
-        ]
-        if rows:
-            asked = [
-                [values[row] for row in rows]
-                for values in (prompts, budgets, first_sample)
-            ]
-            answered = self._all_at_once(*asked)
-            yield [each._replace(row=rows[each.row]) for each in answered]
+        if self._sample is None:
+            raise self._asynchronous()
+        call = self._call(prompts, budgets, first_sample)
+        if call.rows:
+            returned = self._sample(*call.arguments, **call.options(self._options))
+            yield self._arrived(returned, call, self._options)
+
+    async def deliver(self, prompts, budgets, first_sample, give, in_thread):
+        """Hand out checked answers as they arrive, in an event loop.
+
+        Parameters
+        ----------
+        prompts, budgets, first_sample : list of n_prompts
+            As for :meth:`arrivals`.
+        give : callable
+            Takes each SampledAnswer.
+        in_thread : callable
+            Coroutine function. It calls a function in a thread of this sampler, which
+            is used only if the sampler is not asynchronous.
+        """
+        if self._aeach is not None:
+            await self._deliver_one_by_one(prompts, budgets, first_sample, give)
+            return
+        if self._asample is None or self._each is not None:
+            arrived = []
+            try:
+                await in_thread(
+                    lambda: [
+                        arrived.extend(arrivals)
+                        for arrivals in self.arrivals(prompts, budgets, first_sample)
+                    ]
+                )
+            finally:
+                for each in arrived:
+                    give(each)
+            return
+        call = self._call(prompts, budgets, first_sample)
+        if call.rows:
+            options = call.options(self._aoptions)
+            returned = await self._asample(*call.arguments, **options)
+            for each in self._arrived(returned, call, self._aoptions):
+                give(each)
 
     def _one_by_one(self, prompts, budgets, first_sample):
-        missing = {
-            (row, sample)
-            for row, (budget, first) in enumerate(
-                zip(budgets, first_sample, strict=True)
-            )
-            for sample in range(first, first + budget)
-        }
+        missing = missing_samples(budgets, first_sample)
         if not missing:
             return
         each = self._each(prompts, budgets, first_sample=first_sample)
@@ -213,26 +273,52 @@ class CheckedSampler:
                 arrival = self._check_arrival(arrival, missing, prompts)
                 missing.remove(arrival[:2])
                 yield [arrival]
-        yield [
+        yield self._never_came(missing)
+
+    async def _deliver_one_by_one(self, prompts, budgets, first_sample, give):
+        missing = missing_samples(budgets, first_sample)
+        if not missing:
+            return
+        each = self._aeach(prompts, budgets, first_sample=first_sample)
+        async with aclosing(each) if hasattr(each, "aclose") else nullcontext():
+            async for arrival in each:
+                arrival = self._check_arrival(arrival, missing, prompts)
+                missing.remove(arrival[:2])
+                give(arrival)
+        for arrival in self._never_came(missing):
+            give(arrival)
+
+    def _never_came(self, missing):
+        return [
             SampledAnswer(*pair, None, 0, 0, self._no_answer())
             for pair in sorted(missing)
         ]
 
-    def _all_at_once(self, prompts, budgets, first_sample):
-        options = {"first_sample": first_sample, "return_usage": True}
-        options = {name: options[name] for name in self._options}
-        returned = self._sample(prompts, budgets, **options)
-        answers, usage = self._read(returned, prompts, budgets)
+    def _call(self, prompts, budgets, first_sample):
+        """The arguments of one call for all samples."""
+        rows = [
+            row for row, budget in enumerate(budgets) if budget or not self._skips_idle
+        ]
+        asked = (
+            [values[row] for row in rows] for values in (prompts, budgets, first_sample)
+        )
+        return SampleCall(rows, *asked)
+
+    def _arrived(self, returned, call, options):
+        """What a call returned, as a list of SampledAnswer."""
+        answers, usage = self._read(returned, call.prompts, call.budgets, options)
         arrivals = []
-        for row, (budget, first) in enumerate(zip(budgets, first_sample, strict=True)):
+        for i, (row, budget, first) in enumerate(
+            zip(call.rows, call.budgets, call.first_sample, strict=True)
+        ):
             # Prompt tokens are counted at the first of the samples that share them.
-            prompt_tokens, cached = float(usage.prompt[row]), float(usage.cached[row])
-            tokens = usage.answers[row].tolist()
+            prompt_tokens, cached = float(usage.prompt[i]), float(usage.cached[i])
+            tokens = usage.answers[i].tolist()
             if not budget and prompt_tokens > 0:
                 arrivals.append(
                     SampledAnswer(row, 0, None, prompt_tokens, 0, None, cached)
                 )
-            for j, answer in enumerate(answers[row]):
+            for j, answer in enumerate(answers[i]):
                 arrivals.append(
                     SampledAnswer(
                         row,
@@ -242,23 +328,23 @@ class CheckedSampler:
                         tokens[j],
                         self._no_answer() if answer is None else None,
                         0.0 if j else cached,
-                        None if usage.cut_off is None else bool(usage.cut_off[row][j]),
+                        None if usage.cut_off is None else bool(usage.cut_off[i][j]),
                     )
                 )
         return arrivals
 
     # Checks on what the sampler returned
 
-    def _read(self, returned, prompts, budgets):
+    def _read(self, returned, prompts, budgets, options):
         """Answers and usage of all prompts, checked; unknown counts are NaN."""
         self._check_synchronous(returned)
         pair = isinstance(returned, tuple) and len(returned) == 2
-        if "return_usage" in self._options and not pair:
+        if "return_usage" in options and not pair:
             raise ValueError(
                 f"{self.name} returned {short_repr(returned)}. Expected two things: "
                 "lists of answers, and a TokenUsage. Nothing of it is kept."
             )
-        if "return_usage" in self._options or (pair and hasattr(returned[1], "prompt")):
+        if "return_usage" in options or (pair and hasattr(returned[1], "prompt")):
             answers = self._check_answers(returned[0], prompts, budgets)
             return answers, self._check_usage(returned[1], budgets)
         answers = self._check_answers(returned, prompts, budgets)
@@ -270,11 +356,15 @@ class CheckedSampler:
         if isawaitable(returned) or hasattr(returned, "__aiter__"):
             if hasattr(returned, "close"):
                 returned.close()
-            raise ValueError(
-                f"{self.name} is asynchronous. Expected a function that returns the "
-                "answers themselves: wrap it, as in lambda prompts, budgets: "
-                "asyncio.run(sample(prompts, budgets))."
-            )
+            raise self._asynchronous()
+
+    def _asynchronous(self):
+        return ValueError(
+            f"{self.name} is asynchronous. Expected a function that returns the "
+            "answers themselves: wrap it, as in lambda prompts, budgets: "
+            "asyncio.run(sample(prompts, budgets)). Only the method answer of a "
+            "decoder awaits samplers, those that are written with async def."
+        )
 
     def _check_answers(self, answers, prompts, budgets):
         rows = _listed(answers)
@@ -358,20 +448,6 @@ def warn_cut_off(n_cut_off, n_known, *, stacklevel):
             UserWarning,
             stacklevel=stacklevel + 1,
         )
-
-
-def _options(sample, *, expand):
-    """Options that a function takes; with `expand`, also by ``**`` parameters."""
-    try:
-        parameters = signature(sample).parameters.values()
-    except (TypeError, ValueError):  # some built-in functions have none
-        return []
-    named = {each.name for each in parameters if each.kind is not Parameter.VAR_KEYWORD}
-    takes_all = expand and any(
-        each.kind is Parameter.VAR_KEYWORD for each in parameters
-    )
-    extras = ("first_sample", "return_usage")
-    return [extra for extra in extras if takes_all or extra in named]
 
 
 def _read_usage(usage, budgets):

@@ -121,6 +121,31 @@ def test_a_query_that_is_abandoned_counts_what_it_asked_for():
     assert (stream.n_queries, stream.mean_cost) == (1, 2.0)
 
 
+def test_what_is_paid_beside_samples_counts_as_spent():
+    stream = known(target="price", price=0.1).open()
+    session = stream.start([CURVE, CURVE])
+    session.ask()
+    session.charge(1.5)
+    session.charge(1.0)
+    session.refund(0.5)
+    assert session.predicted_costs is None
+    session.close()
+    assert stream.mean_cost == 2.0  # a sample of each, and their shares
+    for change in ("charge", "refund"):
+        for cost in (-1, np.inf, np.nan):
+            with pytest.raises(ValueError, match="cost="):
+                getattr(stream.start(CURVE), change)(cost)
+        with pytest.raises(ValueError, match=f"{change} was called on a closed sess"):
+            getattr(session, change)(1.0)
+
+
+def test_a_stream_knows_the_policy_that_opened_it():
+    policy = known(target="price", price=0.1)
+    stream = policy.open()
+    policy.set_params(price=0.2)
+    assert (stream.policy.price, stream.price) == (0.1, 0.1)
+
+
 def test_sessions_refuse_what_is_out_of_turn():
     session = known(target="price", price=0.1).open().start(CURVE)
     with pytest.raises(ValueError, match="tell was called before ask"):

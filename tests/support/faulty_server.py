@@ -131,6 +131,7 @@ class FaultyServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 256  # clients that connect at once
 
     def __init__(self, faults, count, heeds_limit):
         super().__init__(("127.0.0.1", 0), _Handler)

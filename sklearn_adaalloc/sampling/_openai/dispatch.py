@@ -313,3 +313,32 @@ def iterate(run):
         with suppress(RuntimeError):  # raised if the loop has ended and is closed
             loop.call_soon_threadsafe(task.cancel)
         thread.join()
+
+
+async def iterate_here(run):
+    """Yield what a coroutine gives, while it runs as a task of this event loop.
+
+    Closing the generator cancels the coroutine and waits for its end. `run` is as for
+    :func:`iterate`.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from sklearn_adaalloc.sampling._openai.dispatch import iterate_here
+    >>> async def count(give):
+    ...     for number in range(3):
+    ...         give(number)
+    >>> async def main():
+    ...     return [number async for number in iterate_here(count)]
+    >>> asyncio.run(main())
+    [0, 1, 2]
+    """
+    things, end = asyncio.Queue(), object()
+    task = asyncio.create_task(run(things.put_nowait))
+    task.add_done_callback(lambda _: things.put_nowait(end))
+    try:
+        while (thing := await things.get()) is not end:
+            yield thing
+        await task  # raises its error
+    finally:
+        await _cancel([task])

@@ -1,12 +1,10 @@
 """Sampling from a server with the OpenAI protocol."""
 
 import asyncio
-import hashlib
 from contextlib import closing
+from functools import partial
 from numbers import Real
-from reprlib import repr as short_repr
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
@@ -22,23 +20,23 @@ from sklearn_adaalloc._utils.parameters import (
     check_parameters,
 )
 from sklearn_adaalloc._utils.queries import query_keys
+from sklearn_adaalloc.sampling._openai.answered import Answered
+from sklearn_adaalloc.sampling._openai.connections import Connections
 from sklearn_adaalloc.sampling._openai.dispatch import (
     Dispatcher,
     Memory,
     Request,
     iterate,
+    iterate_here,
 )
+from sklearn_adaalloc.sampling._openai.fields import request_fields
 from sklearn_adaalloc.sampling._openai.server import (
     Server,
     check_address,
     check_key_name,
     read_key,
 )
-from sklearn_adaalloc.sampling._protocol import TokenUsage
 from sklearn_adaalloc.sampling._requests import check_request, stop_strings
-
-# Fields of a request that limit the tokens of an answer.
-_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
@@ -149,6 +147,8 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         "timeout": POSITIVE,
     }
 
+    _connections = None
+
     def __init__(
         self,
         base_url,
@@ -235,30 +235,55 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             retries. To keep answers when a call fails, use :meth:`sample_each` or
             :func:`~sklearn_adaalloc.collect_rewards`.
         """
-        prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
-        arrivals = self._arrivals(prompts, budgets, first_sample, counted=return_usage)
-        answers = [[None] * budget for budget in budgets]
-        usage = TokenUsage(
-            np.zeros(len(prompts)),
-            [np.zeros(budget) for budget in budgets],
-            np.zeros(len(prompts)),
-            [np.zeros(budget, dtype=bool) for budget in budgets],
-        )
-        bar = tqdm(arrivals, total=budgets.sum(), disable=not self.progress)
-        with closing(arrivals), bar:
-            for arrival in bar:
-                if arrival.error is not None:
-                    prompt = short_repr(prompts[arrival.row])
-                    raise type(arrival.error)(f"{arrival.error} (prompt {prompt})")
-                row, j = arrival.row, arrival.sample - first_sample[arrival.row]
-                answers[row][j] = arrival.answer
-                usage.prompt[row] += arrival.prompt_tokens
-                usage.answers[row][j] = arrival.answer_tokens
-                usage.cached[row] += arrival.cached_tokens
-                usage.cut_off[row][j] = arrival.cut_off
-        if np.isnan(usage.cached[budgets > 0]).all():
-            usage = usage._replace(cached=None)
-        return (answers, usage) if return_usage else answers
+        request = check_request(prompts, budgets, first_sample)
+        run = self._prepare(*request, counted=return_usage)
+        answered = Answered(*request)
+        with closing(iterate(run)) as arrivals, self._bar(answered) as bar:
+            for arrival in arrivals:
+                answered.take(arrival)
+                bar.update()
+        return answered.result(return_usage)
+
+    async def asample(self, prompts, budgets, *, first_sample=None, return_usage=False):
+        """Answer prompts, without blocking the event loop.
+
+        Calls that run at the same time share connections and `max_concurrency`. A call
+        that is cancelled closes its requests.
+
+        Parameters
+        ----------
+        prompts : sequence of n_prompts str or lists of dict
+            As for :meth:`sample`.
+        budgets : int or array-like of shape (n_prompts,)
+            Number of samples of each prompt.
+        first_sample : int or array-like of shape (n_prompts,), default=None
+            Index of the first sample of each prompt; None for 0.
+        return_usage : bool, default=False
+            Whether to also return the tokens paid for.
+
+        Returns
+        -------
+        answers : list of n_prompts lists of str
+            As of :meth:`sample`.
+        usage : TokenUsage
+            Only with `return_usage`.
+
+        Raises
+        ------
+        ValueError, ConnectionError
+            As for :meth:`sample`.
+        """
+        request = check_request(prompts, budgets, first_sample)
+        run = self._prepare(*request, counted=return_usage)
+        answered = Answered(*request)
+        with self._bar(answered) as bar:
+
+            def give(arrival):
+                answered.take(arrival)
+                bar.update()
+
+            await run(give)
+        return answered.result(return_usage)
 
     def sample_each(self, prompts, budgets, *, first_sample=None):
         """Answer prompts, one sample at a time, as they arrive.
@@ -287,11 +312,53 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             refused several prompts and answered none, this is raised after the last
             arrival.
         """
-        prompts, budgets, first_sample = check_request(prompts, budgets, first_sample)
-        return self._arrivals(prompts, budgets, first_sample, counted=True)
+        request = check_request(prompts, budgets, first_sample)
+        return iterate(self._prepare(*request, counted=True))
 
-    def _arrivals(self, prompts, budgets, first_sample, *, counted):
-        """Yield each SampledAnswer; `counted` says whether tokens are needed."""
+    def asample_each(self, prompts, budgets, *, first_sample=None):
+        """Answer prompts, one sample at a time, without blocking the event loop.
+
+        Parameters
+        ----------
+        prompts : sequence of n_prompts str or lists of dict
+            As for :meth:`sample_each`.
+        budgets : int or array-like of shape (n_prompts,)
+            Number of samples of each prompt.
+        first_sample : int or array-like of shape (n_prompts,), default=None
+            Index of the first sample of each prompt; None for 0.
+
+        Returns
+        -------
+        arrivals : asynchronous generator of SampledAnswer
+            As of :meth:`sample_each`. Closing it, or cancelling the task that reads it,
+            closes running requests.
+
+        Raises
+        ------
+        ValueError, ConnectionError
+            As for :meth:`sample_each`.
+        """
+        request = check_request(prompts, budgets, first_sample)
+        return iterate_here(self._prepare(*request, counted=True))
+
+    def connected(self):
+        """Keep connections open between calls, in an ``async with`` block.
+
+        Without it, the last of the calls that run at the same time closes them, and the
+        next call opens new ones, which takes some 30 ms.
+
+        Returns
+        -------
+        connected : asynchronous context manager
+        """
+        self._check_parameters()
+        return self._connection(read_key(self.api_key_env))
+
+    def _prepare(self, prompts, budgets, first_sample, *, counted):
+        """Check all, and return a coroutine function that gives each SampledAnswer.
+
+        `counted` says whether tokens are needed.
+        """
         self._check_parameters()
         self._check_prompts(prompts)
         memory = self._memory_of_server()
@@ -307,42 +374,64 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             probes = []
         probes.sort(key=lambda request: len(str(prompts[request.row])))
         key = read_key(self.api_key_env)
-        return iterate(
-            lambda give: self._run(prompts, requests, probes, key, memory, give)
-        )
+        return partial(self._run, prompts, requests, probes, key, memory)
 
     async def _run(self, prompts, requests, probes, key, memory, give):
         """Test how the server counts, then send all requests over one client.
 
         If the usage of several answers is wrong, each answer is requested alone.
         """
-        openai = import_optional("openai", extra="openai")
         keys = query_keys(prompts)
 
         async def send(request):
-            fields = self._fields(prompts[request.row], keys[request.row], request)
+            fields = request_fields(
+                self, prompts[request.row], keys[request.row], request
+            )
+            client = connection.client
             create = (
                 client.completions if "prompt" in fields else client.chat.completions
             )
-            # The client's own timeout restarts with each byte that arrives.
-            reply = await asyncio.wait_for(
-                create.with_raw_response.create(**fields), self.timeout
-            )
+            async with connection.places:
+                # The client's own timeout restarts with each byte that arrives.
+                reply = await asyncio.wait_for(
+                    create.with_raw_response.create(**fields), self.timeout
+                )
             return reply.text
 
         server = Server(self.base_url, key, self.api_key_env, self.timeout)
-        async with openai.AsyncOpenAI(
-            # With None, the client would search for a key itself.
-            api_key=key or "none",
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=self.timeout,
-        ) as client:
-            dispatcher = Dispatcher(
-                send, server.diagnose, give, self.max_retries, memory
-            )
-            await dispatcher.find_out(probes)
+        dispatcher = Dispatcher(send, server.diagnose, give, self.max_retries, memory)
+        async with self._connection(key) as connection:
+            if probes:
+                async with connection.finding_out:
+                    if memory.several is None:  # another call may have found out
+                        await dispatcher.find_out(probes)
             await dispatcher.run(requests, self.max_concurrency)
+
+    def _connection(self, key):
+        """The connection that calls of this event loop share."""
+
+        def make_client():
+            openai = import_optional("openai", extra="openai")
+            return openai.AsyncOpenAI(
+                # With None, the client would search for a key itself.
+                api_key=key or "none",
+                base_url=self.base_url,
+                max_retries=0,
+                timeout=self.timeout,
+            )
+
+        if self._connections is None:
+            self._connections = Connections()
+        settings = (self.base_url, key, self.timeout, self.max_concurrency)
+        return self._connections.use(settings, make_client, self.max_concurrency)
+
+    def _bar(self, answered):
+        return tqdm(total=answered.n_samples, disable=not self.progress)
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        state.pop("_connections", None)  # they belong to this process
+        return state
 
     def _memory_of_server(self):
         """What is known about this server from earlier calls."""
@@ -355,36 +444,6 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         if budget and self.use_n and memory.several != "singly":
             return [Request(row, first, budget)]
         return [Request(row, first + j, 1) for j in range(budget)]
-
-    def _fields(self, prompt, key, request):
-        """Make the body of a request."""
-        fields = {
-            "model": self.model,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_new_tokens,
-            "stop": stop_strings(self.stop) or None,
-            "extra_body": self.extra_body,
-        }
-        if self.completion == "text":
-            fields["prompt"] = prompt
-        else:
-            chat = [{"role": "user", "content": prompt}]
-            chat = chat if isinstance(prompt, str) else list(prompt)
-            system = [{"role": "system", "content": self.system}]
-            fields["messages"] = chat if self.system is None else system + chat
-        if request.limit is not None:
-            extra = dict(self.extra_body or {})
-            given = [name for name in _LIMITS if name in extra]
-            extra |= dict.fromkeys(given, request.limit)
-            fields["extra_body"] = extra
-            if self.max_new_tokens is not None or not given:
-                fields["max_tokens"] = request.limit
-        if request.n > 1:
-            fields["n"] = request.n
-        elif self.random_state is not None:
-            fields["seed"] = _seed(self.random_state, key, request.first)
-        return {name: value for name, value in fields.items() if value is not None}
 
     def _check_prompts(self, prompts):
         if self.completion == "text":
@@ -405,9 +464,3 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             )
         stop_strings(self.stop)
         check_key_name(self.api_key_env)
-
-
-def _seed(random_state, key, sample):
-    """Seed of one sample, below 2**31."""
-    digest = hashlib.sha256(f"{random_state} {sample} {key}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
