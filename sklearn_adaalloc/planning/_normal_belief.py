@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from sklearn_adaalloc.planning._normal_menus import normal_paths, plan_paths
-from sklearn_adaalloc.planning._paths import path_counts
+from sklearn_adaalloc.planning._normal_menus import (
+    first_samples,
+    normal_paths,
+    plan_paths,
+)
 from sklearn_adaalloc.planning._rewards import add_samples, no_samples
 
 
@@ -105,11 +108,11 @@ class NormalMenuBelief:
         )
         path, stop = plan_paths(paths, money)
         if n_rounds is None:
-            stop = np.minimum(stop, 1)
+            now = np.minimum(stop, 1)
         else:
             first = mandatory[rows].sum(axis=1)
-            stop = np.maximum(-(-(stop + first) // n_rounds) - first, 0)
-        return path_counts(paths.decoders, path, stop, shape[1])
+            now = np.maximum(-(-(stop + first) // n_rounds) - first, 0)
+        return first_samples(paths, path, stop, now, shape[1])
 
     def update(self, rewards):
         """Add rewards (n_cells, n_new); NaN where there is no sample."""

@@ -32,6 +32,7 @@ from sklearn_adaalloc.planning._paths import (
     LEAST_PRICE,
     Paths,
     best_stops,
+    decoder_subsets,
     ordered_paths,
     path_counts,
     plans_around,
@@ -263,6 +264,69 @@ def _level_paths(levels, mass, first_gain, costs, limits):
         costs,
         limits,
         first_gain=first_gain,
+        starts=path_starts(costs.shape[1]),
+    )
+
+
+def path_starts(n_decoders):
+    """Decoders that further paths begin with: each one.
+
+    A dear decoder comes late on a path, because the gain per cost decides. But a plan
+    can be better that has a sample of it and fewer of the cheap decoders.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.planning._normal_menus import path_starts
+    >>> path_starts(2)
+    [(0,), (1,)]
+    """
+    return [(decoder,) for decoder in range(n_decoders)]
+
+
+def first_samples(paths, path, stop, n_samples, n_decoders):
+    """The first samples of plans: those with the highest gain per cost.
+
+    Parameters
+    ----------
+    paths : Paths
+        What :func:`normal_paths` returned.
+    path, stop : ndarrays of shape (n_queries,), int
+        Plan of each query.
+    n_samples : ndarray of shape (n_queries,), int
+        Number of samples to take of it, at most `stop`.
+    n_decoders : int
+        Number of decoders.
+
+    Returns
+    -------
+    counts : ndarray of shape (n_queries, n_decoders), int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._normal_menus import (
+    ...     RewardNormals,
+    ...     first_samples,
+    ...     normal_paths,
+    ... )
+    >>> normals = RewardNormals(np.eye(2), np.full(2, 0.5), np.inf, 0.0)
+    >>> costs, limits = np.array([[1.0, 9.0]]), np.array([[2, 1]])
+    >>> paths = normal_paths(np.ones((1, 2)), normals, costs, limits)
+    >>> paths.decoders[0, -1]  # begins with the dear decoder
+    array([1, 0, 0])
+    >>> plan = np.array([len(paths.decoders[0]) - 1]), np.array([2])
+    >>> first_samples(paths, *plan, np.array([1]), n_decoders=2)
+    array([[1, 0]])
+    """
+    n_steps = paths.decoders.shape[2]
+    # The decoder that a path was made to begin with comes last.
+    begun = path >= len(decoder_subsets(n_decoders))
+    steps = np.arange(n_steps)
+    place = (steps + begun[:, None]) % np.maximum(stop, 1)[:, None]
+    chosen = paths.decoders[np.arange(len(path))[:, None], path[:, None], place]
+    taken = steps < n_samples[:, None]
+    return ((chosen[:, :, None] == np.arange(n_decoders)) & taken[:, :, None]).sum(
+        axis=1
     )
 
 

@@ -44,7 +44,7 @@ def decoder_subsets(n_decoders):
     return subsets[subsets.any(axis=1)]
 
 
-def ordered_paths(mass, gains_of, after, costs, limits, *, first_gain=0.0):
+def ordered_paths(mass, gains_of, after, costs, limits, *, first_gain=0.0, starts=()):
     """Find the paths of each query: the decoder with the highest gain per cost next.
 
     Parameters
@@ -63,6 +63,8 @@ def ordered_paths(mass, gains_of, after, costs, limits, *, first_gain=0.0):
         Largest number of samples of each decoder.
     first_gain : float or ndarray of shape (n_queries,), default=0.0
         What the first sample of a query gains besides. It may be negative.
+    starts : sequence of sequences of int, default=()
+        For each, one more path that begins with these decoders and goes on with all.
 
     Returns
     -------
@@ -70,7 +72,8 @@ def ordered_paths(mass, gains_of, after, costs, limits, *, first_gain=0.0):
         A path ends where its decoders have nothing to gain or reach their limits.
     """
     n_queries, n_decoders = costs.shape
-    subsets = decoder_subsets(n_decoders)
+    subsets = [(subset, ()) for subset in decoder_subsets(n_decoders)]
+    subsets += [(np.ones(n_decoders, dtype=bool), start) for start in starts]
     n_steps = int(limits.sum(axis=1).max(initial=0))
     shape = (len(subsets), n_queries, n_steps)
     decoders = np.full(shape, n_decoders)
@@ -78,15 +81,17 @@ def ordered_paths(mass, gains_of, after, costs, limits, *, first_gain=0.0):
     step_costs = np.column_stack([costs, np.zeros(n_queries)])
     rows = np.arange(n_queries)
     first_gain = np.broadcast_to(first_gain, n_queries)
-    start = mass
-    for path, subset in enumerate(subsets):
+    whole = mass
+    for path, (subset, start) in enumerate(subsets):
         left = np.where(subset, limits, 0)
-        mass, extra = start, first_gain
+        mass, extra = whole, first_gain
         failing[path, :, 0] = mass.sum(axis=1) + extra
         for step in range(n_steps):
             gains = gains_of(mass)
             ratios = np.where(left > 0, (gains + extra[:, None]) / costs, -np.inf)
             best = ratios.argmax(axis=1)
+            if step < len(start):
+                best = np.where(left[:, start[step]] > 0, start[step], best)
             going = left[rows, best] > 0
             going &= gains[rows, best] > _LEAST_GAIN * mass.sum(axis=1)
             left[rows, best] -= going

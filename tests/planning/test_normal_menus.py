@@ -12,6 +12,7 @@ from sklearn_adaalloc.curves._normal_means import posterior_means
 from sklearn_adaalloc.planning._normal_menus import (
     RewardNormals,
     expected_best,
+    first_samples,
     normal_nodes,
     normal_paths,
     normal_planner,
@@ -151,7 +152,7 @@ def test_plans_of_one_round_are_close_to_the_best_counts():
         normals = random_normals(rng, 3)
         means, costs = rng.normal(size=(8, 3)), np.exp(rng.uniform(0, 2.5, size=3))
         limits, mandatory = np.array([3, 2, 2]), rng.integers(0, 2, size=3)
-        price = 0.3 * rng.uniform(0.05, 1.0)
+        price = np.exp(rng.uniform(np.log(0.005), np.log(0.3)))
         shape = np.ones((8, 1), dtype=int)
         plan, highest = normal_planner(
             means, normals, costs * shape, limits * shape, mandatory * shape
@@ -166,9 +167,9 @@ def test_plans_of_one_round_are_close_to_the_best_counts():
         assert (net < best + 1e-6).all()
         shortfalls.append(best - net)
         gains.append(best - normals.empty_reward)
-    # On average, plans lose less than 0.1 % of what the best counts gain.
-    assert np.mean(shortfalls) < 0.001 * np.mean(gains)
-    assert np.max(shortfalls) < 0.05
+    # Nearly all are the best, and others lose next to nothing.
+    assert np.mean(np.concatenate(shortfalls) > 1e-6) < 0.01
+    assert np.max(shortfalls) < 0.01
 
 
 def test_plans_of_a_batch_spend_the_money():
@@ -273,9 +274,8 @@ def first_of_plan(tree, state, *, n_steps=None):
     path, stop = best_stops(
         paths.failing[..., :most], paths.spent[..., :most], tree.price
     )
-    none = np.full((*path.shape, 1), len(tree.costs))
-    first = np.column_stack([paths.decoders[np.arange(len(query)), path], none])[:, 0]
-    return np.where(stop > 0, first, len(tree.costs))
+    first = first_samples(paths, path, stop, np.minimum(stop, 1), len(tree.costs))
+    return np.where(stop > 0, first.argmax(axis=1), len(tree.costs))
 
 
 def fixed_plan(tree, state):
@@ -312,4 +312,5 @@ def test_one_by_one_is_close_to_the_exact_programme():
     assert (plan <= optimum + 1e-9).all()
     # A plan in advance loses 0.10 of the optimum, and these rules less than a tenth.
     shortfalls = [(optimum - each).mean() for each in (plan, improvement, fixed)]
+    print("SF", shortfalls, (optimum - plan).max())
     assert 0 <= shortfalls[0] <= shortfalls[1] + 1e-3 < 0.1 * shortfalls[2]
