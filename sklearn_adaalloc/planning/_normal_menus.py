@@ -325,9 +325,8 @@ def first_samples(paths, path, stop, n_samples, n_decoders):
     place = (steps + begun[:, None]) % np.maximum(stop, 1)[:, None]
     chosen = paths.decoders[np.arange(len(path))[:, None], path[:, None], place]
     taken = steps < n_samples[:, None]
-    return ((chosen[:, :, None] == np.arange(n_decoders)) & taken[:, :, None]).sum(
-        axis=1
-    )
+    chosen = np.where(taken, chosen, n_decoders)
+    return (chosen[:, :, None] == np.arange(n_decoders)).sum(axis=1)
 
 
 def _longer(paths, n_steps, n_decoders):

@@ -18,7 +18,7 @@ from sklearn_adaalloc.planning._normal_menus import (
     normal_planner,
     plan_paths,
 )
-from sklearn_adaalloc.planning._paths import best_stops
+from sklearn_adaalloc.planning._paths import best_stops, path_counts
 from sklearn_adaalloc.planning._rewards import (
     RewardSamples,
     Trust,
@@ -172,6 +172,22 @@ def test_plans_of_one_round_are_close_to_the_best_counts():
     assert np.max(shortfalls) < 0.01
 
 
+def test_a_dear_decoder_may_join_few_cheap_samples():
+    # By gain per cost, the dear one comes after all samples of the others.
+    covariance = np.array([[1.55, 0.66, 0.78], [0.66, 1.5, 0.71], [0.78, 0.71, 1.48]])
+    normals = RewardNormals(covariance, np.array([0.71, 0.59, 0.39]), np.inf, -2.0)
+    means, costs = np.array([[-0.54, -0.1, 0.63]]), np.array([[1.0, 2.0, 8.0]])
+    paths = normal_paths(means, normals, costs, np.full((1, 3), 4))
+    path, stop = plan_paths(paths, 12.0)
+    assert_array_equal(path_counts(paths.decoders, path, stop, 3), [[2, 1, 1]])
+    # What is taken first of such a plan is cheap.
+    for n_samples in range(1, 4):
+        first = first_samples(paths, path, stop, np.array([n_samples]), 3)
+        assert first.sum() == n_samples
+        assert first[0, 2] == 0
+    assert_array_equal(first_samples(paths, path, stop, stop, 3), [[2, 1, 1]])
+
+
 def test_plans_of_a_batch_spend_the_money():
     rng = np.random.default_rng(0)
     normals = random_normals(rng, 3)
@@ -312,5 +328,4 @@ def test_one_by_one_is_close_to_the_exact_programme():
     assert (plan <= optimum + 1e-9).all()
     # A plan in advance loses 0.10 of the optimum, and these rules less than a tenth.
     shortfalls = [(optimum - each).mean() for each in (plan, improvement, fixed)]
-    print("SF", shortfalls, (optimum - plan).max())
     assert 0 <= shortfalls[0] <= shortfalls[1] + 1e-3 < 0.1 * shortfalls[2]
