@@ -67,7 +67,7 @@ def alpaca(data):
         X=_text_features(None, texts)["tfidf"],
         rewards=stored["rewards"][:, columns, None].astype(np.float64),
         costs=np.array(list(ALPACA.values())),
-        budgets=(2.0, 4.0, 8.0, 12.0, 16.0),
+        budgets=(2.0, 4.0, 8.0, 12.0),
         empty_reward=0.0,
         most=1,
     )
