@@ -60,13 +60,14 @@ def alpaca(data):
     """Five models of one family on AlpacaEval 2."""
     stored = np.load(data / "alpacaeval2_pref.npz")
     columns = [stored["models"].tolist().index(name) for name in ALPACA]
-    words = _text_features(None, _texts(data / "alpacaeval2_pref.queries.jsonl"))
+    texts = _texts(data / "alpacaeval2_pref.queries.jsonl")
     return Bunch(
         name="alpaca",
-        X=words["tfidf"],
+        texts=texts,
+        X=_text_features(None, texts)["tfidf"],
         rewards=stored["rewards"][:, columns, None].astype(np.float64),
         costs=np.array(list(ALPACA.values())),
-        budgets=(2.0, 4.0, 8.0, 12.0, 16.0),
+        budgets=(2.0, 4.0, 8.0, 12.0),
         empty_reward=0.0,
         most=1,
     )
@@ -82,6 +83,7 @@ def synthetic(n_queries=2000):
         noise = rng.normal(size=(n_queries, 3, 4)) * [[0.7], [0.6], [0.4]]
         yield Bunch(
             name=f"synthetic_{correlation}",
+            texts=range(n_queries),
             X=X,
             rewards=(means + 0.7 * X[:, :1])[:, :, None] + noise,
             costs=np.array([1.0, 2.0, 8.0]),
@@ -96,7 +98,7 @@ def compared(world):
     table = RewardTable(world.rewards, costs=world.costs)
     for budget in world.budgets:
         played = {}
-        for training, test in two_folds(len(table)):
+        for training, test in two_folds(world.texts):
             fold = table[training], table[test]
             for name, got in methods(world, training, test, *fold, budget):
                 played.setdefault(name, []).append(got)
@@ -117,10 +119,11 @@ def compared(world):
 def methods(world, training, test, table, tested, budget):
     """Name and rewards (n_queries,) of each method on the test queries."""
     n_decoders = len(world.costs)
-    alone = [most * row for row in np.eye(n_decoders, dtype=int) for most in (0, 1)]
-    every = product(range(world.most + 1), repeat=n_decoders)
+    counts = range(world.most + 1)
+    alone = [count * row for row in np.eye(n_decoders, dtype=int) for count in counts]
+    every = map(np.array, product(counts, repeat=n_decoders))
     yield "best single", best_mixture(tested, alone, world, budget)
-    yield "best set", best_mixture(tested, map(np.array, every), world, budget)
+    yield "best set", best_mixture(tested, every, world, budget)
     for features, regressor, X in (
         ("words" if world.name == "alpaca" else "features", ridge(), world.X),
         ("no features", DummyRegressor(), np.zeros((world.X.shape[0], 1))),

@@ -25,7 +25,7 @@ class Menu(NamedTuple):
     mandatory: np.ndarray  # (n_queries, n_decoders), int
 
     def belief(self, *, alone=False):
-        """Belief of a session that decides jointly for the batch, or each query alone."""
+        """Belief of a session on the batch, or on each query alone."""
         return self.known.belief(*self[1:], alone=alone)
 
     def planner(self):

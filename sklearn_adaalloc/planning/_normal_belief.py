@@ -4,8 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from sklearn_adaalloc.planning._normal_menus import normal_paths, plan_paths
-from sklearn_adaalloc.planning._paths import best_stops, path_counts
+from sklearn_adaalloc.planning._normal_menus import (
+    first_samples,
+    normal_paths,
+    plan_paths,
+)
+from sklearn_adaalloc.planning._paths import best_stops
 from sklearn_adaalloc.planning._rewards import add_samples, no_samples
 
 _LEAST_PRICE = 1e-12  # a price of 0 would make all samples free
@@ -139,11 +143,11 @@ class NormalMenuBelief:
         )
         path, stop = stops_of(paths)
         if n_rounds is None:
-            stop = np.minimum(stop, 1)
+            now = np.minimum(stop, 1)
         else:
             first = mandatory[rows].sum(axis=1)
-            stop = np.maximum(-(-(stop + first) // n_rounds) - first, 0)
-        return path_counts(paths.decoders, path, stop, shape[1])
+            now = np.maximum(-(-(stop + first) // n_rounds) - first, 0)
+        return first_samples(paths, path, stop, now, shape[1])
 
     def update(self, rewards):
         """Add rewards (n_cells, n_new); NaN where there is no sample."""

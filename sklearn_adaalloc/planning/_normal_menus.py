@@ -252,19 +252,25 @@ def _level_paths(levels, mass, first_gain, costs, limits):
     below = levels.below.astype(np.float32)
     above, start = 1 - below, mass.astype(np.float32)
     n_queries, n_decoders = costs.shape
-    subsets = decoder_subsets(n_decoders)
+    starts = [(subset, None) for subset in decoder_subsets(n_decoders)]
+    # A dear decoder comes late on a path, because the gain per cost decides. But a plan
+    # can be better that has a sample of it and fewer of the cheap decoders. So further
+    # paths begin with each decoder.
+    starts += [(np.ones(n_decoders, dtype=bool), each) for each in range(n_decoders)]
     n_steps = int(limits.sum(axis=1).max(initial=0))
-    shape = (len(subsets), n_queries, n_steps)
+    shape = (len(starts), n_queries, n_steps)
     decoders = np.full(shape, n_decoders)
     failing, spent = np.zeros((2, *shape[:2], n_steps + 1))
     rows = np.arange(n_queries)
-    for path, subset in enumerate(subsets):
+    for path, (subset, begin) in enumerate(starts):
         left, mass, extra = np.where(subset, limits, 0), start.copy(), first_gain
         failing[path, :, 0] = mass.sum(axis=1) + extra
         for step in range(n_steps):
             gains = (above @ mass[:, :, None])[:, :, 0].astype(np.float64)
             ratios = np.where(left > 0, (gains + extra[:, None]) / costs, -np.inf)
             best = ratios.argmax(axis=1)
+            if step == 0 and begin is not None:
+                best = np.where(left[:, begin] > 0, begin, best)
             going = left[rows, best] > 0
             going &= gains[rows, best] > _LEAST_GAIN * mass.sum(axis=1)
             taken, chosen = rows[going], best[going]
@@ -280,6 +286,52 @@ def _level_paths(levels, mass, first_gain, costs, limits):
                 spent[path, :, step + 1 :] = spent[path, :, step, None]
                 break
     return Paths(*(array.swapaxes(0, 1) for array in (decoders, failing, spent)))
+
+
+def first_samples(paths, path, stop, n_samples, n_decoders):
+    """The first samples of plans: those with the highest gain per cost.
+
+    Parameters
+    ----------
+    paths : Paths
+        What :func:`normal_paths` returned.
+    path, stop : ndarrays of shape (n_queries,), int
+        Plan of each query.
+    n_samples : ndarray of shape (n_queries,), int
+        Number of samples to take of it, at most `stop`.
+    n_decoders : int
+        Number of decoders.
+
+    Returns
+    -------
+    counts : ndarray of shape (n_queries, n_decoders), int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._normal_menus import (
+    ...     RewardNormals,
+    ...     first_samples,
+    ...     normal_paths,
+    ... )
+    >>> normals = RewardNormals(np.eye(2), np.full(2, 0.5), np.inf, 0.0)
+    >>> costs, limits = np.array([[1.0, 9.0]]), np.array([[2, 1]])
+    >>> paths = normal_paths(np.ones((1, 2)), normals, costs, limits)
+    >>> paths.decoders[0, -1]  # begins with the dear decoder
+    array([1, 0, 0])
+    >>> plan = np.array([len(paths.decoders[0]) - 1]), np.array([2])
+    >>> first_samples(paths, *plan, np.array([1]), n_decoders=2)
+    array([[1, 0]])
+    """
+    n_steps = paths.decoders.shape[2]
+    # The decoder that a path was made to begin with comes last.
+    begun = path >= len(decoder_subsets(n_decoders))
+    steps = np.arange(n_steps)
+    place = (steps + begun[:, None]) % np.maximum(stop, 1)[:, None]
+    chosen = paths.decoders[np.arange(len(path))[:, None], path[:, None], place]
+    taken = steps < n_samples[:, None]
+    chosen = np.where(taken, chosen, n_decoders)
+    return (chosen[:, :, None] == np.arange(n_decoders)).sum(axis=1)
 
 
 def _longer(paths, n_steps, n_decoders):
