@@ -154,8 +154,10 @@ def menu_rule(menu, budget, coins, *, observed=None):
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.allocators._menus import menu_rule, open_menu
+    >>> from sklearn_adaalloc.allocators._prospects import RateProspects
     >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]] * 2)
-    >>> menu = open_menu(np.ones((2, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> known = RateProspects(np.ones((2, 1)), profiles)
+    >>> menu = open_menu(known, costs, (0, 0), (8, 4))
     >>> rule = menu_rule(menu, budget=2, coins=np.array([0.3, 0.6]))
     >>> round(float(rule["price"]), 3)
     0.125
