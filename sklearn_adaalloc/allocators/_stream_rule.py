@@ -229,7 +229,7 @@ class CalibratedPrice(RegressorAllocator):
         return MenuSession(self._menu_belief(menu), menu.limits.shape, **terms)
 
     def _open_curve_session(
-        self, marginals, limits, costs, prices, *, grant=None, replayed=False
+        self, marginals, limits, costs, prices, *, grant=None, **options
     ):
         _, min_budget, _ = self._check_budget()
         if costs is None:
@@ -243,7 +243,7 @@ class CalibratedPrice(RegressorAllocator):
             "money": PricedMoney(money, prices, grant),
         }
         told = told_of(self.selection)
-        return told.open(self, marginals, limits, terms, alone=True, replayed=replayed)
+        return told.open(self, marginals, limits, terms, alone=True, **options)
 
     def _menu_belief(self, menu):
         return LoneMenuBelief(*menu[:4], mandatory=menu.mandatory)

@@ -8,10 +8,10 @@ numbers. It has these static methods:
                                               `fit`
 ``open(policy, marginals, limits, terms,``    a new session on these terms: budget,
 ``alone, **told)``                            rounds, least samples and money. Queries
-                                              can be decided alone; ``replayed``: what is
-                                              told are the numbers of a replay;
-                                              ``correction`` of predictions for 0/1
-                                              rewards, from other queries
+                                              can be decided alone; `told` says whether
+                                              the numbers of a replay are told
+                                              (`replayed`), and how other queries have
+                                              corrected predictions (`correction`)
 ``read(table)``                               what a replay tells, in the shape of
                                               the rewards; NaN where there is none
 ``numbers(table, rule)``                      the same as float64, to be stored

@@ -152,9 +152,7 @@ class SuccessBelief:
         self.best = np.maximum(self.best, _row_maxima(rewards))
 
     def hazards_seen(self):
-        """Predicted hazards before and after the first success (n_queries,), as of
-        :func:`~sklearn_adaalloc.planning._success.fit_correction`.
-        """
+        """Predicted hazards before and after a success, as of `fit_correction`."""
         hazards = cumulative_hazards(self._predicted)
         solved = self.best == 1
         after = hazards[self._kind, self._failures + solved]

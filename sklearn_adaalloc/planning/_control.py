@@ -36,7 +36,8 @@ _DAMPING = 4.0  # time constants over which a debt is paid back: critical dampin
 _MOST_DEBT = 2.0  # time constants: budgets that are made up for later
 _GENTLE, _STRONG = 0.5, 2.0  # elasticities beyond are not relied on
 _STEP = 4.0  # ratio of the prices between which an elasticity is measured
-_LEAST_SPEND = 0.02  # in budgets
+_LEAST_SPEND = 0.02  # in budgets: below, spend is as good as nothing
+_TINY = 1e-12
 
 
 class StreamState(NamedTuple):
@@ -157,7 +158,8 @@ def spend_elasticity(spend_at, lowest, highest, budget):
     """
     n_steps = max(math.ceil(math.log(highest / lowest) / math.log(_STEP)), 1)
     prices = np.geomspace(lowest, highest, n_steps + 1)
-    spends = [max(spend_at(float(price)), _LEAST_SPEND * budget) for price in prices]
+    least = max(_LEAST_SPEND * budget, _TINY)
+    spends = [max(spend_at(float(price)), least) for price in prices]
     logs = np.log(prices)
     slopes = -np.diff(np.log(spends)) / np.diff(logs)
     middles = (logs[1:] + logs[:-1]) / 2

@@ -18,12 +18,11 @@ All functions are pure.
 
 import math
 
-import numpy as np
-
 from sklearn_adaalloc.planning._success import _LEAST_STEP, _SPREADS
 
 NOTHING_LEARNT = (0.0, 0.0, 0.0, 0.0, 0.0)
 _CHANCE = 9.2  # evidence that noise alone exceeds in 1 % of cases: chi2, two degrees
+_PRIOR = tuple((_SPREADS**-2.0).tolist())
 _LARGEST = 40.0  # of a hazard: a success after it says nothing more
 _SCALES, _SHAPES = 4.0, 2.0  # largest logarithms of θ and γ, up or down
 
@@ -48,12 +47,12 @@ def learn_correction(learnt, before, after, *, forgetting):
 
     Examples
     --------
-    The predicted chance of success is 0.8, but each sample of 20 queries fails:
+    The predicted chance of success is 0.8, but each sample of 50 queries fails:
 
     >>> import math
     >>> from sklearn_adaalloc.planning import _learning
     >>> learnt, hazard = _learning.NOTHING_LEARNT, -math.log(0.2)
-    >>> for _ in range(20):
+    >>> for _ in range(50):
     ...     learnt = _learning.learn_correction(
     ...         learnt, [hazard], [math.inf], forgetting=0.002
     ...     )
@@ -61,26 +60,28 @@ def learn_correction(learnt, before, after, *, forgetting):
     >>> scale < 0.5
     True
     """
+    kept = 1 - forgetting
     for failed, reached in zip(before, after, strict=True):
-        at = np.log(correction_of(learnt))
-        precision, pull = np.zeros((2, 2)), np.zeros(2)
+        log_scale, log_shape = (math.log(each) for each in correction_of(learnt))
+        x = z = 0.0  # corrected hazard, which is its slope in log θ; slope in log γ
+        first = mixed = second = pull = shape_pull = 0.0
         if failed > 0:
-            slopes = _slopes(failed, *at)
+            x, z = _slopes(failed, log_scale, log_shape)
             # Of log likelihood -x, whose second derivative in log x is also -x.
-            precision += np.outer(slopes, slopes) / slopes[0]
-            pull -= slopes
+            first, mixed, second, pull, shape_pull = x, z, z * z / x, -x, -z
         if math.isfinite(reached):
             reached = max(reached, failed + _LEAST_STEP * (1 + failed))
-            slopes = _slopes(reached, *at) - (_slopes(failed, *at) if failed else 0.0)
-            first, second = _of_success(slopes[0])
-            precision += second * np.outer(slopes, slopes)
-            pull += first * slopes
-        pull = pull + precision @ at
-        new = precision[0, 0], precision[0, 1], precision[1, 1], *pull
-        learnt = tuple(
-            float((1 - forgetting) * old + add)
-            for old, add in zip(learnt, new, strict=True)
-        )
+            there = _slopes(reached, log_scale, log_shape)
+            x, z = there[0] - x, there[1] - z
+            slope, weight = _of_success(x)
+            first += weight * x * x
+            mixed += weight * x * z
+            second += weight * z * z
+            pull, shape_pull = pull + slope * x, shape_pull + slope * z
+        pull += first * log_scale + mixed * log_shape
+        shape_pull += mixed * log_scale + second * log_shape
+        new = first, mixed, second, pull, shape_pull
+        learnt = tuple(kept * old + add for old, add in zip(learnt, new, strict=True))
     return learnt
 
 
@@ -102,13 +103,15 @@ def correction_of(learnt):
     >>> correction_of(NOTHING_LEARNT)
     (1.0, 1.0)
     """
-    first, mixed, second, *pull = learnt
-    first, second = first + _SPREADS[0] ** -2, second + _SPREADS[1] ** -2
+    first, mixed, second, pull, shape_pull = learnt
+    first, second = first + _PRIOR[0], second + _PRIOR[1]
     determinant = first * second - mixed**2
-    scale = (second * pull[0] - mixed * pull[1]) / determinant
-    shape = (first * pull[1] - mixed * pull[0]) / determinant
-    evidence = scale * pull[0] + shape * pull[1]
-    kept = max(1 - _CHANCE / evidence, 0.0) if evidence > 0 else 0.0
+    scale = (second * pull - mixed * shape_pull) / determinant
+    shape = (first * shape_pull - mixed * pull) / determinant
+    evidence = scale * pull + shape * shape_pull
+    if evidence <= _CHANCE:
+        return 1.0, 1.0
+    kept = 1 - _CHANCE / evidence
     scale, shape = kept * scale, kept * shape
     return (
         math.exp(min(max(scale, -_SCALES), _SCALES)),
@@ -120,13 +123,14 @@ def _slopes(hazard, log_scale, log_shape):
     """Corrected hazard, which is its slope in log θ, and its slope in log γ."""
     shape = math.exp(log_shape)
     corrected = math.exp(log_scale + shape * math.log(hazard))
-    return corrected * np.array([1.0, shape * math.log(hazard)])
+    return corrected, corrected * shape * math.log(hazard)
 
 
 def _of_success(hazard):
-    """First and minus second derivative of log(1 - exp(-x)) in x, on the scale of log x.
+    """Derivative of log(1 - exp(-x)) in x, and its weight.
 
-    The second is such that a product with the squared slope is the precision of log θ.
+    The weight, times the squared slope of x in a parameter, is the precision of that
+    parameter. It is minus the second derivative in log x, divided by squared x.
     """
     x = min(max(hazard, 1e-12), _LARGEST)
     odds = 1 / math.expm1(x)
