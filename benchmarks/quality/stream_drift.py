@@ -1,0 +1,237 @@
+"""Streams that change half-way: what becomes of the budget and of success.
+
+    python -m benchmarks.quality.stream_drift [--data DIR]
+
+On the MATH sets with their probe as the feature: a `StreamAllocator` with default
+parameters is fitted on one half of the queries, and the other half arrives one query
+after another. Five things happen to the stream:
+
+- "harder" and "easier": in one half of the stream, three of four queries have a success
+  rate above the median; in the other half, one of four;
+- "slowly harder": the same shares change little by little;
+- "model swapped": in the second half, another model answers, of which the policy knows
+  nothing: that of the next set;
+- "verifier lies": in the second half, it flips one verdict in five.
+
+Writes to `benchmarks/results/quality`
+
+- `stream_drift.csv`: `whole` is what the stream spent too much, and `window` the largest
+  deviation in any 500 successive queries that begin 300 or more after the start or the
+  change, both relative to the budget. `fixed` is what chance alone gives: the median of
+  `window` over orders of the queries of each half, at the fixed price that spends the
+  budget on that half. `most` is what the half that takes less can spend at all, by the
+  budget. `success` is that of the stream, with its standard error; `joint` is that of
+  `SequentialAllocator(n_rounds=None)` on each half with the same budget. The last two
+  columns are p-values of the drift report at the end;
+- `stream_drift.png`: price, spend and success over the stream, of one set.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality.outcome_sets import add_data_option, best_of_k_sets
+from benchmarks.quality.stream import fitted_folds
+from benchmarks.report import RESULTS, print_table, write_csv
+
+WINDOW, SETTLING = 500, 300
+POLICIES = {  # parameters of the stream; colours stay apart for the colour-blind
+    "stream": ({}, "#d55e00"),
+    "no correction": ({"correct": False}, "#0072b2"),
+    "fixed price": ({"correct": False, "adapt": False}, "0.6"),
+}
+CHANGES = ("harder", "easier", "slowly harder", "model swapped", "verifier lies")
+BUDGETS = (2, 4)
+LIES = 0.2
+DRAWN = "math5000/qwen2p5_math_1p5b_t1p0"
+SMOOTHED = 250  # queries of a moving average
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_data_option(parser)
+    parser.add_argument("--output", type=Path, default=RESULTS / "quality")
+    options = parser.parse_args()
+    sets = [each for each in best_of_k_sets(options.data) if "probe" in each.features]
+    folds = {each.name: next(fitted_folds(each)) for each in sets}
+    rows, drawn = [], {}
+    for number, (name, fold) in enumerate(folds.items()):
+        other = list(folds.values())[(number + 1) % len(folds)][3]
+        for change in CHANGES:
+            X, right, told = changed(change, fold, other)
+            for budget in BUDGETS:
+                for policy, (params, _) in POLICIES.items():
+                    played = play(fold[0], X, told, budget=budget, **params)
+                    solved = solves(right, told, played["budgets"])
+                    if (name, budget) == (DRAWN, BUDGETS[-1]):
+                        drawn[change, policy] = played | {"solved": solved}
+                    row = {"set": name, "change": change, "budget": budget}
+                    row |= {"policy": policy}
+                    row |= measures(change, fold, X, right, told, budget, played)
+                    rows.append(row)
+    print_table(rows)
+    write_csv(rows, options.output / "stream_drift.csv")
+    draw(drawn, options.output / "stream_drift.png")
+
+
+def changed(change, fold, other):
+    """Features, true rewards and verdicts of a stream that changes half-way."""
+    _, _, X, rewards = fold
+    rng = np.random.default_rng(0)
+    order = np.argsort(-rewards.mean(axis=1), kind="stable")
+    above, below = (rng.permutation(half) for half in np.array_split(order, 2))
+    few = len(order) // 8
+    easy = rng.permutation(np.concatenate([above[few:], below[:few]]))
+    hard = rng.permutation(np.concatenate([below[few:], above[:few]]))
+    rows = {
+        "harder": np.concatenate([easy, hard]),
+        "easier": np.concatenate([hard, easy]),
+        "slowly harder": slowly(easy, hard, rng),
+    }.get(change, rng.permutation(len(order)))
+    right = rewards[rows].copy()
+    second = slice(len(rows) // 2, None)
+    if change == "model swapped":
+        right[second] = other[rows][second]
+    told = right.copy()
+    if change == "verifier lies":
+        lies = rng.random(right[second].shape) < LIES
+        told[second] = np.where(lies, 1 - right[second], right[second])
+    return X[rows], right, told
+
+
+def slowly(easy, hard, rng):
+    """Rows of which ever more are from `hard`."""
+    places = np.arange(len(easy) + len(hard)) / (len(easy) + len(hard))
+    is_late = np.concatenate([np.zeros(len(easy)), np.ones(len(hard))])
+    # A query of the late kind has a place with a density that rises linearly.
+    uniform = rng.permutation(places)
+    places = np.where(is_late == 1, np.sqrt(uniform), 1 - np.sqrt(1 - uniform))
+    return np.concatenate([easy, hard])[np.argsort(places, kind="stable")]
+
+
+def play(policy, X, told, **params):
+    """Samples of each query (n_queries,), prices, and p-values at the end."""
+    policy.set_params(**({"correct": True, "adapt": True, "n_rounds": None} | params))
+    budgets, prices = np.zeros(len(X), dtype=int), np.zeros(len(X))
+    with policy.open() as stream:
+        for row, verdicts in enumerate(told):
+            prices[row] = stream.price
+            with stream.start(X[row : row + 1]) as session:
+                while (asked := session.ask()) is not None:
+                    taken = int(session.budgets[0])
+                    session.tell([verdicts[taken : taken + asked[0]]])
+            budgets[row] = session.budgets[0]
+        report = stream.drift_report()
+    return {"budgets": budgets, "prices": prices, "report": report}
+
+
+def solves(right, told, budgets):
+    """Whether the answer taken is right: the first that is told to be right."""
+    taken = np.arange(told.shape[1]) < budgets[:, None]
+    chosen = np.where(taken, told, 0).argmax(axis=1)
+    rows = np.arange(len(told))
+    is_told = taken[rows, chosen] & (told[rows, chosen] == 1)
+    return np.where(is_told, right[rows, chosen], 0)
+
+
+def measures(change, fold, X, right, told, budget, played):
+    """What a row of the table says."""
+    stream, joint = fold[:2]
+    budgets, report = played["budgets"], played["report"]
+    solved = solves(right, told, budgets)
+    halves = np.array_split(np.arange(len(X)), 2)
+    joint.set_params(budget=budget, n_rounds=None)
+    batches, most, fixed = [], [], []
+    for half in halves:
+        batch = joint._replay(X[half], told[half]).budgets
+        batches.append(solves(right[half], told[half], batch))
+        spends = spends_at_prices(stream, X[half], told[half])
+        most.append(spends[0].mean() / budget)
+        nearest = min(spends, key=lambda each: abs(each.mean() - budget))
+        fixed.append(chance(nearest))
+    starts = (0,) if change == "slowly harder" else (0, len(halves[0]))
+    return {
+        "whole": float(budgets.mean() / budget - 1),
+        "window": max(
+            worst_window(part[SETTLING:], budget)
+            for part in np.split(budgets, starts[1:])
+        ),
+        "fixed": max(fixed),
+        "most": min(most),
+        "success": float(solved.mean()),
+        "error": float(solved.std() / np.sqrt(len(solved))),
+        "joint": float(np.concatenate(batches).mean()),
+        "second half": float(solved[halves[1]].mean()),
+        "joint, second half": float(batches[1].mean()),
+        "p queries": report.queries_p_value,
+        "p answers": report.answers_p_value,
+    }
+
+
+def spends_at_prices(policy, X, told):
+    """Samples of each query (n_queries,) at each of many fixed prices from 0."""
+    from sklearn_adaalloc.planning._success import next_chances
+
+    chances = next_chances(policy._predicted(X))
+    first = np.where(told.any(axis=1), told.argmax(axis=1) + 1, told.shape[1])
+    prices = np.r_[0.0, np.geomspace(1e-4, 1.0, 200)]
+    return [np.minimum((chances > price).sum(axis=1), first) for price in prices]
+
+
+def worst_window(budgets, budget):
+    """Largest relative deviation of the mean of 500 successive queries."""
+    means = np.convolve(budgets, np.full(WINDOW, 1 / WINDOW), mode="valid")
+    return float(np.abs(means / budget - 1).max())
+
+
+def chance(spends):
+    """Median over orders of the worst window of spends that are on budget."""
+    rng = np.random.default_rng(0)
+    orders = (rng.permutation(spends)[SETTLING:] for _ in range(100))
+    return float(np.median([worst_window(each, spends.mean()) for each in orders]))
+
+
+def draw(drawn, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        3, len(CHANGES), figsize=(13, 6.5), sharex=True, sharey="row"
+    )
+    for column, change in zip(axes.T, CHANGES, strict=True):
+        for policy, (_, color) in POLICIES.items():
+            played = drawn[change, policy]
+            end = np.arange(SMOOTHED, len(played["prices"]) + 1)
+            lines = (
+                played["prices"][SMOOTHED - 1 :],
+                *(
+                    np.convolve(played[part], np.full(SMOOTHED, 1 / SMOOTHED), "valid")
+                    for part in ("budgets", "solved")
+                ),
+            )
+            for ax, line in zip(column, lines, strict=True):
+                ax.plot(end, line, color=color, label=policy, linewidth=1.3)
+        for ax in column:
+            if change != "slowly harder":
+                ax.axvline(len(played["prices"]) / 2, color="0.4", linewidth=0.8)
+            ax.spines[["top", "right"]].set_visible(False)
+            ax.grid(alpha=0.25)
+        column[0].set_title(change, fontsize=11)
+        column[1].axhline(BUDGETS[-1], color="0.4", linestyle="--", linewidth=0.8)
+    axes[0, 0].set_yscale("log")
+    labels = ("price", "samples per query", "share solved")
+    for ax, label in zip(axes[:, 0], labels, strict=True):
+        ax.set_ylabel(label)
+    figure.supxlabel(f"queries (means of the last {SMOOTHED})", fontsize="medium")
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="upper center", ncols=len(POLICIES), frameon=False)
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
+    figure.savefig(path, dpi=120)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
