@@ -184,7 +184,8 @@ def oracle_line(tables, n_points=400):
 # --- three models on MATH --------------------------------------------------------
 
 
-def math_rows(data, n_orders, budgets=(4, 8, 16)):
+def math_menu(data):
+    """Table of the three models, and their probes as features."""
     rewards, probes = [], []
     for model in MATH_MODELS:
         arrays = np.load(data / f"math5000/{model}.npz")
@@ -195,7 +196,11 @@ def math_rows(data, n_orders, budgets=(4, 8, 16)):
         costs=[1.5, 1.5, 7.6],
         decoders=list(MATH_MODELS),
     )
-    X = np.column_stack(probes).astype(float)
+    return table, np.column_stack(probes).astype(float)
+
+
+def math_rows(data, n_orders, budgets=(4, 8, 16)):
+    table, X = math_menu(data)
     return sequence_rows(
         "math5000",
         table,
@@ -296,18 +301,28 @@ def text_policy(X, table):
     return _fit(profile_forest(), X, table)
 
 
-def mbpp_rows(data, n_orders, budgets=(1, 1.5, 2, 3)):
+def mbpp_menus(data):
+    """Tables of the seven models by the unit of their costs, and the texts."""
     arrays = np.load(data / "menus/mbpp_7_models.npz")
     texts = _texts(data / "menus/mbpp_7_models.queries.jsonl")
     n_samples = int(arrays["n_samples"])
     n_right = np.rint(arrays["rates"] * n_samples)[:, :, None]
     rewards = (np.arange(n_samples) < n_right).astype(float)
+    names = [name.split("/")[-1] for name in arrays["decoders"].tolist()]
+    units = {"answers": np.ones(7), "parameters": arrays["billions"]}
+    tables = {
+        unit: RewardTable(rewards, costs=costs, decoders=names)
+        for unit, costs in units.items()
+    }
+    return tables, texts
+
+
+def mbpp_rows(data, n_orders, budgets=(1, 1.5, 2, 3)):
+    tables, texts = mbpp_menus(data)
     features = text_features(texts)
     rows = []
-    for unit, costs in (("answers", np.ones(7)), ("parameters", arrays["billions"])):
-        names = [name.split("/")[-1] for name in arrays["decoders"].tolist()]
-        table = RewardTable(rewards, costs=costs, decoders=names)
-        spends = np.multiply(budgets, costs.mean())
+    for unit, table in tables.items():
+        spends = np.multiply(budgets, table.costs[0, :, 0].mean())
         kinds = features if unit == "answers" else {"MiniLM": features["MiniLM"]}
         for name, X in kinds.items():
             rows += _text_rows(unit, name, X, table, texts, spends, 5)

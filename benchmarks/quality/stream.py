@@ -1,6 +1,6 @@
 """Streams on real graded outcomes: each query alone, against a batch in step.
 
-    python -m benchmarks.quality.stream [--data DIR] [--sets PART ...]
+    python -m benchmarks.quality.stream [--data DIR] [--sets ...] [--parts ...]
 
 Two-fold on the MATH sets with their probe as the feature: fitted on one half of the
 queries, the other half arrives one query after another in random order, both ways
@@ -18,6 +18,11 @@ of each row in the same order. Writes to `benchmarks/results/quality`
   or the change, both relative to the budget. `joint` is the success of the joint rule
   on each half with the same budget.
 
+One by one on menus of several models, in cost, writes `stream_menus.csv`: the three
+models on MATH with their probes, and seven models on MBPP from the text (MiniLM and a
+forest), whose samples are in a random order. The price follows what is spent, or stays
+at that of `fit`.
+
 It also prints the median time of a decision, the prediction included.
 """
 
@@ -27,11 +32,29 @@ from time import perf_counter
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Bunch
 
-from benchmarks.quality.outcome_sets import add_data_option, best_of_k_sets
+from benchmarks.quality.menus import (
+    math_menu,
+    mbpp_menus,
+    profile_forest,
+    text_features,
+)
+from benchmarks.quality.outcome_sets import (
+    add_data_option,
+    best_of_k_sets,
+    two_folds,
+)
 from benchmarks.report import RESULTS, print_table, write_csv
-from sklearn_adaalloc import SequentialAllocator, StreamAllocator
+from sklearn_adaalloc import (
+    MLPRewardRegressor,
+    RewardTable,
+    SequentialAllocator,
+    StreamAllocator,
+)
+from sklearn_adaalloc.allocators._menu_session import best_so_far
 
+PARTS = ("models", "menus")
 BUDGETS = (2, 4, 8)
 DRIFT_BUDGET = 4
 WINDOW, SETTLING = 500, 300
@@ -41,6 +64,11 @@ POLICIES = {  # whether it is a stream, and its parameters
     "joint, 4 rounds": (False, {"n_rounds": 4}),
     "stream, 4 rounds": (True, {"n_rounds": 4}),
 }
+MENU_POLICIES = {
+    "joint, one by one": (False, {"n_rounds": None}),
+    "stream, price followed": (True, {"n_rounds": None, "adapt": True}),
+    "stream, price fixed": (True, {"n_rounds": None, "adapt": False}),
+}
 
 
 def main():
@@ -48,7 +76,23 @@ def main():
     add_data_option(parser)
     parser.add_argument("--sets", nargs="*", default=[""], help="parts of set names")
     parser.add_argument("--output", type=Path, default=RESULTS / "quality")
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
     options = parser.parse_args()
+    if "menus" in options.parts:
+        rows = [
+            row
+            for name, read in MENUS.items()
+            if any(part in name for part in options.sets)
+            for menu in read(options.data)
+            for row in menu_rows(menu)
+        ]
+        print_table(rows)
+        write_csv(rows, options.output / "stream_menus.csv")
+    if "models" in options.parts:
+        one_model(options)
+
+
+def one_model(options):
     rows, drift = [], []
     for outcomes in best_of_k_sets(options.data):
         if "probe" not in outcomes.features:
@@ -162,6 +206,81 @@ def worst_window(budgets, change):
         SETTLING : change - WINDOW + 1, change + SETTLING : len(budgets) - WINDOW + 1
     ]
     return float(np.abs(means[starts] / DRIFT_BUDGET - 1).max())
+
+
+# --- several models --------------------------------------------------------------
+
+
+def math_models(data):
+    """Yield a menu: a table with costs, features, texts, budgets and a regressor."""
+    table, X = math_menu(data)
+    yield Bunch(
+        name="math5000, 3 models",
+        table=table,
+        X=X,
+        texts=list(range(len(X))),
+        budgets=(4, 8, 16),
+        regressor=MLPRewardRegressor(target="rate_profiles", random_state=0),
+    )
+
+
+def mbpp_models(data):
+    """Yield menus whose samples cost 1, or as many units as the model is large."""
+    tables, texts = mbpp_menus(data)
+    X = text_features(texts)["MiniLM"]
+    for unit, table in tables.items():
+        order = np.random.default_rng(0).random(table.shape).argsort(axis=2)
+        mixed = np.take_along_axis(table.rewards, order, axis=2)
+        yield Bunch(
+            name=f"mbpp, 7 models, {unit}",
+            table=RewardTable(mixed, costs=table.costs, decoders=table.decoders),
+            X=X,
+            texts=texts,
+            budgets=np.multiply((1, 1.5, 2, 3), table.costs[0, :, 0].mean()),
+            regressor=profile_forest(),
+        )
+
+
+MENUS = {"math5000": math_models, "mbpp": mbpp_models}
+
+
+def menu_rows(menu):
+    """One row per budget and policy: means over both folds."""
+    folds = []
+    for train, test in two_folds(menu.texts):
+        known = menu.X[train], menu.table[train]
+        options = {"unit": "cost", "budget": menu.budgets[0]}
+        stream = StreamAllocator(menu.regressor, random_state=0, **options).fit(*known)
+        joint = SequentialAllocator(FrozenEstimator(stream.regressor_), **options)
+        order = np.random.default_rng(0).permutation(test)
+        folds.append((stream, joint.fit(*known), menu.X[order], menu.table[order]))
+        print(f"{menu.name}: a decision takes {decision_time(folds[-1]):.2f} ms")
+    for budget in menu.budgets:
+        for policy, (is_stream, params) in MENU_POLICIES.items():
+            played = [
+                play_menu(stream if is_stream else joint, budget, X, table, params)
+                for stream, joint, X, table in folds
+            ]
+            spends = [spent.mean() for _, spent in played]
+            yield {
+                "set": menu.name,
+                "budget": float(budget),
+                "policy": policy,
+                "success": float(np.mean([right.mean() for right, _ in played])),
+                "spend": float(np.mean(spends)),
+                "least": float(min(spends)),
+                "most": float(max(spends)),
+            }
+
+
+def play_menu(policy, budget, X, table, params):
+    """Whether each query is solved, and its cost (n_queries,)."""
+    policy.set_params(budget=budget, **params)
+    played = policy._replay(X, table)
+    if isinstance(policy, StreamAllocator):
+        budgets, spent = played
+        return best_so_far(table.rewards, budgets), spent
+    return played.best_rewards, played.costs.sum(axis=1)
 
 
 def decision_time(fold):

@@ -306,8 +306,10 @@ def test_other_tables_and_parameters_are_refused(policy):
     plain = StreamAllocator(RewardRegressor(Ridge())).fit(X, REWARDS[:, 0])
     with pytest.raises(ValueError, match=r"available=\[True\] is not accepted"):
         plain.open().start(NEW_X[0], available=[True])
-    with pytest.raises(ValueError, match="was fitted on a table with 2"):
-        plain.score(NEW_X, NEW_REWARDS)
+    with pytest.raises(
+        ValueError, match="StreamAllocator was fitted on a table with 2"
+    ):
+        plain.score(NEW_X, NEW_REWARDS[:, :2])
 
 
 # --- state -----------------------------------------------------------------------
