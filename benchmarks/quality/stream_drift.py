@@ -15,10 +15,10 @@ after another. Five things happen to the stream:
 
 Writes to `benchmarks/results/quality`
 
-- `stream_drift.csv`: `whole` is what the stream spent too much, and `window` the largest
+- `stream_drift.csv`: `whole` is what the stream spent too much. `window` is the largest
   deviation in any 500 successive queries that begin 300 or more after the start or the
-  change, both relative to the budget. `fixed` is what chance alone gives: the median of
-  `window` over orders of the queries of each half, at the fixed price that spends the
+  change. Both are relative to the budget. `fixed` is what chance alone gives: the median
+  of `window` over orders of the queries of each half, at the fixed price that spends the
   budget on that half. `most` is what the half that takes less can spend at all, by the
   budget. `success` is that of the stream, with its standard error; `joint` is that of
   `SequentialAllocator(n_rounds=None)` on each half with the same budget. The last two
