@@ -17,12 +17,13 @@ Writes to `benchmarks/results/quality`
 
 - `stream_drift.csv`: `whole` is what the stream spent too much. `window` is the largest
   deviation in any 500 successive queries that begin 300 or more after the start or the
-  change. Both are relative to the budget. `fixed` is what chance alone gives: the median
-  of `window` over orders of the queries of each half, at the fixed price that spends the
-  budget on that half. `most` is what the half that takes less can spend at all, by the
-  budget. `success` is that of the stream, with its standard error; `joint` is that of
-  `SequentialAllocator(n_rounds=None)` on each half with the same budget. The last two
-  columns are p-values of the drift report at the end;
+  change. Both are relative to the budget. `success` is that of the whole stream, with
+  its standard error, and `second` that of its second half. `p queries` and `p answers`
+  are p-values of the drift report at the end. `joint` and `joint second` are the
+  success of `SequentialAllocator(n_rounds=None)` on each half as a batch, with the same
+  budget. `fixed` is what chance alone gives: the median of `window` over orders of the
+  queries of a half, at the fixed price that spends the budget on it. `most` is what the
+  half that takes less can spend at all, by the budget;
 - `stream_drift.png`: price, spend and success over the stream, of one set.
 """
 
@@ -34,6 +35,7 @@ import numpy as np
 from benchmarks.quality.outcome_sets import add_data_option, best_of_k_sets
 from benchmarks.quality.stream import fitted_folds
 from benchmarks.report import RESULTS, print_table, write_csv
+from sklearn_adaalloc.planning._success import next_chances
 
 WINDOW, SETTLING = 500, 300
 POLICIES = {  # parameters of the stream; colours stay apart for the colour-blind
@@ -43,6 +45,7 @@ POLICIES = {  # parameters of the stream; colours stay apart for the colour-blin
 }
 CHANGES = ("harder", "easier", "slowly harder", "model swapped", "verifier lies")
 BUDGETS = (2, 4)
+RUNS = [(BUDGETS[0], "stream"), *((BUDGETS[1], policy) for policy in POLICIES)]
 LIES = 0.2
 DRAWN = "math5000/qwen2p5_math_1p5b_t1p0"
 SMOOTHED = 250  # queries of a moving average
@@ -60,16 +63,19 @@ def main():
         other = list(folds.values())[(number + 1) % len(folds)][3]
         for change in CHANGES:
             X, right, told = changed(change, fold, other)
-            for budget in BUDGETS:
-                for policy, (params, _) in POLICIES.items():
-                    played = play(fold[0], X, told, budget=budget, **params)
-                    solved = solves(right, told, played["budgets"])
-                    if (name, budget) == (DRAWN, BUDGETS[-1]):
-                        drawn[change, policy] = played | {"solved": solved}
-                    row = {"set": name, "change": change, "budget": budget}
-                    row |= {"policy": policy}
-                    row |= measures(change, fold, X, right, told, budget, played)
-                    rows.append(row)
+            known = {
+                budget: without_stream(fold, X, right, told, budget)
+                for budget in BUDGETS
+            }
+            for budget, policy in RUNS:
+                played = play(fold[0], X, told, budget=budget, **POLICIES[policy][0])
+                played["solved"] = solves(right, told, played["budgets"])
+                if (name, budget) == (DRAWN, BUDGETS[-1]):
+                    drawn[change, policy] = played
+                row = {"set": name, "change": change, "budget": budget}
+                row |= {"policy": policy} | measures(change, budget, played)
+                rows.append(row | known[budget])
+            print(f"{name}: {change}")
     print_table(rows)
     write_csv(rows, options.output / "stream_drift.csv")
     draw(drawn, options.output / "stream_drift.png")
@@ -135,44 +141,43 @@ def solves(right, told, budgets):
     return np.where(is_told, right[rows, chosen], 0)
 
 
-def measures(change, fold, X, right, told, budget, played):
-    """What a row of the table says."""
-    stream, joint = fold[:2]
-    budgets, report = played["budgets"], played["report"]
-    solved = solves(right, told, budgets)
-    halves = np.array_split(np.arange(len(X)), 2)
-    joint.set_params(budget=budget, n_rounds=None)
-    batches, most, fixed = [], [], []
-    for half in halves:
-        batch = joint._replay(X[half], told[half]).budgets
-        batches.append(solves(right[half], told[half], batch))
-        spends = spends_at_prices(stream, X[half], told[half])
-        most.append(spends[0].mean() / budget)
-        nearest = min(spends, key=lambda each: abs(each.mean() - budget))
-        fixed.append(chance(nearest))
-    starts = (0,) if change == "slowly harder" else (0, len(halves[0]))
+def measures(change, budget, played):
+    """What a row of the table says of a stream."""
+    budgets, solved, report = (played[key] for key in ("budgets", "solved", "report"))
+    half = len(budgets) // 2
+    parts = [budgets] if change == "slowly harder" else np.split(budgets, [half])
     return {
         "whole": float(budgets.mean() / budget - 1),
-        "window": max(
-            worst_window(part[SETTLING:], budget)
-            for part in np.split(budgets, starts[1:])
-        ),
-        "fixed": max(fixed),
-        "most": min(most),
+        "window": max(worst_window(part[SETTLING:], budget) for part in parts),
         "success": float(solved.mean()),
         "error": float(solved.std() / np.sqrt(len(solved))),
-        "joint": float(np.concatenate(batches).mean()),
-        "second half": float(solved[halves[1]].mean()),
-        "joint, second half": float(batches[1].mean()),
+        "second": float(solved[half:].mean()),
         "p queries": report.queries_p_value,
         "p answers": report.answers_p_value,
     }
 
 
+def without_stream(fold, X, right, told, budget):
+    """What batches and fixed prices do on each half."""
+    stream, joint = fold[:2]
+    joint.set_params(budget=budget, n_rounds=None)
+    batches, most, fixed = [], [], []
+    for half in np.array_split(np.arange(len(X)), 2):
+        budgets = joint._replay(X[half], told[half]).budgets
+        batches.append(float(solves(right[half], told[half], budgets).mean()))
+        spends = spends_at_prices(stream, X[half], told[half])
+        most.append(float(spends[0].mean() / budget))
+        fixed.append(chance(min(spends, key=lambda each: abs(each.mean() - budget))))
+    return {
+        "joint": float(np.mean(batches)),
+        "joint second": batches[1],
+        "fixed": max(fixed),
+        "most": min(most),
+    }
+
+
 def spends_at_prices(policy, X, told):
     """Samples of each query (n_queries,) at each of many fixed prices from 0."""
-    from sklearn_adaalloc.planning._success import next_chances
-
     chances = next_chances(policy._predicted(X))
     first = np.where(told.any(axis=1), told.argmax(axis=1) + 1, told.shape[1])
     prices = np.r_[0.0, np.geomspace(1e-4, 1.0, 200)]
