@@ -58,27 +58,35 @@ def main():
     options = parser.parse_args()
     sets = [each for each in best_of_k_sets(options.data) if "probe" in each.features]
     folds = {each.name: next(fitted_folds(each)) for each in sets}
-    rows, drawn = [], {}
-    for number, (name, fold) in enumerate(folds.items()):
-        other = list(folds.values())[(number + 1) % len(folds)][3]
-        for change in CHANGES:
-            X, right, told = changed(change, fold, other)
-            known = {
-                budget: without_stream(fold, X, right, told, budget)
-                for budget in BUDGETS
-            }
-            for budget, policy in RUNS:
-                played = play(fold[0], X, told, budget=budget, **POLICIES[policy][0])
-                played["solved"] = solves(right, told, played["budgets"])
-                if (name, budget) == (DRAWN, BUDGETS[-1]):
-                    drawn[change, policy] = played
-                row = {"set": name, "change": change, "budget": budget}
-                row |= {"policy": policy} | measures(change, budget, played)
-                rows.append(row | known[budget])
-            print(f"{name}: {change}")
+    rows = []
+    for name in folds:
+        part, played = set_rows(name, folds)
+        rows += part
+        write_csv(rows, options.output / "stream_drift.csv")
+        if name == DRAWN:
+            draw(played, options.output / "stream_drift.png")
     print_table(rows)
-    write_csv(rows, options.output / "stream_drift.csv")
-    draw(drawn, options.output / "stream_drift.png")
+
+
+def set_rows(name, folds):
+    """Rows of the table for one set, and what its streams did at the last budget."""
+    names = list(folds)
+    fold = folds[name]
+    other = folds[names[(names.index(name) + 1) % len(names)]][3]
+    rows, drawn = [], {}
+    for change in CHANGES:
+        X, right, told = changed(change, fold, other)
+        known = {
+            budget: without_stream(fold, X, right, told, budget) for budget in BUDGETS
+        }
+        for budget, policy in RUNS:
+            played = play(fold[0], X, told, budget=budget, **POLICIES[policy][0])
+            played["solved"] = solves(right, told, played["budgets"])
+            drawn[change, policy] = played
+            row = {"set": name, "change": change, "budget": budget, "policy": policy}
+            rows.append(row | measures(change, budget, played) | known[budget])
+        print(f"{name}: {change}")
+    return rows, drawn
 
 
 def changed(change, fold, other):
