@@ -38,10 +38,10 @@ from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc.planning._success import next_chances
 
 WINDOW, SETTLING = 500, 300
-POLICIES = {  # parameters of the stream; colours stay apart for the colour-blind
-    "stream": ({}, "#d55e00"),
-    "no correction": ({"correct": False}, "#0072b2"),
-    "fixed price": ({"correct": False, "adapt": False}, "0.6"),
+POLICIES = {  # parameters of the stream, and how it is drawn, the last on top
+    "fixed price": ({"correct": False, "adapt": False}, {"color": "0.6"}),
+    "no correction": ({"correct": False}, {"color": "#0072b2", "linewidth": 2.5}),
+    "stream": ({}, {"color": "#d55e00", "linewidth": 1.0}),
 }
 CHANGES = ("harder", "easier", "slowly harder", "model swapped", "verifier lies")
 BUDGETS = (2, 4)
@@ -215,7 +215,7 @@ def draw(drawn, path):
         3, len(CHANGES), figsize=(13, 6.5), sharex=True, sharey="row"
     )
     for column, change in zip(axes.T, CHANGES, strict=True):
-        for policy, (_, color) in POLICIES.items():
+        for policy, (_, style) in POLICIES.items():
             played = drawn[change, policy]
             end = np.arange(SMOOTHED, len(played["prices"]) + 1)
             lines = (
@@ -226,7 +226,7 @@ def draw(drawn, path):
                 ),
             )
             for ax, line in zip(column, lines, strict=True):
-                ax.plot(end, line, color=color, label=policy, linewidth=1.3)
+                ax.plot(end, line, label=policy, **style)
         for ax in column:
             if change != "slowly harder":
                 ax.axvline(len(played["prices"]) / 2, color="0.4", linewidth=0.8)
@@ -235,6 +235,7 @@ def draw(drawn, path):
         column[0].set_title(change, fontsize=11)
         column[1].axhline(BUDGETS[-1], color="0.4", linestyle="--", linewidth=0.8)
     axes[0, 0].set_yscale("log")
+    axes[0, 0].yaxis.set_minor_formatter("")
     labels = ("price", "samples per query", "share solved")
     for ax, label in zip(axes[:, 0], labels, strict=True):
         ax.set_ylabel(label)
