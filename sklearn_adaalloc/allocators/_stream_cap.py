@@ -21,6 +21,11 @@ class CapReachedError(RuntimeError):
     ``cap_action="refuse"``. Nothing was spent. Answer the query in another way, or let
     it come again later.
 
+    Parameters
+    ----------
+    message : str
+        Which window is used up.
+
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
@@ -46,6 +51,9 @@ class CapReachedError(RuntimeError):
     ...     print("come again later")
     come again later
     """
+
+    def __init__(self, message):
+        super().__init__(message)
 
 
 class StreamCap(NamedTuple):
