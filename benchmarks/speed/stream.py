@@ -17,13 +17,14 @@ it. On simulated queries, on one thread:
 - queries with 1,000 in flight whose verifier fails more and more: the largest number of
   samples in any window, against the cap.
 
-`--quick` has tenfold fewer queries.
+`load` is the mean number of processes that ran or waited in the last minute: above the
+number of processors, times are longer than the stream makes them. `--quick` has tenfold
+fewer queries.
 """
 
 import argparse
 import multiprocessing
 import os
-import platform
 import signal
 import tempfile
 import time
@@ -35,6 +36,7 @@ from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
 from benchmarks.report import RESULTS, print_table, write_csv
+from benchmarks.speed.allocate import processor
 from sklearn_adaalloc import MLPRewardRegressor, RewardTable, StreamAllocator
 from sklearn_adaalloc.datasets import make_reward_table
 
@@ -64,7 +66,7 @@ def main():
     parser.add_argument("--output", type=Path, default=RESULTS / "speed")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
-    print(f"{platform.processor()}, numpy {np.__version__}, one thread a process")
+    print(f"{processor()}, numpy {np.__version__}, one thread a process")
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         rows = [*decision_rows()]
         rows += shared_rows(Path(folder), 20_000 // scale)
@@ -82,6 +84,7 @@ def row(what, asked, measured, unit, bound=""):
         "measured": float(measured),
         "unit": unit,
         "bound": bound,
+        "load": os.getloadavg()[0],
     }
 
 
@@ -93,14 +96,16 @@ def decision_rows():
     for name, policy, X in policies():
         stream, times = policy.open(), []
         for x in X[:1000]:
-            begin = time.perf_counter()
+            begin = time.perf_counter(), time.thread_time()
             session = stream.start(x)
             session.ask()
-            times.append(1000 * (time.perf_counter() - begin))
+            end = time.perf_counter(), time.thread_time()
+            times.append(np.subtract(end, begin))
             session.close()
-        median, slow = np.quantile(times[100:], [0.5, 0.99])
-        what = f"one decision, {name}"
+        what, times = f"one decision, {name}", 1000 * np.array(times[100:])
+        (median, own), (slow, _) = np.quantile(times, [0.5, 0.99], axis=0)
         yield row(f"{what}: median", "< 1", median, "ms")
+        yield row(f"{what}: median of processor time", "< 1", own, "ms")
         yield row(f"{what}: 99th percentile", "", slow, "ms")
 
 

@@ -99,6 +99,13 @@ class StreamCap(NamedTuple):
         refuses = policy.cap_action == "refuse"
         free = cap if refuses else cap - least
         most = floor(free * policy.cap_window * (1 + _ROUNDING))
+        if refuses and most < max(least, 1):
+            raise ValueError(
+                f"cap={cap!r} allows {most} samples in a window of "
+                f"{policy.cap_window:g} {_PLURALS[unit]}, and a query gets at least "
+                f"{max(least, 1)}: every query would be refused. Raise cap or "
+                "cap_window."
+            )
         return cls(most, policy.cap_window, unit, least, refuses)
 
     def admit(self, state, numbers, now):

@@ -1,5 +1,12 @@
 """X."""
-SUMMARY="x"
-EXAMPLE="x"
-def add_arguments(parser): pass
-def run(o): pass
+
+SUMMARY = "x"
+EXAMPLE = "x"
+
+
+def add_arguments(parser):
+    pass
+
+
+def run(o):
+    pass
