@@ -42,7 +42,7 @@ from sklearn_adaalloc.datasets import make_reward_table
 
 BUDGET, N_SAMPLES = 4, 32
 N_PROCESSES = 4
-IN_FLIGHT, TOGETHER = 1000, 10
+IN_FLIGHT, TOGETHER = 1000, 50
 CAP, CAP_WINDOW = 4.5, 1000
 
 
@@ -146,16 +146,16 @@ def shared_rows(folder, n_queries):
     """Decisions a second with the price in a file."""
     policy = known_policy(*simulated(1000))
     rates, rewards = simulated(n_queries, seed=1)
-    for together in (1, 10, 50):
+    for together in (1, 10, TOGETHER):
         path = folder / f"alone_{together}.sqlite"
-        size = n_queries if together > 1 else n_queries // 10
+        size = n_queries * together // TOGETHER
         with policy.open(path=path) as stream:
             begin = time.perf_counter()
             n_decisions, _ = serve(stream, rates[:size], rewards[:size], together)
             seconds = time.perf_counter() - begin
         yield row(
             f"decisions a second, shared price, {together} queries together",
-            ">= 10,000" if together > 1 else "",
+            ">= 10,000" if together == TOGETHER else "",
             n_decisions / seconds,
             "1/s",
             "two transactions for each start(X), whatever the number of queries",

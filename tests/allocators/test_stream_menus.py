@@ -66,8 +66,15 @@ def asked_until_end(session):
 # --- the price and the budget ----------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rounds", [None, 1, 3])
-@pytest.mark.parametrize(("unit", "budget"), [("samples", 1.5), ("cost", 4.0)])
+@pytest.mark.parametrize(
+    ("unit", "budget", "n_rounds"),
+    [
+        ("samples", 1.5, None),
+        ("samples", 1.5, 1),
+        ("cost", 4.0, None),
+        ("cost", 4.0, 3),
+    ],
+)
 def test_the_budget_is_spent(unit, budget, n_rounds):
     policy = StreamAllocator(
         RIDGE, budget=budget, unit=unit, n_rounds=n_rounds, random_state=0
