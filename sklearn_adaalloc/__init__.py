@@ -1,24 +1,30 @@
 """Learn how much decoding compute each query deserves."""
 
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from sklearn_adaalloc._utils import moved
 from sklearn_adaalloc._version import __version__
-from sklearn_adaalloc.allocators import (
-    AdaptiveAllocator,
-    BinnedAllocator,
-    DummyAllocator,
-    PricedAllocator,
-    SequentialAllocator,
-    StreamAllocator,
-)
-from sklearn_adaalloc.collect import collect_rewards
-from sklearn_adaalloc.curves import RewardTable
-from sklearn_adaalloc.features import HiddenStateFeaturizer
-from sklearn_adaalloc.persistence import load_policy, save_policy
-from sklearn_adaalloc.regressors import (
-    LoRARewardRegressor,
-    MLPRewardRegressor,
-    RewardRegressor,
-)
+
+if TYPE_CHECKING:
+    from sklearn_adaalloc.allocators import (
+        AdaptiveAllocator,
+        BinnedAllocator,
+        DummyAllocator,
+        PricedAllocator,
+        SequentialAllocator,
+        StreamAllocator,
+    )
+    from sklearn_adaalloc.collect import collect_rewards
+    from sklearn_adaalloc.curves import RewardTable
+    from sklearn_adaalloc.features import HiddenStateFeaturizer
+    from sklearn_adaalloc.persistence import load_policy, save_policy
+    from sklearn_adaalloc.regressors import (
+        LoRARewardRegressor,
+        MLPRewardRegressor,
+        RewardRegressor,
+    )
 
 moved.install()
 
@@ -39,3 +45,26 @@ __all__ = [
     "load_policy",
     "save_policy",
 ]
+
+# The rooms of these names.
+_ROOMS = ("allocators", "collect", "curves", "features", "persistence", "regressors")
+
+
+def __getattr__(name):
+    """Import a public name or a room when it is first asked for.
+
+    scikit-learn and SciPy take seconds to import. Who only asks the command line for
+    help does not need them.
+    """
+    if name in __all__:
+        rooms = (import_module(f"{__name__}.{room}") for room in _ROOMS)
+        value = next(getattr(room, name) for room in rooms if name in room.__all__)
+        globals()[name] = value
+        return value
+    if not name.startswith("__") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -20,7 +20,7 @@ from sklearn_adaalloc._utils.rewards import (
     is_binary,
     warn_beyond_samples,
 )
-from sklearn_adaalloc.allocators._cost_mixin import CostMixin
+from sklearn_adaalloc.allocators._cost_mixin import CostMixin, warn_of_one_cost
 from sklearn_adaalloc.allocators._explanation import (
     Decision,
     expected_at,
@@ -62,6 +62,7 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
     _parameter_constraints = {}
     selection = "reward"  # default of subclasses without a choice and of old pickles
     _binary = True  # of old pickles
+    _reward_bounds = -np.inf, np.inf  # of old pickles
     unit = "samples"
     cost_regressor = None
 
@@ -109,6 +110,10 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
         self._binary = is_binary(rewards)
         self._decoder_names = table.decoders
         self._n_decoders = rewards.shape[1] if self._is_menu(rewards) else None
+        is_routing = rewards.ndim == 3 and not self._n_decoders
+        shares = self._binary or is_routing  # chances of success, or of preference
+        seen = float(np.nanmin(rewards)), float(np.nanmax(rewards))
+        self._reward_bounds = (0.0, 1.0) if shares else seen
         if self._n_decoders:
             if not rule.follows_rates:
                 raise ValueError(
@@ -127,6 +132,8 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
                     rewards, max_budget, name="max_budget", beyond=EXTENDED
                 )
         self.n_queries_ = len(rewards)
+        if self.unit == "cost" and table.costs is not None:
+            warn_of_one_cost(table.costs, table.decoders)
         self._fit(X, table)
         return self
 
@@ -179,7 +186,8 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
               "strong".
             - `expected_reward`: predicted reward at that budget, such as the chance of
               success. In routing, the chance that the chosen decoder's answer is
-              preferred.
+              preferred. It is shown between the lowest and the highest reward of `fit`,
+              even if the regressor predicts less or more.
             - `low`, `high`: its 80 % range. If the regressor predicts a distribution
               over success rates, the success chance is in this range with that
               probability. For real-valued rewards, the best reward is, if the rewards
@@ -211,7 +219,7 @@ class BaseAllocator(MenuTableMixin, DocumentationLinkMixin, BaseEstimator):
         that of the decoder's own samples.
         """
         check_is_fitted(self)
-        return explanation_frame(self._decision(X))
+        return explanation_frame(self._decision(X), bounds=self._reward_bounds)
 
     def _decision(self, X):
         """Budgets and what they were decided by: here, by a rule without a price."""

@@ -1,11 +1,19 @@
 """What samples cost, for allocators whose budget counts that."""
 
+import warnings
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from sklearn_adaalloc._utils.numbers import check_numbers
+
+ROUTING_IN_COST = (
+    "unit='cost' is not accepted for routing. Expected unit='samples': the budget is "
+    "the share of queries for the strong decoder."
+)
+_ENOUGH = 20  # samples of a decoder from which one can be told to be unusual
 
 
 class CostMixin:
@@ -52,10 +60,7 @@ class CostMixin:
         if self.unit == "samples":
             return
         if self._n_axes == 3 and not self._n_decoders:
-            raise ValueError(
-                "unit='cost' is not accepted for routing. Expected unit='samples': the "
-                "budget is the share of queries for the strong decoder."
-            )
+            raise ValueError(ROUTING_IN_COST)
         costs = self._costs_of(table)
         if self._n_decoders:
             self.cost_regressor_ = [
@@ -66,17 +71,55 @@ class CostMixin:
 
     def _costs_of(self, table):
         """Costs of a RewardTable if the budget counts them, otherwise None."""
-        if self.unit == "samples":
-            return None
-        if table.costs is None:
-            raise ValueError(
-                "unit='cost' needs the costs of samples, and rewards has none. "
-                "Expected RewardTable(rewards, costs=...)."
-            )
-        return table.costs
+        return None if self.unit == "samples" else costs_of(table)
 
     def _fit_decoder_costs(self, X, costs):
         """Regressor of the costs of one decoder, from the queries that it answered."""
         rows = np.flatnonzero(np.isfinite(costs).any(axis=1))
         X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
         return self._new_cost_regressor().fit(_safe_indexing(X, rows), costs[rows])
+
+
+def costs_of(table):
+    """Costs of a RewardTable; raise if it has none."""
+    if table.costs is None:
+        raise ValueError(
+            "unit='cost' needs the costs of samples, and rewards has none. Expected "
+            "RewardTable(rewards, costs=...)."
+        )
+    return table.costs
+
+
+def warn_of_one_cost(costs, names=None):
+    """Warn if one sample cost more than all others of its decoder together.
+
+    Parameters
+    ----------
+    costs : ndarray of shape (n_queries, n_samples) or \
+            (n_queries, n_decoders, n_samples)
+        Costs of samples; NaN where there is none.
+    names : list of n_decoders str, default=None
+        Names of the decoders; None for numbers.
+
+    Warns
+    -----
+    UserWarning
+        If there are enough samples to tell.
+    """
+    each = costs[:, None] if costs.ndim == 2 else costs
+    for decoder, own in enumerate(each.swapaxes(0, 1)):
+        n_samples = np.count_nonzero(np.isfinite(own))
+        row, sample = np.unravel_index(np.nanargmax(own), own.shape)
+        highest, total = own[row, sample], np.nansum(own)
+        if n_samples < _ENOUGH or highest <= total - highest:
+            continue
+        whose = f" for decoder {names[decoder] if names else decoder}"
+        warnings.warn(
+            f"costs has {highest:g} in row {row}{whose if costs.ndim == 3 else ''}, "
+            f"more than the other {n_samples - 1} samples cost together "
+            f"({total - highest:g}). Mean costs are predicted, so this sample makes "
+            "all look dear, and little or nothing may be bought. If it is a mistake, "
+            "correct it, or set the reward of the sample to NaN.",
+            UserWarning,
+            stacklevel=2,
+        )

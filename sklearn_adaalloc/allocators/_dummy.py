@@ -8,8 +8,10 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
+from sklearn_adaalloc.allocators._cost_mixin import ROUTING_IN_COST, costs_of
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import extended_marginals
+from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
 
@@ -26,8 +28,8 @@ class DummyAllocator(BaseAllocator):
         much. "random" and "shuffled" draw again at each `predict`, unless
         `random_state` is an int.
     budget : float, default=1.0
-        Mean number of samples per query that may be spent. It can be changed after
-        `fit`.
+        Mean number of samples per query that may be spent, or mean cost per query. It
+        can be changed after `fit`.
     allocator : estimator, default=None
         For "shuffled": the allocator whose budgets are permuted. Its own `budget` is
         replaced by the one given here. None means an `AdaptiveAllocator` with the
@@ -44,6 +46,12 @@ class DummyAllocator(BaseAllocator):
         reward, with the highest score, or with the most votes. The latter two need a
         :class:`~sklearn_adaalloc.RewardTable` with scores or answers. Your own rule is
         an instance of a subclass of :class:`~sklearn_adaalloc.curves.Selection`.
+    unit : {"samples", "cost"}, default="samples"
+        What `budget` counts. "cost" counts the unit of the costs of the
+        :class:`~sklearn_adaalloc.RewardTable` given to `fit`. As the content of queries
+        is not used, a sample of each is expected to cost the mean of all samples.
+        "shuffled" permutes budgets of the allocator, whose unit is then the same: they
+        are as many samples, but may cost more or less.
     random_state : int, RandomState instance or None, default=None
         Seed of "random" and "shuffled".
 
@@ -51,6 +59,8 @@ class DummyAllocator(BaseAllocator):
     ----------
     mean_marginals_ : ndarray of shape (max_budget,)
         Marginal rewards of the mean reward curve of `fit`.
+    mean_cost_ : float
+        With unit="cost": mean cost of a sample in the table given to `fit`.
     n_queries_ : int
         Number of queries in the table given to `fit`.
     n_steps_ : int
@@ -71,7 +81,8 @@ class DummyAllocator(BaseAllocator):
     """
 
     _parameter_constraints = {
-        "strategy": [StrOptions({"uniform", "random", "shuffled"})]
+        "strategy": [StrOptions({"uniform", "random", "shuffled"})],
+        "unit": [StrOptions({"samples", "cost"})],
     }
 
     def __init__(
@@ -84,6 +95,7 @@ class DummyAllocator(BaseAllocator):
         max_budget=None,
         empty_reward=0.0,
         selection="reward",
+        unit="samples",
         random_state=None,
     ):
         self.strategy = strategy
@@ -93,6 +105,7 @@ class DummyAllocator(BaseAllocator):
         self.max_budget = max_budget
         self.empty_reward = empty_reward
         self.selection = selection
+        self.unit = unit
         self.random_state = random_state
 
     def predict(self, X):
@@ -112,7 +125,8 @@ class DummyAllocator(BaseAllocator):
         NotFittedError
             Before `fit`.
         ValueError
-            If there is no query.
+            If there is no query, or if the budget in cost does not pay for
+            `min_budget`.
         """
         check_is_fitted(self)
         budget, min_budget, max_budget = self._check_budget()
@@ -123,6 +137,8 @@ class DummyAllocator(BaseAllocator):
         n_queries = _num_samples(X)
         if n_queries == 0:
             raise ValueError("X has 0 queries. Give at least one.")
+        if self.unit == "cost":
+            budget = self._count_payable(budget, min_budget, max_budget)
         n_free = count_steps(budget, n_queries, min_budget)
         if self.strategy == "uniform":
             # Differences of floor(i * free / n) are floor or ceil of free / n, evenly
@@ -148,6 +164,27 @@ class DummyAllocator(BaseAllocator):
         check_is_fitted(self)
         return np.tile(self.mean_marginals_, (_num_samples(X), 1))
 
+    def _count_payable(self, budget, min_budget, max_budget):
+        """Mean number of samples per query that a mean cost pays for."""
+        each = np.array([self._mean_cost()])
+        left = money_left(budget, each, min_budget)
+        return min(min_budget + left / each[0], max_budget)
+
+    def _mean_cost(self):
+        if not hasattr(self, "mean_cost_"):
+            raise ValueError(
+                f"unit={self.unit!r} was set after fit, which learnt no costs. "
+                "Expected unit='samples'. Fit again to count costs."
+            )
+        return self.mean_cost_
+
+    def _decision(self, X):
+        decision = super()._decision(X)
+        if self.unit == "samples":
+            return decision
+        costs = np.full_like(decision.values, self._mean_cost())
+        return decision._replace(costs=costs)
+
     def _rule_in_words(self):
         return {
             "uniform": "as all queries do, up to rounding",
@@ -163,6 +200,11 @@ class DummyAllocator(BaseAllocator):
             empty_reward=self.empty_reward,
             selection=self.selection,
         )
+        vars(self).pop("mean_cost_", None)  # remove that of an earlier fit
+        if self.unit == "cost":
+            if self._n_axes == 3:
+                raise ValueError(ROUTING_IN_COST)
+            self.mean_cost_ = float(np.nanmean(costs_of(table)))
         self.mean_marginals_ = concave_repair(marginals.mean(axis=0, keepdims=True))[0]
         if self.strategy == "shuffled":
             default = AdaptiveAllocator(
@@ -170,9 +212,16 @@ class DummyAllocator(BaseAllocator):
                 max_budget=self.max_budget,
                 empty_reward=self.empty_reward,
                 selection=self.selection,
+                unit=self.unit,
                 random_state=self.random_state,
             )
             allocator = default if self.allocator is None else self.allocator
+            unit = getattr(allocator, "unit", "samples")
+            if unit != self.unit:
+                raise ValueError(
+                    f"unit={self.unit!r} contradicts that of allocator, {unit!r}. "
+                    "Expected the same unit for both."
+                )
             allocator = clone(allocator).set_params(budget=self.budget)
             self.allocator_ = allocator.fit(X, table)
 

@@ -74,12 +74,15 @@ class Decision(NamedTuple):
     rest: str = "but a coin gave it some of the rest of the budget"
 
 
-def explanation_frame(decision):
+def explanation_frame(decision, *, bounds=(-np.inf, np.inf)):
     """Explain budgets in numbers and words.
 
     Parameters
     ----------
     decision : Decision
+    bounds : tuple of two float, default=(-inf, inf)
+        Lowest and highest reward of a sample. What is predicted of queries with a
+        sample is shown within them: linear regressors predict any number.
 
     Returns
     -------
@@ -98,10 +101,16 @@ def explanation_frame(decision):
     columns["budget"] = budgets
     if decision.routing:
         columns["decoder"] = np.array(["weak", "strong"], dtype=object)[budgets]
+    predicted = {
+        name: np.where(_has_sample(decision), np.clip(each, *bounds), each)
+        for name, each in (
+            ("expected_reward", decision.expected),
+            ("low", decision.low),
+            ("high", decision.high),
+        )
+    }
+    columns |= predicted
     columns |= {
-        "expected_reward": decision.expected,
-        "low": decision.low,
-        "high": decision.high,
         "next_value": _column_after(decision.values)[rows, budgets],
         "cost": _sums(costs)[rows, budgets],
         "price": np.full(len(budgets), decision.price),
@@ -252,6 +261,13 @@ def price_paid(values, budgets, *, min_budget=0):
     if left <= 0:
         return 0.0
     return float(values[bought].min() if bought.any() else left)
+
+
+def _has_sample(decision):
+    """Whether the query of each row gets a sample; in routing, all do."""
+    n_decoders = max(len(decision.decoders), 1)
+    any_sample = decision.budgets.reshape(-1, n_decoders).any(axis=1)
+    return np.repeat(any_sample, n_decoders) | decision.routing
 
 
 def _sums(steps):

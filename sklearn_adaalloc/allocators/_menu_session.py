@@ -117,32 +117,6 @@ class MenuSession(SequentialSession):
             costs = self._cells(costs, "costs")
         super().tell(cells, costs)
 
-    def withdraw(self, gone):
-        """Ask for no more samples of decoders that no longer answer.
-
-        Parameters
-        ----------
-        gone : ndarray of shape (n_queries, n_decoders), bool
-            Which decoders are gone for which queries.
-
-        Raises
-        ------
-        ValueError
-            If it has another shape or type, or a round was asked for but not told.
-        """
-        gone = np.asarray(gone)
-        if gone.shape != self._shape or gone.dtype != bool:
-            raise ValueError(
-                f"gone has shape {gone.shape} and type {gone.dtype}. Expected one True "
-                f"or False for each decoder of each query, shape {self._shape}."
-            )
-        if self._asked is not None:
-            raise ValueError(
-                "withdraw was called between ask and tell. Expected no open round: "
-                "call tell first."
-            )
-        self._belief.withdraw(gone.ravel())
-
     def _cells(self, values, name):
         """Numbers of each cell (n_cells, n_new), with NaN."""
         n_queries, n_decoders = self._shape

@@ -13,6 +13,7 @@ from sklearn_adaalloc.planning._menus import plan_at_price, prices_around
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 
+_ROUNDING = 1e-12  # relative: what adding up costs may round off
 _TIE = 1e-3  # prices are found up to 1e-4, and sentences show three digits
 
 
@@ -138,12 +139,28 @@ def menu_rule(menu, budget, coins, *, observed=None):
     -------
     rule : dict
         Prices just above (`price`) and just below (`floor`) that of the budget, and the
-        `share` of queries with different plans that follow the second one.
+        `share` of queries with different plans that follow the second one. Both prices
+        are infinite if the budget pays for no sample but mandatory ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._menus import menu_rule, open_menu
+    >>> profiles, costs = np.array([[0.5, 0.9]]), np.array([[1.0, 4.0]] * 2)
+    >>> menu = open_menu(np.ones((2, 1)), profiles, costs, (0, 0), (8, 4))
+    >>> rule = menu_rule(menu, budget=2, coins=np.array([0.3, 0.6]))
+    >>> round(float(rule["price"]), 3)
+    0.125
+    >>> menu_rule(menu, budget=0, coins=np.array([0.3, 0.6]))["price"]
+    inf
     """
     observed = menu.costs if observed is None else observed
     weights, profiles, costs, limits, mandatory = menu
     expense = (mandatory * observed).sum(axis=1)
-    money = money_left(budget, expense, 1) + float(expense.sum())
+    left = money_left(budget, expense, 1)
+    if left < observed[limits > mandatory].min(initial=np.inf) * (1 - _ROUNDING):
+        return {"price": np.inf, "floor": np.inf, "share": 0.0, "by_place": False}
+    money = left + float(expense.sum())
     high, low = prices_around(
         weights,
         profiles,
@@ -167,7 +184,7 @@ def menu_rule(menu, budget, coins, *, observed=None):
     order = np.argsort(coins)
     paid = np.cumsum(extra[movable][order])
     edges = np.concatenate([[0.0], coins[order], [1.0]])
-    n_moved = np.count_nonzero(paid <= left * (1 + 1e-12))
+    n_moved = np.count_nonzero(paid <= left * (1 + _ROUNDING))
     rule["share"] = float(edges[n_moved : n_moved + 2].mean())
     return rule
 

@@ -1,5 +1,6 @@
 """One price for all samples: each query gets the samples that are worth the price."""
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
@@ -189,7 +190,8 @@ class PricedAllocator(CalibratedAllocator):
 
     def _menu_price(self, menu):
         rule = self._rule()
-        return 0.0 if rule["price"] == rule["floor"] else rule["price"]
+        pays_for_all = rule["price"] == rule["floor"] < np.inf
+        return 0.0 if pays_for_all else rule["price"]
 
     def _offered(self, scores, costs):
         """Marginal rewards, per cost if the budget counts cost, repaired anew.

@@ -187,13 +187,62 @@ class SequentialSession:
         ValueError
             If it is negative or not finite, or a round was asked for but not told.
         """
+        self._money.left -= self._check_charge(cost, "charge")
+
+    def refund(self, cost):
+        """Give back to the money left what samples were told to cost too much.
+
+        Costs are best told as if each sample were asked for alone, because they are
+        predicted so. If several share a prompt that is paid once, give back the rest.
+
+        Parameters
+        ----------
+        cost : float
+            What was not paid, in the unit of the budget.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or not finite, or a round was asked for but not told.
+        """
+        self._money.left += self._check_charge(cost, "refund")
+
+    def withdraw(self, gone):
+        """Ask for no more samples where no further answer can be had.
+
+        Parameters
+        ----------
+        gone : ndarray of bool
+            Which queries are gone, (n_queries,). With several decoders: which decoders
+            are gone for which queries, (n_queries, n_decoders).
+
+        Raises
+        ------
+        ValueError
+            If it has another shape or type, or a round was asked for but not told.
+        """
+        gone, shape = np.asarray(gone), self.budgets.shape
+        if gone.shape != shape or gone.dtype != bool:
+            raise ValueError(
+                f"gone has shape {gone.shape} and type {gone.dtype}. Expected one True "
+                f"or False for each query, or decoder of a query, shape {shape}."
+            )
+        self._check_closed("withdraw")
+        self._belief.withdraw(gone.ravel())
+
+    def _check_charge(self, cost, name):
+        """Check a change of the money left between rounds."""
         cost = check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+        self._check_closed(name)
+        return cost
+
+    def _check_closed(self, name):
+        """Raise if a round was asked for but not told."""
         if self._asked is not None:
             raise ValueError(
-                "charge was called between ask and tell. Expected no open round: call "
+                f"{name} was called between ask and tell. Expected no open round: call "
                 "tell first."
             )
-        self._money.left -= cost
 
     def _read(self, rewards):
         """Check what was told of one round, and return it as the belief takes it."""

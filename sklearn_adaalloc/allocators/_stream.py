@@ -368,9 +368,10 @@ class StreamAllocator(CalibratedPrice):
         check_is_fitted(self)
         return self._calibration_spend(self.price_)
 
-    def _replay(self, X, y):
+    def _replay(self, X, y, *, n_open=1):
         """Samples and costs of each query of a simulated stream.
 
+        `n_open` queries arrive at once, and the next ones when all of them are closed.
         Of several decoders, samples are of shape (n_queries, n_decoders); costs always
         of shape (n_queries,).
         """
@@ -390,17 +391,18 @@ class StreamAllocator(CalibratedPrice):
         expected, coins = self._predict_costs(X), query_coins(X, self._coin_seed)
         budgets, spent = np.zeros_like(limits), np.zeros(len(limits))
         with self.open() as stream:
-            for row in range(len(limits)):
-                one = slice(row, row + 1)
+            for first in range(0, len(limits), n_open):
+                own = slice(first, first + n_open)
                 with stream._start(
-                    predicted[one],
-                    limits[one],
-                    None if expected is None else expected[one],
-                    coins[one],
+                    predicted[own],
+                    limits[own],
+                    None if expected is None else expected[own],
+                    coins[own],
                     replayed=True,
                 ) as session:
-                    tell(session, answers[one], None if costs is None else costs[one])
-                budgets[row], spent[row] = session.budgets[0], session.costs.sum()
+                    tell(session, answers[own], None if costs is None else costs[own])
+                budgets[own] = session.budgets
+                spent[own] = session.costs.reshape(len(session.costs), -1).sum(axis=1)
         return budgets, spent
 
     def _table_of_replay(self, predicted, y):

@@ -283,6 +283,23 @@ class RewardStore(DatabaseFile):
             )
         return known[content]
 
+    def settings(self, role):
+        """All settings with which the store was filled, in their order.
+
+        Parameters
+        ----------
+        role : {"sampler", "reward"}
+            Whose settings they are.
+
+        Returns
+        -------
+        settings : list of dict
+        """
+        rows = self.read(
+            "SELECT content FROM settings WHERE role = ? ORDER BY id", (role,)
+        )
+        return [json.loads(content) for (content,) in rows]
+
     # Methods for filling the store
 
     def settings_id(self, role, settings):

@@ -361,6 +361,17 @@ class RewardTable:
         vars(table).update(rewards=np.where(taken, self.rewards, np.nan), **arrays)
         return table
 
+    def _in_order(self, order):
+        """The same table, the samples of each query in another order."""
+        arrays = {
+            name: np.take_along_axis(array, order, axis=-1)
+            for name in ("rewards", "costs", "codes", "scores")
+            if (array := getattr(self, name)) is not None
+        }
+        table = self[:]
+        vars(table).update(arrays)
+        return table
+
     def __repr__(self):
         *axes, n_samples = self.shape
         counts = [f"{axes[0]} queries"]
@@ -488,11 +499,12 @@ def _check_costs(costs, missing):
     fine &= costs <= LARGEST
     fine |= missing
     if not fine.all():
-        row = np.argwhere(~fine)[0]
+        place = np.argwhere(~fine)[0]
+        whose = f" for decoder {place[1]}" if len(shape) == 3 else ""
         raise ValueError(
-            f"costs has {costs[tuple(row)]:g} in row {row[0]}, where there is a "
-            f"reward. Expected a positive number of at most {LARGEST:g}, and at least "
-            f"{1 / LARGEST:g}: what that sample cost."
+            f"costs has {costs[tuple(place)]:g} in row {place[0]}{whose}, where there "
+            f"is a reward. Expected a positive number of at most {LARGEST:g}, and at "
+            f"least {1 / LARGEST:g}: what that sample cost."
         )
     return costs
 

@@ -117,7 +117,8 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
     A policy whose budget counts costs (``unit="cost"``) needs a sampler that reports
     tokens, or the price of an answer. It must be fitted on costs of the same kind. In
     rounds, the session is told what each round really cost. A sample that failed for
-    good counts with its predicted cost there.
+    good counts with its predicted cost there. Prompts are charged as they are billed,
+    see :class:`Cascade`.
 
     Answers that were paid for are kept. If a sample fails for good, for example because
     a server refuses it, the others are not affected. A query without any answer is not
@@ -211,7 +212,8 @@ class BestOfK(DocumentationLinkMixin, BaseEstimator):
             _refuse_votes(allocator, session)
             session = WithDecoderAxis(session)
         else:
-            budgets = check_budgets(allocator.predict(X), n_queries=len(queries))
+            budgets = answering.afford(allocator).predict(X)
+            budgets = check_budgets(budgets, n_queries=len(queries))
             session = OneRound(budgets[:, None])
         return answering.finish(session, lambda: self._decoded(answering, session))
 

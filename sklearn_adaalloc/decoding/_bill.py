@@ -41,7 +41,8 @@ class Bill:
 
         It is positive where samples were asked for. A sample that failed for good
         counts with its predicted cost. Prompts that were run for their features alone
-        cost something, too.
+        cost something, too. A prompt that several samples share counts for each of
+        them, as it does in predictions.
 
         Parameters
         ----------
@@ -49,15 +50,36 @@ class Bill:
             Number of samples that a session asked for.
         predicted : ndarray of shape (n_queries,)
             What it expected one to cost.
+
+        Returns
+        -------
+        news : ndarray of shape (n_queries,)
+        saved : float
+            What is counted in excess: prompts that samples shared, and samples that a
+            sampler did not take because it is gone.
         """
         costs, n_answers = self.costs, self._gathered.n_answers
         new, n_new = costs - self._told, n_answers - self._n_told
         if np.isnan(new[n_new > 0]).any():
             self._raise_no_tokens()
+        shared = self._shared_prompts()
         self._told, self._n_told = np.nan_to_num(costs), n_answers
         failed = np.where(n_new < asked, (asked - n_new) * predicted, 0.0)
-        news = np.nan_to_num(new) + failed
-        return np.where(asked > 0, np.maximum(news, self._price.least), news)
+        news = np.nan_to_num(new) + shared + failed
+        news = np.where(asked > 0, np.maximum(news, self._price.least), news)
+        lost = failed.sum() if self._gathered.is_gone else 0.0
+        return news, float(shared.sum() + lost)
+
+    def _shared_prompts(self):
+        """What the new samples would have paid more if each had its own request."""
+        if not self._price.prompt_token:
+            return np.zeros(len(self._told))
+        prompts = [
+            [each.prompt_tokens for each in row[n_told:]]
+            for row, n_told in zip(self._gathered.rows, self._n_told, strict=True)
+        ]
+        shared = [len(row) * max(row, default=0.0) - sum(row) for row in prompts]
+        return self._price.prompt_token * np.array(shared)
 
     def _raise_no_tokens(self):
         raise ValueError(

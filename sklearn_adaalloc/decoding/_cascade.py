@@ -108,11 +108,20 @@ read_prices` reads such prices from a file. One number is the price of an answer
     same kind, such as those of :meth:`RewardStore.to_table \
 <sklearn_adaalloc.collect.RewardStore.to_table>` with the same prices.
 
+    Prompts are charged as they are billed: each request pays its prompt once, however
+    many samples it asks for. Costs are predicted as if each sample were asked for
+    alone. What samples save by sharing a prompt is spent in later rounds. If
+    features come from a sampler's own pass over the prompts, that pass is charged
+    first, before anything is decided, and its later samples pay no prompt. Give such a
+    decoder no price of prompts where the table is made, but do so here.
+
     Answers that were paid for are kept. A decoder that fails for a query and has no
     answer to it is not asked about it again, but others are. In rounds, a sample that
-    failed counts as a wrong answer, with its predicted cost. If a sampler or a reward
-    function raises, the exception has an attribute `partial`: the `CascadeAnswers` so
-    far.
+    failed counts as a wrong answer, with its predicted cost. If a sampler raises an
+    OSError, such as a ConnectionError, it is not asked again, for no query, and what
+    was meant for it goes to the others. If the last of them raises, or a reward
+    function, or if the error is another one, it has an attribute `partial`: the
+    `CascadeAnswers` so far.
 
     Examples
     --------
@@ -210,7 +219,8 @@ read_prices` reads such prices from a file. One number is the price of an answer
             session = allocator.start(X)
         else:
             shape = len(queries), len(names)
-            session = OneRound(_check_table(allocator.predict(X), shape))
+            budgets = answering.afford(allocator).predict(X)
+            session = OneRound(_check_table(budgets, shape))
         return answering.finish(
             session, lambda: self._decoded(answering, session, names)
         )

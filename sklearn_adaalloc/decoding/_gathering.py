@@ -22,6 +22,8 @@ class Gathered:
         Samples with an answer, in the order of their rounds.
     errors : dict
         Row -> first error that left the row without an answer.
+    is_gone : bool
+        Whether the sampler stopped answering, for all queries.
     """
 
     def __init__(self, queries):
@@ -30,8 +32,9 @@ class Gathered:
         self._n_failed = 0
         self.rows = [[] for _ in queries]
         self.errors = {}
+        self.is_gone = False
 
-    def ask(self, sampler, budgets, first_sample):
+    def ask(self, sampler, budgets, first_sample, *, may_go=False):
         """Sample one round. If the sampler raises, earlier answers are kept.
 
         Parameters
@@ -40,6 +43,9 @@ class Gathered:
             The sampler.
         budgets, first_sample : ndarrays of shape (n_queries,), int
             Number of samples of each query, and the index of the first.
+        may_go : bool, default=False
+            Whether an OSError, such as a ConnectionError, is kept as the error of all
+            queries that miss an answer.
 
         Returns
         -------
@@ -48,9 +54,14 @@ class Gathered:
         """
         had = [len(row) for row in self.rows]
         budgets, first_sample = budgets.tolist(), first_sample.tolist()
-        for arrivals in sampler.arrivals(self._queries, budgets, first_sample):
-            for each in arrivals:
-                self._take(each)
+        try:
+            for arrivals in sampler.arrivals(self._queries, budgets, first_sample):
+                for each in arrivals:
+                    self._take(each)
+        except OSError as error:
+            if not may_go:
+                raise
+            self._lose(error, np.array(budgets) + had - self.n_answers)
         new = []
         for row, start in zip(self.rows, had, strict=True):
             row[start:] = sorted(row[start:], key=lambda each: each.sample)
@@ -65,6 +76,22 @@ class Gathered:
             self.errors.setdefault(arrival.row, arrival.error)
         else:
             self._idle.append(arrival)
+
+    def _lose(self, error, n_missing):
+        self.is_gone = True
+        self._n_failed += int(n_missing.sum())
+        for row in np.flatnonzero(n_missing):
+            self.errors.setdefault(int(row), error)
+
+    @property
+    def refused(self):
+        """Queries that are not asked again (n_queries,), bool.
+
+        All if the sampler is gone, and otherwise those with an error and no answer.
+        """
+        refused = np.full(len(self.rows), self.is_gone)
+        refused[[row for row in self.errors if not self.rows[row]]] = True
+        return refused
 
     @property
     def n_answers(self):

@@ -59,7 +59,8 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
     for i, sampler in enumerate(samplers):
         X, rest, prefilled = _prefill(before, sampler, queries)
         if prefilled is not None:
-            checked[i] = CheckedSampler(_Prefilled(prefilled), checked[i].name)
+            own = _Prefilled(prefilled)
+            checked[i] = CheckedSampler(own, checked[i].name, has_read=True)
             before = rest
             break
     for steps in before:

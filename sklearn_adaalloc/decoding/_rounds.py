@@ -4,6 +4,7 @@ Everything here has an axis of decoders; one decoder is a menu of one.
 """
 
 import warnings
+from copy import copy
 from reprlib import repr as short_repr
 
 import numpy as np
@@ -50,6 +51,7 @@ class Answering:
         if self._counts_costs:
             for bill in self._bills:
                 bill.check_sampler()
+        self._paid_for_reading = self._bill_reading() if self._counts_costs else 0.0
 
     @property
     def budgets(self):
@@ -69,6 +71,13 @@ class Answering:
         spent = self.costs if self._counts_costs else self.budgets
         return float(spent.sum(axis=1).mean() / self._budget)
 
+    def afford(self, allocator):
+        """The allocator, with what is left of its budget once prompts were read."""
+        if self._budget is None or not self._paid_for_reading:
+            return allocator
+        left = self._budget - self._paid_for_reading / len(self._queries)
+        return copy(allocator).set_params(budget=max(left, 0.0))
+
     def finish(self, session, result):
         """Run a session to its end.
 
@@ -85,6 +94,8 @@ class Answering:
         result : object
         """
         try:
+            if self._paid_for_reading:
+                session.charge(self._paid_for_reading)
             while (asked := session.ask()) is not None:
                 self._take_round(session, asked)
             raise_if_all_failed(*self.gathered)
@@ -138,9 +149,14 @@ class Answering:
         first_sample = session.budgets
         samples = []
         for decoder, gathered in enumerate(self.gathered):
-            budgets = np.where(_refused(gathered), 0, asked[:, decoder])
+            budgets = np.where(gathered.refused, 0, asked[:, decoder])
             samples.append(
-                gathered.ask(self._samplers[decoder], budgets, first_sample[:, decoder])
+                gathered.ask(
+                    self._samplers[decoder],
+                    budgets,
+                    first_sample[:, decoder],
+                    may_go=self._is_not_last(gathered),
+                )
             )
         graded = self._grade(samples)
         for verdicts, new in zip(self._verdicts, graded, strict=True):
@@ -148,22 +164,49 @@ class Answering:
                 row.extend(rewards)
         told = _as_told(graded, asked, binary=self._binary)
         if self._counts_costs:
-            costs = self._news(session, asked)
+            costs, saved = self._news(session, asked)
             session.tell(told, costs)
             session.charge(float(costs[asked == 0].sum()))
+            session.refund(saved)
         else:
             session.tell(told)
-        session.withdraw(np.column_stack([_refused(each) for each in self.gathered]))
+            session.refund(self._n_lost(asked, graded))
+        session.withdraw(np.column_stack([each.refused for each in self.gathered]))
+
+    def _n_lost(self, asked, graded):
+        """Samples that were asked of decoders that are gone."""
+        return sum(
+            int(n_asked.sum()) - sum(map(len, new))
+            for gathered, n_asked, new in zip(
+                self.gathered, asked.T, graded, strict=True
+            )
+            if gathered.is_gone
+        )
+
+    def _is_not_last(self, gathered):
+        """Whether another decoder still answers."""
+        others = (each for each in self.gathered if each is not gathered)
+        return not all(each.is_gone for each in others)
+
+    def _bill_reading(self):
+        """What prompts cost that samplers have run already, for their features."""
+        none = np.zeros(len(self._queries), dtype=np.int64)
+        for sampler, gathered in zip(self._samplers, self.gathered, strict=True):
+            if sampler.has_read:
+                gathered.ask(sampler, none, none)
+        return float(sum(bill.news(none, none)[0].sum() for bill in self._bills))
 
     def _news(self, session, asked):
-        """What the round cost (n_queries, n_decoders)."""
+        """Costs of the round (n_queries, n_decoders), and what is counted in excess."""
         predicted = session.predicted_costs
-        return np.column_stack(
-            [
+        costs, saved = zip(
+            *(
                 bill.news(asked[:, decoder], predicted[:, decoder])
                 for decoder, bill in enumerate(self._bills)
-            ]
+            ),
+            strict=True,
         )
+        return np.column_stack(costs), sum(saved)
 
     def _grade(self, samples):
         """Rewards of one round, an array per query of each decoder.
@@ -227,6 +270,9 @@ class OneRound:
     def charge(self, cost):
         """Nothing: there is no further round."""
 
+    def refund(self, cost):
+        """Nothing: there is no further round."""
+
     def withdraw(self, gone):
         """Nothing: there is no further round."""
 
@@ -272,15 +318,13 @@ class WithDecoderAxis:
         """Pass on a cost that is not one of samples."""
         self._session.charge(cost)
 
+    def refund(self, cost):
+        """Pass on what was told too much."""
+        self._session.refund(cost)
+
     def withdraw(self, gone):
-        """Nothing: what is not sampled counts as failures here."""
-
-
-def _refused(gathered):
-    """Queries that had errors and no answer, (n_queries,)."""
-    refused = np.zeros(len(gathered.rows), dtype=bool)
-    refused[list(gathered.errors)] = True
-    return refused & (gathered.n_answers == 0)
+        """Pass on which queries are gone (n_queries, 1)."""
+        self._session.withdraw(gone[:, 0])
 
 
 def _as_told(graded, asked, *, binary):

@@ -7,7 +7,7 @@ from sklearn_adaalloc._utils.rewards import check_rewards, has_decoders
 from sklearn_adaalloc.curves._decoders import first_decoder
 from sklearn_adaalloc.curves._rates import success_rates
 from sklearn_adaalloc.metrics._budget_curve import check_policy
-from sklearn_adaalloc.metrics._estimators import predict_marginals
+from sklearn_adaalloc.metrics._estimators import predict_costs, predict_marginals
 from sklearn_adaalloc.metrics._plotting import (
     UNIFORM_STYLE,
     new_axes,
@@ -32,13 +32,15 @@ class AllocationDisplay:
     Parameters
     ----------
     spend : ndarray of shape (n_points,)
-        Mean budget per query.
+        Mean budget per query, or mean cost.
     budgets : dict of str to ndarray of shape (n_points,)
-        Mean budget of each group at each spend.
+        Mean budget, or cost, of each group at each spend.
     group_shares : dict of str to float
         Share of the queries in each group.
     routing : bool, default=False
         Whether a budget is the share of calls to the strong decoder.
+    unit : {"samples", "cost"}, default="samples"
+        What budgets count.
 
     Attributes
     ----------
@@ -62,11 +64,14 @@ class AllocationDisplay:
     {'easy': 1.0, 'medium': 2.0, 'hard': 2.0}
     """
 
-    def __init__(self, *, spend, budgets, group_shares, routing=False):
+    unit = "samples"  # of displays pickled by earlier versions
+
+    def __init__(self, *, spend, budgets, group_shares, routing=False, unit="samples"):
         self.spend = spend
         self.budgets = budgets
         self.group_shares = group_shares
         self.routing = routing
+        self.unit = unit
 
     def plot(self, ax=None, *, kind="lines"):
         """Draw the budgets.
@@ -92,8 +97,8 @@ class AllocationDisplay:
         draw = draw[check_choice(kind, "kind", draw)]
         ax = self.ax_ = new_axes(ax)
         self.figure_ = ax.figure
-        draw(ax, "strong calls" if self.routing else "samples")
-        ax.set_xlabel(spend_label(self.routing))
+        draw(ax, "strong calls" if self.routing else self.unit)
+        ax.set_xlabel(spend_label(self.routing, self.unit))
         ax.margins(x=0)
         return self
 
@@ -123,7 +128,17 @@ class AllocationDisplay:
         ax.legend(loc="lower right", framealpha=0.9)
 
     @classmethod
-    def from_predictions(cls, rewards, marginals, *, min_budget=0, ax=None, **kwargs):
+    def from_predictions(
+        cls,
+        rewards,
+        marginals,
+        *,
+        min_budget=0,
+        unit="samples",
+        costs=None,
+        ax=None,
+        **kwargs,
+    ):
         """Draw the allocation that follows from predicted marginal rewards.
 
         Parameters
@@ -135,6 +150,13 @@ class AllocationDisplay:
             Predicted marginal rewards.
         min_budget : int, default=0
             Number of samples that every query gets first.
+        unit : {"samples", "cost"}, default="samples"
+            What is spent. "cost" needs a :class:`~sklearn_adaalloc.RewardTable` with
+            costs; a sample of a query then costs the mean of the query's samples, and
+            uniform spends the same on each query.
+        costs : array-like of shape (n_queries,), default=None
+            Predicted cost of a sample of each query, by which the policy divides
+            marginal rewards. None means that it does not know costs.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes a new figure.
         **kwargs
@@ -149,20 +171,25 @@ class AllocationDisplay:
         ValueError
             As in :func:`budget_curve`, or if there are fewer than three queries.
         """
-        _, marginals, min_budget, _ = check_policy(rewards, marginals, min_budget, 0.0)
+        _, marginals, min_budget, paid = check_policy(
+            rewards, marginals, min_budget, 0.0, unit=unit, costs=costs
+        )
         groups = _difficulty_groups(check_rewards(rewards))
         queries, _ = bought_steps(marginals, min_budget)
         points = thin(len(queries) + 1)
-        budgets = {
-            name: min_budget
-            + np.concatenate([[0], np.cumsum(members[queries])])[points] / members.sum()
-            for name, members in groups.items()
-        }
+        paid = np.ones(len(marginals)) if paid is None else paid
+
+        def mean_spend(members):
+            steps = np.where(members, paid, 0.0)
+            total = np.cumsum([min_budget * steps.sum(), *steps[queries]])
+            return total[points] / members.sum()
+
         display = cls(
-            spend=(min_budget * len(marginals) + points) / len(marginals),
-            budgets=budgets,
+            spend=mean_spend(np.ones(len(marginals), dtype=bool)),
+            budgets={name: mean_spend(members) for name, members in groups.items()},
             group_shares={name: float(group.mean()) for name, group in groups.items()},
             routing=has_decoders(rewards),
+            unit=unit,
         )
         return display.plot(ax, **kwargs)
 
@@ -183,13 +210,16 @@ class AllocationDisplay:
             Largest budget of one query, for estimators that have no such bound of their
             own. None means n_samples, or 1 in routing.
         **kwargs
-            Passed to :meth:`from_predictions`.
+            Passed to :meth:`from_predictions`. With ``unit="cost"``, `costs` are
+            predicted by the estimator, if its own budget counts costs.
 
         Returns
         -------
         display : AllocationDisplay
         """
         marginals = predict_marginals(estimator, X, rewards, max_budget)
+        if kwargs.get("unit", "samples") == "cost":
+            kwargs.setdefault("costs", predict_costs(estimator, X))
         return cls.from_predictions(rewards, marginals, **kwargs)
 
 

@@ -229,13 +229,11 @@ def sample_orders(table, n_orders, rng):
     """
     n_samples = table.shape[2]
     first = rng.random_sample(table.shape).argsort(axis=2)
+    priced = RewardTable(
+        table.rewards, costs=sample_costs(table), decoders=table.decoders
+    )
     for shift in np.arange(n_orders) * n_samples // n_orders:
-        order = np.roll(first, shift, axis=2)
-        shuffled = [
-            np.take_along_axis(part, order, axis=2)
-            for part in (table.rewards, sample_costs(table))
-        ]
-        yield RewardTable(shuffled[0], costs=shuffled[1], decoders=table.decoders)
+        yield priced._in_order(np.roll(first, shift, axis=2))
 
 
 def _play(allocator, X, table):

@@ -236,16 +236,37 @@ def oracle_cost_curve(rewards, *, sequential=True):
     BudgetCurve(spend=array([0.  , 0.75, 3.25]), reward=array([0. , 0.5, 1. ]))
     """
     table, costs = _check_menu(rewards, check_flag(sequential, "sequential"))
-    if sequential:
-        right = table.rewards == 1
-        n_right = right.sum(axis=2)
-        wrong_costs = np.where(table.rewards == 0, costs, 0.0).sum(axis=2)
-        right_costs = np.where(right, costs, 0.0).sum(axis=2)
-        prices = wrong_costs / (n_right + 1) + right_costs / np.maximum(n_right, 1)
-        values = (n_right > 0).astype(np.float64)
-    else:
-        prices, values = _first_answers(table.rewards, costs)
-    return _choose_of_each(prices, values)
+    offers = first_successes if sequential else _first_answers
+    return choose_of_each(*offers(table.rewards, costs))
+
+
+def first_successes(rewards, costs):
+    """Mean cost until the first success, and whether there is one.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_queries, n_decoders, n_samples)
+        Reward table of 0 and 1; NaN marks a missing sample.
+    costs : ndarray of the shape of `rewards`
+        What samples cost.
+
+    Returns
+    -------
+    prices, values : ndarrays of shape (n_queries, n_decoders)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.metrics._fixed_cascades import first_successes
+    >>> first_successes(np.array([[[0.0, 1.0]]]), np.array([[[4.0, 2.0]]]))
+    (array([[4.]]), array([[1.]]))
+    """
+    right = rewards == 1
+    n_right = right.sum(axis=2)
+    wrong_costs = np.where(rewards == 0, costs, 0.0).sum(axis=2)
+    right_costs = np.where(right, costs, 0.0).sum(axis=2)
+    prices = wrong_costs / (n_right + 1) + right_costs / np.maximum(n_right, 1)
+    return prices, (n_right > 0).astype(np.float64)
 
 
 def _first_answers(rewards, costs):
@@ -256,8 +277,24 @@ def _first_answers(rewards, costs):
     return prices, np.where(given, rewards, 0.0).sum(axis=2) / n_samples
 
 
-def _choose_of_each(prices, values):
-    """Curve of who pays for the best of several offers to each query."""
+def choose_of_each(prices, values):
+    """Curve of who pays for the best of several offers to each query.
+
+    Parameters
+    ----------
+    prices, values : ndarrays of shape (n_queries, n_offers)
+
+    Returns
+    -------
+    curve : BudgetCurve
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.metrics._fixed_cascades import choose_of_each
+    >>> choose_of_each(np.array([[1.0, 3.0]]), np.array([[0.5, 1.0]])).reward
+    array([0. , 0.5, 1. ])
+    """
     n_queries = len(prices)
     rows = np.arange(n_queries)
     paid, earned = np.zeros((2, n_queries))

@@ -1,6 +1,6 @@
 """Beliefs: what a session knows about its queries, and how it plans the next round.
 
-A belief holds the predictions and the rewards of a batch. It has three methods:
+A belief holds the predictions and the rewards of a batch. It has four methods:
 
 =============================================  =====================================
 ``plan(money, n_rounds, min_budget, costs)``   samples to take now (n_queries,)
@@ -8,6 +8,8 @@ A belief holds the predictions and the rewards of a batch. It has three methods:
                                                at a price per sample (n_queries,)
 ``update(rewards)``                            add rewards (n_queries, n_new),
                                                with NaN last
+``withdraw(gone)``                             plan no more samples of the queries
+                                               that are marked (n_queries,), bool
 =============================================  =====================================
 
 `money` is the number of samples that may still be spent. `n_rounds` is the number of
@@ -48,7 +50,15 @@ _REFIT = (
 )
 
 
-class SuccessBelief:
+class Limited:
+    """What beliefs share: limits that fall where no further sample can be taken."""
+
+    def withdraw(self, gone):
+        """Plan no more samples of the queries that are marked (n_queries,), bool."""
+        self._limits = np.where(gone, self.budgets, self._limits)
+
+
+class SuccessBelief(Limited):
     """Belief about 0/1 rewards: a chance of success that falls with each failure.
 
     Parameters
@@ -169,7 +179,7 @@ class SuccessBelief:
         self._chances = correct_chances(self._predicted, *self.correction)
 
 
-class RewardBelief:
+class RewardBelief(Limited):
     """Belief about real-valued rewards: normal, with mean and standard deviation.
 
     Parameters

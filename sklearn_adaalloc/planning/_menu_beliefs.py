@@ -13,6 +13,7 @@ from sklearn_adaalloc.planning._paths import decoder_subsets
 _WORK = 2**24  # limit on kinds x paths x steps^2 of a plan
 _FEWEST_KINDS = 512
 _REPLAN = 1.5  # without rounds, plan again if the number of samples grew by this factor
+_NO_CHANCE = 1e-9  # a chance of success that is rounding alone
 _LOOKS = (1, 4, 16)  # numbers of failures after which queries of a kind are similar
 
 
@@ -44,6 +45,7 @@ class MenuBelief:
     """
 
     binary = True
+    _hopeful = True  # of beliefs pickled by earlier versions
 
     def __init__(self, weights, profiles, costs, limits, *, mandatory=0):
         self._profiles = profiles
@@ -53,6 +55,8 @@ class MenuBelief:
         n_kinds = max(_FEWEST_KINDS, _WORK // (n_paths * (n_steps + 1) ** 2))
         self._kind, self._weights = group_menus(weights, profiles, costs, n_kinds)
         self._mandatory = np.minimum(mandatory, limits)
+        # A decoder that never succeeded is not asked, unless it is mandatory.
+        self._hopeful = weights @ profiles > _NO_CHANCE
         self._order = None
         self._taken = np.zeros(limits.shape, dtype=np.int64)
         self.best = np.full(len(limits), -np.inf)
@@ -83,12 +87,14 @@ class MenuBelief:
         """
         shape = self._limits.shape
         costs = np.ones(shape) if costs is None else costs.reshape(shape)
-        left = np.where((self.best < 1)[:, None], self._limits - self._taken, 0)
+        unsolved = (self.best < 1)[:, None]
+        left = np.where(unsolved & self._hopeful, self._limits - self._taken, 0)
         counts = np.zeros(shape, dtype=np.int64)
         if not self._taken.any():
             counts += self._mandatory
         if n_rounds is not None:
-            counts += self._next_round(left - counts, counts, money, n_rounds, costs)
+            left = np.maximum(left - counts, 0)
+            counts += self._next_round(left, counts, money, n_rounds, costs)
         elif not counts.any():
             counts = self._next_samples(left, money, costs)
         return counts.ravel()

@@ -38,6 +38,7 @@ from sklearn_adaalloc.planning._paths import (
 )
 
 _LEAST_GAIN = 1e-9  # a chance below ends a path
+_NOTHING = 1e-9  # a chance of success that is rounding alone
 _LEAST_RATIO = 0.5  # of chance and cost: where all are below, nothing later is worth it
 _BLOCK = 256  # queries whose paths are followed at a time
 _MOST_SWEEPS = 10  # over the decoders, to improve a plan for one round
@@ -240,7 +241,8 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
     limits : ndarray of shape (n_queries, n_decoders), int
         Largest number of samples of each decoder.
     price : float
-        Chance of success that a cost of 1 must bring.
+        Chance of success that a cost of 1 must bring. At an infinite price, only
+        mandatory samples are taken.
     mandatory : ndarray of shape (n_queries, n_decoders), int, default=0
         Samples that are taken in any case, at most `limits`.
 
@@ -259,6 +261,8 @@ def plan_at_price(weights, profiles, costs, limits, price, *, mandatory=0):
     >>> plan_at_price(*query, np.array([[2, 1]]), price=0.02)
     array([[1, 1]])
     """
+    if np.isinf(price):
+        return np.zeros_like(limits) + mandatory
     return _planner(weights, profiles, costs, limits, mandatory)(price)
 
 
@@ -346,7 +350,8 @@ def _sweep(final, weights, profiles, costs, limits, price, *, last=-1):
             mass = weights[rows] * np.exp(counts @ misses.T) * profiles[:, decoder]
             # Marginals fall with each sample of the same decoder.
             marginals = mass @ np.exp(misses[:, decoder, None] * steps)
-            worth = marginals > price * costs[rows, decoder, None]
+            least = np.maximum(price * costs[rows, decoder, None], _NOTHING)
+            worth = marginals > least
             counts[:, decoder] = np.minimum(worth.sum(axis=1), limits[rows, decoder])
         changed = (counts != final[rows]).any(axis=1)
         final[rows] = counts
@@ -363,7 +368,7 @@ def _spend_rest(counts, left, kind, weights, profiles, costs, limits):
     while True:
         ratios = np.where((room > 0) & (costs <= left), (mass @ profiles) / costs, 0.0)
         row, decoder = np.unravel_index(ratios.argmax(), ratios.shape)
-        if ratios[row, decoder] <= 0:
+        if ratios[row, decoder] * costs[row, decoder] <= _NOTHING:
             return counts
         counts[row, decoder] += 1
         room[row, decoder] -= 1
@@ -410,8 +415,11 @@ def follow_paths(weights, profiles, costs, limits, money, *, kind=None):
     highest = 2 * (weights @ profiles / costs).max()
     bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
     (price, _), _ = plans_around(plans_at, highest, 16.0, **bounds)
-    # The best path even where it is not worth its cost at this price.
-    path, _ = best_stops(paths.failing[..., 1:], expense[..., 1:], price)
+    # The best path even where it is not worth its cost at this price, but none without
+    # a step, such as that of a decoder which has no sample left.
+    start, later = paths.failing[..., :1], paths.failing[..., 1:]
+    net = np.where(later < start, -later - price * expense[..., 1:], -np.inf)
+    path = net.max(axis=2).argmax(axis=1)
     failing, expense = paths.failing[rows, path], expense[rows, path]
     return paths.decoders[rows, path], step_ratios(failing, expense)
 

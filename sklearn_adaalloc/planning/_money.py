@@ -142,7 +142,7 @@ class SampleMoney:
 
     def plan(self, belief, n_rounds, min_budget):
         """Plan a round that takes at most all samples that are left."""
-        return belief.plan(self.left, n_rounds, min_budget)
+        return belief.plan(int(self.left), n_rounds, min_budget)
 
     def read(self, costs, rewards, asked):
         """Each sample that was asked for counts 1."""

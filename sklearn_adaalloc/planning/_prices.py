@@ -36,8 +36,8 @@ def price_of_budget(marginals, budget, *, min_budget=0, costs=None):
         Steps with a marginal above the price are bought. The price is halfway between
         the smallest marginal that is bought and the largest that is not, so that
         rounding of predictions does not matter. If all these marginals are tied, it is
-        just above them. It is infinite if the budget pays for no step. It is 0 if the
-        budget pays for all steps.
+        just above them. It is infinite if the budget pays for no step of any query. It
+        is 0 if the budget pays for all steps.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def _price_of_money(offered, costs, budget, min_budget):
     bought = values[:n_bought][values[:n_bought] > above]
     if bought.size:
         return float((unbought + bought[-1]) / 2)
-    return float(above) if n_bought or money > 0 else np.inf
+    return np.inf if money < costs.min() * (1 - _ROUNDING) else float(above)
 
 
 def price_by_replay(spend_at, budget):
@@ -109,6 +109,8 @@ def price_by_replay(spend_at, budget):
     >>> from sklearn_adaalloc.planning._prices import price_by_replay
     >>> round(price_by_replay(lambda price: 1 / price, budget=2.5), 3)
     0.4
+    >>> price_by_replay(lambda price: 1.0 if price < 0.4 else 0.0, budget=0)
+    1000000000000.0
     """
     low = high = 1.0
     while high < _HIGHEST and spend_at(high) > budget:
@@ -117,6 +119,8 @@ def price_by_replay(spend_at, budget):
         low = high / _STEP
         while low > _LOWEST and spend_at(low) <= budget:
             low, high = low / _STEP, low
+    if spend_at(low) > budget <= spend_at(_HIGHEST):
+        return _HIGHEST  # new queries may be worth more than all that were replayed
     while high > low * (1 + _PRECISION):
         middle = np.sqrt(low * high)
         if spend_at(middle) > budget:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sklearn_adaalloc.curves._answers import group_answers
 from sklearn_adaalloc.curves._repair import concave_repair
+from sklearn_adaalloc.planning._beliefs import Limited
 from sklearn_adaalloc.planning._rounds import mean_budget
 from sklearn_adaalloc.planning._solvers import allocate
 from sklearn_adaalloc.planning._votes import lead_gains, vote_weights
@@ -19,7 +20,7 @@ _AHEAD = 32  # votes looked ahead: a lead that so many cannot change is decided
 _DECIDED = 1e-6  # a gain per vote that counts as none: that of ten votes to nothing
 
 
-class VoteBelief:
+class VoteBelief(Limited):
     """Belief about the answers of a batch: how likely further votes change the leader.
 
     Parameters

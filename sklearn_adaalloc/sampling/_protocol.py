@@ -144,10 +144,14 @@ class CheckedSampler:
         Function, or object with a method ``sample`` or ``sample_each``.
     name : str
         What messages call it.
+    has_read : bool, default=False
+        Whether the prompts were run already. Then it can report their tokens before it
+        answers any.
     """
 
-    def __init__(self, sampler, name):
+    def __init__(self, sampler, name, *, has_read=False):
         self.name = name
+        self.has_read = has_read
         self._each = getattr(sampler, "sample_each", None)
         is_function = not hasattr(sampler, "sample")
         self._sample = sampler if is_function else sampler.sample

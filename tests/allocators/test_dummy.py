@@ -13,6 +13,7 @@ from sklearn_adaalloc import (
     BinnedAllocator,
     DummyAllocator,
     RewardRegressor,
+    RewardTable,
 )
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import expected_reward_score
@@ -253,3 +254,82 @@ def test_unfitted():
         DummyAllocator().predict([[0.0]])
     with pytest.raises(NotFittedError, match="not fitted yet"):
         DummyAllocator().predict_marginals([[0.0]])
+
+
+# Cost
+
+COSTS = np.array([2.0, 3.0, 4.0, 7.0])  # of each query's samples; 4 on average
+
+
+@pytest.fixture
+def in_cost():
+    rewards = np.array([[1.0, 0, 1, 0], [0, 0, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0]])
+    return RewardTable(rewards, costs=COSTS)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (0, [0, 0, 0, 0]),
+        (3.9, [0, 1, 1, 1]),
+        (4, [1, 1, 1, 1]),
+        (6, [1, 2, 1, 2]),
+        (16, [4, 4, 4, 4]),
+        (1e9, [4, 4, 4, 4]),
+    ],
+)
+def test_uniform_budgets_cost_the_same_on_average(in_cost, budget, expected):
+    policy = DummyAllocator(budget=budget, unit="cost").fit(np.zeros((4, 1)), in_cost)
+    assert policy.mean_cost_ == 4
+    assert_array_equal(policy.predict(np.zeros((4, 1))), expected)
+    # Other queries are expected to cost as much as those of fit.
+    assert policy.predict(np.zeros((100, 1))).sum() == min(int(100 * budget / 4), 400)
+
+
+@pytest.mark.parametrize("strategy", ["random", "shuffled"])
+def test_other_baselines_in_cost(table, strategy):
+    X, rewards = table
+    priced = RewardTable(rewards, costs=2.5)
+    inner = AdaptiveAllocator(REGRESSOR, unit="cost")
+    policy = DummyAllocator(
+        strategy, 5.0, unit="cost", allocator=inner, random_state=0
+    ).fit(X, priced)
+    budgets = policy.predict(X)
+    assert budgets.sum() == 120
+    assert budgets.max() > 2
+    frame = policy.explain(X)
+    assert_allclose(frame.cost, 2.5 * budgets)
+    default = DummyAllocator(strategy, 5.0, unit="cost", random_state=0).fit(X, priced)
+    assert default.predict(X).sum() == 120
+
+
+def test_a_budget_in_cost_has_to_pay_for_min_budget(in_cost):
+    policy = DummyAllocator(budget=8, unit="cost", min_budget=1, max_budget=3)
+    policy.fit(np.zeros((4, 1)), in_cost)
+    assert_array_equal(policy.predict(np.zeros((4, 1))), 2)
+    with pytest.raises(ValueError, match=r"budget=3.0 does not pay for min_budget=1"):
+        policy.set_params(budget=3).predict(np.zeros((4, 1)))
+
+
+def test_costs_that_are_not_known(in_cost):
+    X = np.zeros((4, 1))
+    with pytest.raises(ValueError, match=r"unit='cost' needs the costs of samples"):
+        DummyAllocator(unit="cost").fit(X, in_cost.rewards)
+    with pytest.raises(ValueError, match="unit='cost' was set after fit, which learnt"):
+        DummyAllocator().fit(X, in_cost).set_params(unit="cost").predict(X)
+    with pytest.raises(ValueError, match="unit='cost' is not accepted for routing"):
+        DummyAllocator(unit="cost").fit(
+            X, RewardTable(np.ones((4, 2, 3)), costs=[1.0, 5.0])
+        )
+    with pytest.raises(ValueError, match="unit='dollars' is not accepted"):
+        DummyAllocator(unit="dollars").fit(X, in_cost)
+    inner = AdaptiveAllocator(REGRESSOR)
+    with pytest.raises(ValueError, match="unit='cost' contradicts that of allo"):
+        DummyAllocator("shuffled", unit="cost", allocator=inner).fit(X, in_cost)
+
+
+def test_pickles_of_earlier_versions_count_samples(in_cost):
+    policy = DummyAllocator(budget=2).fit(np.zeros((4, 1)), in_cost)
+    del policy.unit
+    assert policy.get_params()["unit"] == "samples"
+    assert_array_equal(policy.predict(np.zeros((4, 1))), 2)

@@ -394,6 +394,22 @@ def test_what_is_charged_is_not_spent_on_samples(world):
     assert last is None or (last * session.predicted_costs).sum() <= 10.0
 
 
+def test_what_is_given_back_is_spent_on_samples(world):
+    X, table = world
+    policy = SequentialAllocator(RIDGE, unit="cost", budget=2.0, n_rounds=2)
+    session = policy.fit(X, table).start(X)
+    asked = session.ask()
+    with pytest.raises(ValueError, match="refund was called between ask and tell"):
+        session.refund(1.0)
+    session.tell([[[0.0] * n for n in row] for row in asked], asked * COSTS)
+    left = session.money_left
+    with pytest.raises(ValueError, match=r"cost=-1\.0 is not accepted"):
+        session.refund(-1.0)
+    session.refund(50.0)
+    assert session.money_left == left + 50.0
+    assert left < (session.ask() * COSTS).sum() <= left + 50.0
+
+
 def one_each():
     """A session that asks for one sample of each of two decoders of two queries."""
     X, rewards = make_world(40)

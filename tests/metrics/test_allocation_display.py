@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
+from sklearn_adaalloc import AdaptiveAllocator, RewardRegressor, RewardTable
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import (
     AllocationDisplay,
@@ -46,6 +48,66 @@ def test_stacked_shares_fill_the_budget():
     assert display.ax_.get_ylabel() == "share of all samples"
     first_spend = np.unique(top[:, 0])[0]
     assert first_spend == pytest.approx(1 / 29)
+
+
+class TestCost:
+    COSTS = np.random.default_rng(1).uniform(1, 9, size=(30, 1)) * np.ones(6)
+    TABLE = RewardTable(REWARDS, costs=COSTS)
+
+    @pytest.mark.parametrize("min_budget", [0, 1])
+    def test_groups_are_drawn_by_what_they_cost(self, min_budget):
+        paid = self.COSTS[:, 0]
+        display = AllocationDisplay.from_predictions(
+            self.TABLE, MARGINALS, min_budget=min_budget, unit="cost", costs=paid
+        )
+        for point in (0, 20, 77, len(display.spend) - 1):
+            spend = display.spend[point]
+            budgets, _ = allocate(
+                MARGINALS,
+                spend * (1 + 1e-9),
+                min_budget=min_budget,
+                costs=paid,
+            )
+            assert (budgets * paid).mean() == pytest.approx(spend)
+            np.testing.assert_allclose(
+                [line.get_ydata()[point] for line in display.artists_],
+                [
+                    (budgets * paid)[rows].mean()
+                    for rows in thirds_by_difficulty(REWARDS)
+                ],
+            )
+        assert display.ax_.get_xlabel() == "mean cost (per query)"
+        assert display.ax_.get_ylabel() == "mean cost per query of the group"
+
+    def test_stacked_shares_of_cost_fill_the_budget(self):
+        display = AllocationDisplay.from_predictions(
+            self.TABLE, MARGINALS, unit="cost", kind="stacked"
+        )
+        weighted = sum(
+            share * display.budgets[name]
+            for name, share in display.group_shares.items()
+        )
+        np.testing.assert_allclose(weighted, display.spend)
+        assert display.ax_.get_ylabel() == "share of all cost"
+
+    def test_an_allocator_in_cost_predicts_its_costs(self):
+        X = np.column_stack([REWARDS.mean(axis=1), np.log(self.COSTS[:, 0])])
+        allocator = AdaptiveAllocator(RewardRegressor(Ridge()), unit="cost", budget=9)
+        allocator.fit(X, self.TABLE)
+        display = AllocationDisplay.from_estimator(
+            allocator, X, self.TABLE, unit="cost"
+        )
+        given = AllocationDisplay.from_predictions(
+            self.TABLE,
+            allocator.predict_marginals(X),
+            unit="cost",
+            costs=allocator.cost_regressor_.predict(X),
+        )
+        np.testing.assert_array_equal(display.budgets["hard"], given.budgets["hard"])
+
+    def test_costs_are_needed(self):
+        with pytest.raises(ValueError, match="unit='cost' needs the costs of samples"):
+            AllocationDisplay.from_predictions(REWARDS, MARGINALS, unit="cost")
 
 
 def test_allocation_in_routing_ranks_by_the_weak_decoder(policy):

@@ -179,6 +179,15 @@ def test_ratios_are_slopes_of_the_majorant():
     assert_allclose(ratios[0], [block, block])
 
 
+def test_a_path_without_a_step_is_not_followed():
+    """Equal queries, and money for three of four, so none is worth its price alone."""
+    menu = np.ones((1, 1)), np.array([[0.2, 0.7]]), np.array([[1.0, 5.0]])
+    limits, kind = np.array([[0, 2]]), np.zeros(4, dtype=int)
+    decoders, ratios = follow_paths(*menu, limits, 16.0, kind=kind)
+    assert_array_equal(decoders, [[1, 1]])
+    assert_allclose(ratios, [[0.14, 0.14]])
+
+
 def test_plans_at_the_price_of_a_budget_spend_it():
     rng = np.random.default_rng(0)
     _, profiles, costs, limits, _ = small_instance(rng)

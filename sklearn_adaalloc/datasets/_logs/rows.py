@@ -105,7 +105,7 @@ def read_rows(path):
             f"path={path!r} is not accepted. Expected a file that ends in one of "
             f"{', '.join(ROW_ENDINGS)}: one JSON object per line, or Parquet."
         )
-    read = _read_parquet if path.endswith(".parquet") else _read_lines
+    read = read_parquet if path.endswith(".parquet") else read_lines
     is_empty = True
     for where, row in read(path):
         is_empty = False
@@ -117,8 +117,25 @@ def read_rows(path):
         )
 
 
-def _read_lines(path):
-    opened = gzip.open if path.endswith(".gz") else open
+def read_lines(path):
+    """Yield the place and the object of each line, as :func:`read_rows` does.
+
+    The name of a compressed file need not end in ``.gz``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklearn_adaalloc.datasets._logs.rows import read_lines
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "answers.log")
+    ...     _ = path.write_text('{"query": "2+3="}')
+    ...     [row for where, row in read_lines(str(path))]
+    [{'query': '2+3='}]
+    """
+    with open(path, "rb") as file:
+        compressed = path.endswith(".gz") or file.read(2) == b"\x1f\x8b"
+    opened = gzip.open if compressed else open
     number = 0
     try:
         with opened(path, "rt", encoding="utf-8") as lines:
@@ -147,7 +164,14 @@ def _read_object(line, where):
     return row
 
 
-def _read_parquet(path):
+def read_parquet(path):
+    """Yield the place and the values of each row, as :func:`read_rows` does.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.datasets._logs.rows import read_parquet
+    >>> rows = read_parquet("answers.parquet")  # it is opened when rows are taken
+    """
     parquet = import_optional("pyarrow.parquet", "datasets")
     number = 0
     try:

@@ -1,0 +1,5 @@
+"""X."""
+SUMMARY="x"
+EXAMPLE="x"
+def add_arguments(parser): pass
+def run(o): pass

@@ -1,0 +1,206 @@
+"""Pictures of a report, for light and for dark pages; needs matplotlib."""
+
+import io
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc._utils.rewards import is_binary
+from sklearn_adaalloc.command_line.report.evaluation import IN_ROUNDS
+from sklearn_adaalloc.command_line.report.intervals import CONFIDENCE, N_BOOTSTRAP
+from sklearn_adaalloc.metrics import (
+    AllocationDisplay,
+    AnswerShareDisplay,
+    BudgetCurveDisplay,
+    CostCurveDisplay,
+    RewardCalibrationDisplay,
+    SuccessRateDisplay,
+)
+from sklearn_adaalloc.metrics._bootstrap import mean_interval
+from sklearn_adaalloc.metrics._cost_curve import CostCurve
+from sklearn_adaalloc.metrics._policy_curves import (
+    BudgetCurve,
+    oracle_curve,
+    uniform_curve,
+)
+
+_SIZE = (5.6, 4.0)
+_INK = {"light": "#1c2024", "dark": "#e4e7ea"}
+_LEAST_SAMPLES = 4  # with fewer, shares right are too few values for a histogram
+
+
+class Picture(NamedTuple):
+    """A caption, and a drawing as SVG for light and for dark pages."""
+
+    caption: str
+    light: str
+    dark: str
+
+
+def require_matplotlib():
+    """Import what draws, or say how to install it.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    import_optional("matplotlib.pyplot", extra="plot")
+
+
+def draw(report, table, drawn):
+    """Draw the pictures of a report.
+
+    Parameters
+    ----------
+    report : dict
+        As ``--json`` prints it.
+    table : RewardTable
+        What was evaluated.
+    drawn : dict
+        Arrays from the evaluation.
+
+    Returns
+    -------
+    pictures : list of Picture
+    """
+    plans = _menu_plans if "decoders" in report["figures"] else _plans
+    pictures = []
+    for caption, plot in plans(report, table, drawn):
+        own = {scheme: _svg(plot, ink) for scheme, ink in _INK.items()}
+        pictures.append(Picture(caption, **own))
+    return pictures
+
+
+def _plans(report, table, drawn):
+    """Captions, and functions that draw on axes."""
+    unit = report["unit"]
+    counted = drawn["costs"] if unit == "cost" else None
+    shown = {
+        name: BudgetCurve(own.spend.mean(axis=1), own.reward.mean(axis=1))
+        for name, own in drawn["played"].items()
+    }
+    display = BudgetCurveDisplay(
+        curves=shown,
+        uniform=uniform_curve(drawn["curves"], drawn["min_budget"], counted),
+        oracle=oracle_curve(drawn["curves"], drawn["min_budget"], counted),
+        unit=unit,
+    )
+    limit = 1.5 * report["figures"]["rows"][-1]["budget"]
+
+    def curves(ax):
+        display.plot(ax, line_kwargs={"marker": "o", "markersize": 3.5})
+        ax.set_xlim(0, min(limit, display.uniform.spend[-1]))
+
+    yield (
+        "Reward against mean spend: policies on held-out queries, equal budgets "
+        "(uniform), and who knew all in advance (oracle).",
+        curves,
+    )
+    if is_binary(table.rewards) and table.shape[1] >= _LEAST_SAMPLES:
+        yield (
+            "How hard the queries are: the share of right answers of each.",
+            partial(_on, SuccessRateDisplay.from_rewards, table),
+        )
+    if report["selection"] == "reward" and report["features"] != "none":
+        predicted = drawn["marginals"][:, 0]
+        yield (
+            "Whether predictions hold: observed against predicted rewards of one "
+            "answer, on held-out queries.",
+            partial(_on, RewardCalibrationDisplay.from_predictions, table, predicted),
+        )
+        yield (
+            "Who gets how much up front: mean budgets of easy, middling and hard "
+            "queries.",
+            partial(
+                _on,
+                AllocationDisplay.from_predictions,
+                table,
+                drawn["marginals"],
+                min_budget=drawn["min_budget"],
+            ),
+        )
+
+
+def _menu_plans(report, table, drawn):
+    names = [decoder["name"] for decoder in report["figures"]["decoders"]]
+    limit = 1.3 * report["figures"]["rows"][-1]["budget"]
+    shown = {
+        name: CostCurve(
+            own.spend.mean(axis=1),
+            own.reward.mean(axis=1),
+            *_bands(own.reward, report["random_state"]),
+            *drawn["shares"][name],
+        )
+        for name, own in drawn["played"].items()
+    }
+    display = CostCurveDisplay(
+        curves=shown,
+        decoders={
+            _short(name): BudgetCurve(own.spend.mean(axis=1), own.reward.mean(axis=1))
+            for name, own in drawn["alone"].items()
+        },
+        oracle=drawn["oracle"],
+    )
+
+    def curves(ax):
+        display.plot(ax)
+        ax.set_xlim(0, limit)
+
+    yield (
+        "Success against mean cost: policies on held-out queries, each decoder alone, "
+        "and who knew all in advance (oracle).",
+        curves,
+    )
+    rounds = shown[IN_ROUNDS]
+    shares = AnswerShareDisplay(
+        spend=rounds.spend,
+        answers=rounds.answers,
+        costs=rounds.costs,
+        decoders=[_short(name) for name in names],
+    )
+    yield "Who answers, in rounds, at each mean cost.", partial(_on, shares.plot)
+
+
+def _bands(rewards, random_state):
+    """Ends of the intervals of means over queries, each (n_points,)."""
+    ends = [
+        mean_interval(own, CONFIDENCE, N_BOOTSTRAP, random_state) for own in rewards
+    ]
+    return np.array(ends).T
+
+
+def _on(plot, *arguments, ax, **options):
+    plot(*arguments, ax=ax, **options)
+
+
+def _short(name):
+    """A name for a legend. Matplotlib leaves out labels that begin with "_", and reads
+    what stands between dollars as mathematics.
+    """
+    text = name.lstrip("_").replace("$", r"\$") or "decoder"
+    return text if len(text) <= 28 else f"{text[:25]}..."
+
+
+def _svg(plot, ink):
+    """Draw on a transparent ground, in lines of one colour."""
+    styles = import_optional("matplotlib.style", extra="plot")
+    figures = import_optional("matplotlib.figure", extra="plot")
+    style = {
+        **dict.fromkeys(
+            ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color"), ink
+        ),
+        **{"ytick.color": ink, "axes.titlecolor": ink, "lines.color": ink},
+        **{"axes.facecolor": "none", "figure.facecolor": "none"},
+        **{"savefig.facecolor": "none", "legend.labelcolor": ink},
+        **{"axes.spines.top": False, "axes.spines.right": False},
+        **{"svg.hashsalt": "adaalloc", "svg.fonttype": "path", "font.size": 10.0},
+    }
+    with styles.context(["default", style]):
+        figure = figures.Figure(figsize=_SIZE, layout="constrained")
+        plot(ax=figure.add_subplot())
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    return written.getvalue()

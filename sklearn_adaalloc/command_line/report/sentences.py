@@ -1,0 +1,309 @@
+"""What figures say, in plain sentences. Nothing is said that an interval does not."""
+
+from sklearn_adaalloc.command_line.report.evaluation import IN_ROUNDS, STREAM, UP_FRONT
+
+_FEW_QUERIES = 300
+_WORDS = {
+    UP_FRONT: "Decided up front, before any answer",
+    IN_ROUNDS: f"Decided {IN_ROUNDS}",
+    STREAM: "Decided one query after another, as a stream,",
+}
+_KNOWING = {
+    "reward": "each verdict known before more is spent",
+    "score": "each score known before more is spent",
+    "vote": "the answers so far known before more is spent",
+}
+
+
+def sentences(report):
+    """Say what a report shows.
+
+    Parameters
+    ----------
+    report : dict
+        As ``--json`` prints it.
+
+    Returns
+    -------
+    findings : list of str
+        What was measured.
+    advice : list of str
+        What to do.
+    """
+    row = main_row(report["figures"]["rows"])
+    if "decoders" in report["figures"]:
+        return _menu_findings(report, row), _menu_advice(report, row)
+    return _findings(report, row), _advice(report, row)
+
+
+def main_row(rows):
+    """The budget that sentences are about: one in the middle.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line.report.sentences import main_row
+    >>> main_row([{"budget": 2}, {"budget": 4}, {"budget": 8}])
+    {'budget': 4}
+    """
+    return rows[len(rows) // 2]
+
+
+def gains(policy):
+    """Whether a policy earns more than equal budgets at the same spend, surely."""
+    return policy["gain_low"] > 0
+
+
+def loses(policy):
+    """Whether it earns less, surely."""
+    return policy["gain_high"] < 0
+
+
+def saves(policy):
+    """Whether it reaches what equal budgets reach with less, surely."""
+    low = policy["saved_low"]
+    return gains(policy) and low is not None and low > 0
+
+
+class Numbers:
+    """How rewards and spends are written in one report.
+
+    Parameters
+    ----------
+    report : dict
+        Its "binary" and "unit" decide.
+    """
+
+    def __init__(self, report):
+        self.binary = report["figures"]["binary"]
+        self.unit = report["unit_name"]
+
+    def reward(self, value):
+        """A reward: a share of queries in percent, or a number."""
+        return f"{value:.1%}".replace("%", " %") if self.binary else f"{value:.3g}"
+
+    def gain(self, policy):
+        """A difference of rewards with its interval."""
+        ends = [policy[name] for name in ("gain", "gain_low", "gain_high")]
+        if self.binary:
+            texts = [f"{100 * value:+.1f}" for value in ends]
+            return f"{texts[0]} points, 95 % interval {texts[1]} to {texts[2]}"
+        texts = [f"{value:+.3g}" for value in ends]
+        return f"{texts[0]}, 95 % interval {texts[1]} to {texts[2]}"
+
+    def saving(self, policy):
+        """A share saved with its interval."""
+        ends = [policy[name] for name in ("saved", "saved_low", "saved_high")]
+        texts = [f"{100 * value:.0f}" for value in ends]
+        return f"{texts[0]} % (95 % interval {texts[1]} to {texts[2]} %)"
+
+    def spend(self, value):
+        """A mean spend per query."""
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+    def spend_with_unit(self, value):
+        """A mean spend per query with its unit."""
+        return f"{self.spend(value)} {self.unit}"
+
+
+def policy_sentence(name, policy, report, equal="Equal budgets"):
+    """What one policy gains at the same spend, and saves.
+
+    Parameters
+    ----------
+    name : str
+        Of the policy.
+    policy : dict
+        Its figures at one budget.
+    report : dict
+        The report that they are from.
+    equal : str, default="Equal budgets"
+        What it is compared with.
+
+    Returns
+    -------
+    sentence : str
+    """
+    numbers = Numbers(report)
+    start = _WORDS[name]
+    if name == IN_ROUNDS:
+        start += f", {_KNOWING[report['selection']]},"
+    start += f" {numbers.spend_with_unit(policy['spend'])} per query"
+    other = equal.lower() if equal == "Equal budgets" else equal
+    if gains(policy):
+        told = (
+            f"{start} give {numbers.reward(policy['reward'])}, and {other} of the same "
+            f"cost {numbers.reward(policy['equal_at_spend'])} ({numbers.gain(policy)})."
+        )
+        if saves(policy):
+            told += f" It saves {numbers.saving(policy)} of what they spend."
+        return told
+    if loses(policy):
+        return (
+            f"{start} give less than {other} of the same cost: "
+            f"{numbers.reward(policy['reward'])} against "
+            f"{numbers.reward(policy['equal_at_spend'])} ({numbers.gain(policy)})."
+        )
+    return (
+        f"{start} do as well as {other} of the same cost, as far as this table can "
+        f"tell ({numbers.gain(policy)})."
+    )
+
+
+def _findings(report, row):
+    figures, numbers = report["figures"], Numbers(report)
+    what = "is right in" if figures["binary"] else "has a mean reward of"
+    found = [
+        f"{figures['queries']:,} queries, up to {figures['samples']} graded answers "
+        f"each. One answer {what} {numbers.reward(figures['one_answer'])}"
+        f"{' of all cases' if figures['binary'] else ''}."
+    ]
+    if figures["solvable"] is not None and report["selection"] == "reward":
+        found.append(
+            f"{numbers.reward(figures['solvable'])} of the queries have a right answer "
+            "among those in the table. No budget gets beyond that here."
+        )
+    equal = row["equal"]
+    found.append(
+        f"Equal budgets of {numbers.spend_with_unit(row['budget'])} per query reach "
+        f"{numbers.reward(equal['reward'])} (95 % interval "
+        f"{numbers.reward(equal['low'])} to {numbers.reward(equal['high'])})."
+    )
+    found += [
+        policy_sentence(name, policy, report)
+        for name, policy in row["policies"].items()
+    ]
+    bound = f"{numbers.reward(row['oracle_up_front'])} up front"
+    if row["oracle_with_verdicts"] is not None:
+        bound += f", and {numbers.reward(row['oracle_with_verdicts'])} with verdicts"
+    found.append(
+        "Headroom: who knew in advance how each query's answers are graded would "
+        f"reach {bound}, at {numbers.spend_with_unit(row['budget'])} per query. Nobody "
+        "does."
+    )
+    return found
+
+
+def _advice(report, row):
+    advice, policies = [], row["policies"]
+    later = max((IN_ROUNDS, STREAM), key=lambda name: policies[name]["gain_low"])
+    verdicts = {
+        "reward": "If answers can be graded while decoding goes on, and not only "
+        "afterwards,",
+        "score": "If answers are scored while decoding goes on,",
+        "vote": "If answers can be counted while decoding goes on,",
+    }[report["selection"]]
+    if gains(policies[later]):
+        advice.append(
+            f"{verdicts} use SequentialAllocator for batches of queries, or "
+            "StreamAllocator where they arrive one after another: `adaalloc fit "
+            "--policy sequential` or `--policy stream`."
+        )
+    if gains(policies[UP_FRONT]):
+        advice.append(
+            "If all samples are drawn at once, use AdaptiveAllocator: `adaalloc fit "
+            "--policy adaptive`."
+        )
+    elif loses(policies[UP_FRONT]):
+        advice.append(
+            "Do not decide up front by these features: equal budgets are better."
+        )
+    if not gains(policies[UP_FRONT]):
+        advice.append(_about_features(report))
+    if not any(map(gains, policies.values())):
+        advice.insert(0, "Keep equal budgets: no policy was surely better here.")
+    return advice + _about_the_table(report)
+
+
+def _about_features(report):
+    if report["features"] == "none":
+        return (
+            "Without features, all queries look alike before their first answer. Give "
+            "their texts or --features, so that budgets can be decided up front."
+        )
+    return (
+        f"The features ({report['features']}) did not tell hard queries from easy ones "
+        "well enough to gain up front. Try --features minilm, or hidden:MODEL with the "
+        "model that answers."
+    )
+
+
+def _about_the_table(report):
+    figures, told = report["figures"], []
+    if figures["queries"] < _FEW_QUERIES:
+        told.append(
+            f"Grade more queries: with {figures['queries']:,}, intervals are wide and "
+            "there is little to learn from."
+        )
+    if report["has_answers"] and report["selection"] == "reward":
+        told.append(
+            "These figures take the best answer, so something has to grade answers "
+            "when the system is used. If nothing can, see --selection vote: the table "
+            "has labels to vote on."
+        )
+    return told
+
+
+def _menu_findings(report, row):
+    figures, numbers = report["figures"], Numbers(report)
+    decoders = figures["decoders"]
+    found = [
+        f"{figures['queries']:,} queries, answered by {len(decoders)} decoders, up to "
+        f"{figures['samples']} graded answers of each. "
+        f"{numbers.reward(figures['solvable'])} have a right answer among all of them."
+    ]
+    best = max(decoders, key=lambda decoder: decoder["one_answer"])
+    found.append(
+        f"One answer of {best['name']} is right most often: in "
+        f"{numbers.reward(best['one_answer'])} of all cases, for "
+        f"{numbers.spend_with_unit(best['cost_of_an_answer'])}."
+    )
+    equal = row["equal"]
+    found.append(
+        f"Alone and stopped at its first right answer, {equal['decoder']} is the best "
+        f"at {numbers.spend_with_unit(row['budget'])} per query: "
+        f"{numbers.reward(equal['reward'])} (95 % interval "
+        f"{numbers.reward(equal['low'])} to {numbers.reward(equal['high'])})."
+    )
+    found += [
+        policy_sentence(
+            name, policy, report, equal="the best decoder alone (chosen by hindsight)"
+        )
+        for name, policy in row["policies"].items()
+    ]
+    found.append(
+        "Headroom: who knew in advance which decoder is right how often on each query "
+        f"would reach {numbers.reward(row['oracle_with_verdicts'])} at "
+        f"{numbers.spend_with_unit(row['budget'])} per query. Nobody does."
+    )
+    rounds = row["policies"][IN_ROUNDS]
+    if sum(rounds["answers"].values()) > 0:
+        asked = sorted(rounds["answers"], key=rounds["answers"].get, reverse=True)[:3]
+        shares = ", ".join(f"{name} {rounds['answers'][name]:.2f}" for name in asked)
+        found.append(f"Who answers, in rounds: answers per query of {shares}.")
+    return found
+
+
+def _menu_advice(report, row):
+    advice, policies = [], row["policies"]
+    if gains(policies[IN_ROUNDS]):
+        advice.append(
+            "If answers can be graded while decoding goes on, let SequentialAllocator "
+            "ask all decoders in rounds: `adaalloc fit --policy sequential`, and "
+            "decoding.Cascade carries it out."
+        )
+    if gains(policies[UP_FRONT]):
+        advice.append(
+            "If all answers are drawn at once and graded afterwards, AdaptiveAllocator "
+            "is better than the best decoder alone, too."
+        )
+    if not any(map(gains, policies.values())):
+        advice.append(
+            f"Keep to one decoder, such as {row['equal']['decoder']}: asking several "
+            "was not surely better here."
+        )
+    if not report["has_costs"]:
+        advice.append(
+            "The table has no costs, so an answer of each decoder counts as 1. Give "
+            "--cost if some are dearer than others."
+        )
+    return advice + _about_the_table(report)
