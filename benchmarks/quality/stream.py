@@ -10,20 +10,15 @@ of each row in the same order. Writes to `benchmarks/results/quality`
 
 - `stream.csv`: success and spend of streams and of the joint rule of
   `SequentialAllocator` on the whole batch, one by one and in four rounds. `least` and
-  `most` are the spends of the two folds. The last rows are the means of all cells;
-- `stream_drift.csv`: in one half of the stream, three of four queries have a success
-  rate above the median; in the other half, one of four. `turns` says which comes last.
-  `whole` is what the stream spent too much, and `window` the largest
-  deviation in any 500 successive queries that begin 300 queries or more after the start
-  or the change, both relative to the budget. `joint` is the success of the joint rule
-  on each half with the same budget.
+  `most` are the spends of the two folds. The last rows are the means of all cells.
 
 One by one on menus of several models, in cost, writes `stream_menus.csv`: the three
 models on MATH with their probes, and seven models on MBPP from the text (MiniLM and a
 forest), whose samples are in a random order. The price follows what is spent, or stays
 at that of `fit`.
 
-It also prints the median time of a decision, the prediction included.
+It also prints the median time of a decision, the prediction included. For streams that
+change, see `benchmarks.quality.stream_drift`.
 """
 
 import argparse
@@ -56,8 +51,6 @@ from sklearn_adaalloc.allocators._menu_session import best_so_far
 
 PARTS = ("models", "menus")
 BUDGETS = (2, 4, 8)
-DRIFT_BUDGET = 4
-WINDOW, SETTLING = 500, 300
 POLICIES = {  # whether it is a stream, and its parameters
     "joint, one by one": (False, {"n_rounds": None}),
     "stream, one by one": (True, {"n_rounds": None}),
@@ -93,7 +86,7 @@ def main():
 
 
 def one_model(options):
-    rows, drift = [], []
+    rows = []
     for outcomes in best_of_k_sets(options.data):
         if "probe" not in outcomes.features:
             continue
@@ -101,12 +94,10 @@ def one_model(options):
             continue
         folds = list(fitted_folds(outcomes))
         rows += cell_rows(outcomes.name, folds)
-        drift += drift_rows(outcomes.name, folds[0])
         print(f"{outcomes.name}: a decision takes {decision_time(folds[0]):.2f} ms")
     rows += list(mean_rows(rows))
-    for part, name in ((rows, "stream"), (drift, "stream_drift")):
-        print_table(part)
-        write_csv(part, options.output / f"{name}.csv")
+    print_table(rows)
+    write_csv(rows, options.output / "stream.csv")
 
 
 def fitted_folds(outcomes):
@@ -115,7 +106,7 @@ def fitted_folds(outcomes):
     order = np.random.default_rng(0).permutation(len(X))
     first, second = np.array_split(order, 2)
     for train, test in ((first, second), (second, first)):
-        stream = StreamAllocator(budget=DRIFT_BUDGET, random_state=0)
+        stream = StreamAllocator(budget=BUDGETS[0], random_state=0)
         stream.fit(X[train], rewards[train])
         joint = SequentialAllocator(FrozenEstimator(stream.regressor_))
         joint.fit(X[train], rewards[train])
@@ -164,48 +155,6 @@ def mean_rows(rows):
             for part in ("success", "spend")
         }
         yield {"set": "mean", "budget": "", "policy": policy, **means}
-
-
-def drift_rows(name, fold):
-    """Spend and success where the stream turns harder, or easier, half-way."""
-    stream, joint, X, rewards = fold
-    rng = np.random.default_rng(0)
-    order = np.argsort(-rewards.mean(axis=1), kind="stable")
-    above, below = (rng.permutation(half) for half in np.array_split(order, 2))
-    few = len(order) // 8
-    easy = rng.permutation(np.concatenate([above[few:], below[:few]]))
-    hard = rng.permutation(np.concatenate([below[few:], above[:few]]))
-    rows = []
-    for first, second, turn in ((easy, hard, "harder"), (hard, easy, "easier")):
-        both = np.concatenate([first, second])
-        right, budgets = play(
-            stream, DRIFT_BUDGET, X[both], rewards[both], n_rounds=None
-        )
-        batches = [
-            play(joint, DRIFT_BUDGET, X[half], rewards[half], n_rounds=None)[0].mean()
-            for half in (first, second)
-        ]
-        rows.append(
-            {
-                "set": name,
-                "turns": turn,
-                "budget": DRIFT_BUDGET,
-                "whole": float(budgets.mean() / DRIFT_BUDGET - 1),
-                "window": worst_window(budgets, len(first)),
-                "success": float(right.mean()),
-                "joint": float(np.mean(batches)),
-            }
-        )
-    return rows
-
-
-def worst_window(budgets, change):
-    """Largest relative deviation of a window in one part of the stream, settled."""
-    means = np.convolve(budgets, np.full(WINDOW, 1 / WINDOW), mode="valid")
-    starts = np.r_[
-        SETTLING : change - WINDOW + 1, change + SETTLING : len(budgets) - WINDOW + 1
-    ]
-    return float(np.abs(means[starts] / DRIFT_BUDGET - 1).max())
 
 
 # --- several models --------------------------------------------------------------

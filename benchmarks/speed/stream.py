@@ -17,13 +17,14 @@ it. On simulated queries, on one thread:
 - queries with 1,000 in flight whose verifier fails more and more: the largest number of
   samples in any window, against the cap.
 
-`--quick` has tenfold fewer queries.
+`load` is the mean number of processes that ran or waited in the last minute: above the
+number of processors, times are longer than the stream makes them. `--quick` has tenfold
+fewer queries.
 """
 
 import argparse
 import multiprocessing
 import os
-import platform
 import signal
 import tempfile
 import time
@@ -35,12 +36,13 @@ from sklearn.frozen import FrozenEstimator
 from threadpoolctl import threadpool_limits
 
 from benchmarks.report import RESULTS, print_table, write_csv
+from benchmarks.speed.allocate import processor
 from sklearn_adaalloc import MLPRewardRegressor, RewardTable, StreamAllocator
 from sklearn_adaalloc.datasets import make_reward_table
 
 BUDGET, N_SAMPLES = 4, 32
 N_PROCESSES = 4
-IN_FLIGHT, TOGETHER = 1000, 10
+IN_FLIGHT, TOGETHER = 1000, 50
 CAP, CAP_WINDOW = 4.5, 1000
 
 
@@ -64,7 +66,7 @@ def main():
     parser.add_argument("--output", type=Path, default=RESULTS / "speed")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
-    print(f"{platform.processor()}, numpy {np.__version__}, one thread a process")
+    print(f"{processor()}, numpy {np.__version__}, one thread a process")
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         rows = [*decision_rows()]
         rows += shared_rows(Path(folder), 20_000 // scale)
@@ -82,6 +84,7 @@ def row(what, asked, measured, unit, bound=""):
         "measured": float(measured),
         "unit": unit,
         "bound": bound,
+        "load": os.getloadavg()[0],
     }
 
 
@@ -93,14 +96,16 @@ def decision_rows():
     for name, policy, X in policies():
         stream, times = policy.open(), []
         for x in X[:1000]:
-            begin = time.perf_counter()
+            begin = time.perf_counter(), time.thread_time()
             session = stream.start(x)
             session.ask()
-            times.append(1000 * (time.perf_counter() - begin))
+            end = time.perf_counter(), time.thread_time()
+            times.append(np.subtract(end, begin))
             session.close()
-        median, slow = np.quantile(times[100:], [0.5, 0.99])
-        what = f"one decision, {name}"
+        what, times = f"one decision, {name}", 1000 * np.array(times[100:])
+        (median, own), (slow, _) = np.quantile(times, [0.5, 0.99], axis=0)
         yield row(f"{what}: median", "< 1", median, "ms")
+        yield row(f"{what}: median of processor time", "< 1", own, "ms")
         yield row(f"{what}: 99th percentile", "", slow, "ms")
 
 
@@ -141,16 +146,16 @@ def shared_rows(folder, n_queries):
     """Decisions a second with the price in a file."""
     policy = known_policy(*simulated(1000))
     rates, rewards = simulated(n_queries, seed=1)
-    for together in (1, 10, 50):
+    for together in (1, 10, TOGETHER):
         path = folder / f"alone_{together}.sqlite"
-        size = n_queries if together > 1 else n_queries // 10
+        size = n_queries * together // TOGETHER
         with policy.open(path=path) as stream:
             begin = time.perf_counter()
             n_decisions, _ = serve(stream, rates[:size], rewards[:size], together)
             seconds = time.perf_counter() - begin
         yield row(
             f"decisions a second, shared price, {together} queries together",
-            ">= 10,000" if together > 1 else "",
+            ">= 10,000" if together == TOGETHER else "",
             n_decisions / seconds,
             "1/s",
             "two transactions for each start(X), whatever the number of queries",

@@ -15,6 +15,7 @@ from sklearn_adaalloc.allocators._session import (
 )
 from sklearn_adaalloc.allocators._stream import StreamAllocator
 from sklearn_adaalloc.allocators._stream_cap import CapReachedError
+from sklearn_adaalloc.allocators._stream_drift import StreamDriftReport
 from sklearn_adaalloc.allocators._stream_sessions import Stream, StreamSession
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "SequentialSession",
     "Stream",
     "StreamAllocator",
+    "StreamDriftReport",
     "StreamSession",
     "VoteSession",
 ]

@@ -25,6 +25,7 @@ from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._selection import expected_rewards, resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._control import StreamState
+from sklearn_adaalloc.planning._recent import nothing_recent
 
 
 class StreamAllocator(CalibratedPrice):
@@ -39,17 +40,20 @@ class StreamAllocator(CalibratedPrice):
 
     `fit` finds the price at which the budget is spent, by replaying queries that it
     holds out. New queries are never quite like those. Therefore the price then follows
-    what is spent. After each query it moves by
+    what is spent. After each query that spent s of a budget B, it moves by
 
-    .. math:: \log t \leftarrow \log t + g \, (s - B) / B
+    .. math::
+        \log t \leftarrow \log t + \frac{1}{e T} \Big( \frac{s - B}{B}
+        + \frac{D}{4 T} \Big)
 
-    where s is what the query spent, B the budget and g the parameter `gain`. So n
-    queries spend :math:`n B`, up to :math:`B / g` times what the log price moved in
-    all. The budget holds even if queries become harder or easier. The price forgets
-    what was before over 1 / `gain` queries, plus those that are open at a time. It
-    stays between a quarter of the price at which nearly all samples that are worth
-    anything are bought, and 1000 times the price of `fit`. What cannot be spent is not
-    made up for later.
+    where D is what all queries spent too much so far, counted in budgets. e is the
+    elasticity of spend: by how much it falls, relatively, if the price rises; `fit`
+    measures it. T is the time constant: 1 / `gain` queries, plus twice the number of
+    those that are open at a time. So the budget holds over some T queries, and over all
+    of them, even if queries become harder or easier. The price stays between a quarter
+    of the price at which nearly all samples that are worth anything are bought, and
+    1000 times the price of `fit`. What cannot be spent is made up for later only up to
+    2 T budgets.
 
     On a table of several decoders with 0/1 rewards, a session also says who answers
     next: the decoder on the best order of all decoders, of all but one, or of one,
@@ -103,9 +107,12 @@ class StreamAllocator(CalibratedPrice):
     adapt : bool, default=True
         Whether the price follows what is spent. If not, it stays at that of `fit`.
     gain : float, default=0.02
-        By how much the log price moves for a query that spends the budget twice. 1 /
-        `gain` is the time constant in queries. While many queries are open, the gain is
-        lower, so that the price does not oscillate.
+        By how much the log price moves for a query that spends the budget twice, where
+        spend is inverse to the price. 1 / `gain` is the time constant in queries. While
+        many queries are open, the price moves less, so that it does not oscillate.
+    correct : bool, default=True
+        Whether verdicts (0/1 rewards of one decoder) correct the predictions of later
+        queries (see Notes).
     cap : float, default=None
         Hard limit: largest mean number of samples per query in any window, or with
         ``cap_per="second"`` per second. It always counts samples, of all decoders
@@ -178,6 +185,14 @@ class StreamAllocator(CalibratedPrice):
     by up to 5 % from that of the stream. A coin decides by how much, which depends on
     the content of the query, its place in the stream and `random_state`.
 
+    Correction: success rates may turn out lower or higher than predicted, or to differ
+    less between queries, for example once another model answers. Let H be the predicted
+    cumulative hazard of the samples of a query, :math:`-\log(1 - q(b))`. The stream
+    corrects it to :math:`\theta H^\gamma`. It learns θ and γ from the verdicts of its
+    queries, and forgets them over 10 / `gain` queries. It corrects only as far as the
+    evidence exceeds what noise would give. Real-valued rewards, scores and votes are
+    not corrected: what they are worth is learnt in `fit`. Nor are several decoders.
+
     Examples
     --------
     >>> from sklearn_adaalloc import StreamAllocator
@@ -202,6 +217,7 @@ class StreamAllocator(CalibratedPrice):
         "price": [*POSITIVE, None],
         "adapt": FLAG,
         "gain": PROPER_SHARE,
+        "correct": FLAG,
         "cap": [*NOT_NEGATIVE, None],
         "cap_window": POSITIVE,
         "cap_per": [StrOptions({"query", "second"})],
@@ -209,6 +225,7 @@ class StreamAllocator(CalibratedPrice):
     }
     _words = {"plan": " in the one-shot plan, without verdicts"}
     cap_per, cap_action = "query", "min_budget"  # of earlier versions
+    correct = True
 
     def __init__(
         self,
@@ -227,6 +244,7 @@ class StreamAllocator(CalibratedPrice):
         price=None,
         adapt=True,
         gain=0.02,
+        correct=True,
         cap=None,
         cap_window=1000,
         cap_per="query",
@@ -247,6 +265,7 @@ class StreamAllocator(CalibratedPrice):
         self.price = price
         self.adapt = adapt
         self.gain = gain
+        self.correct = correct
         self.cap = cap
         self.cap_window = cap_window
         self.cap_per = cap_per
@@ -281,7 +300,8 @@ class StreamAllocator(CalibratedPrice):
         check_is_fitted(self)
         check_parameters(self)
         self._rule()  # also checks the budget and the cap
-        fresh = StreamState(price=self.price_)
+        n_bins = len(self._drift_reference().shares)
+        fresh = StreamState(price=self.price_, recent=nothing_recent(n_bins))
         policy = copy(self)  # parameters that are set later change no open stream
         return Stream(
             policy, new_state(fresh, self._identity(), state=state, path=path)

@@ -21,6 +21,11 @@ class CapReachedError(RuntimeError):
     ``cap_action="refuse"``. Nothing was spent. Answer the query in another way, or let
     it come again later.
 
+    Parameters
+    ----------
+    message : str
+        Which window is used up.
+
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
@@ -46,6 +51,9 @@ class CapReachedError(RuntimeError):
     ...     print("come again later")
     come again later
     """
+
+    def __init__(self, message):
+        super().__init__(message)
 
 
 class StreamCap(NamedTuple):
@@ -91,6 +99,13 @@ class StreamCap(NamedTuple):
         refuses = policy.cap_action == "refuse"
         free = cap if refuses else cap - least
         most = floor(free * policy.cap_window * (1 + _ROUNDING))
+        if refuses and most < max(least, 1):
+            raise ValueError(
+                f"cap={cap!r} allows {most} samples in a window of "
+                f"{policy.cap_window:g} {_PLURALS[unit]}, and a query gets at least "
+                f"{max(least, 1)}: every query would be refused. Raise cap or "
+                "cap_window."
+            )
         return cls(most, policy.cap_window, unit, least, refuses)
 
     def admit(self, state, numbers, now):

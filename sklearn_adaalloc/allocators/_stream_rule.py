@@ -18,9 +18,11 @@ from sklearn_adaalloc.allocators._coins import (
 )
 from sklearn_adaalloc.allocators._menu_session import MenuSession
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
+from sklearn_adaalloc.allocators._stream_drift import drift_reference
 from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._repair import concave_repair
 from sklearn_adaalloc.curves._selection import resolve_selection
+from sklearn_adaalloc.planning._control import spend_elasticity
 from sklearn_adaalloc.planning._menu_money import MenuMoney
 from sklearn_adaalloc.planning._money import (
     CostMoney,
@@ -33,6 +35,7 @@ from sklearn_adaalloc.planning._prices import money_left, price_by_replay
 
 _USEFUL = 0.98  # share of all samples that are worth anything, bought at a low price
 _BELOW, _ABOVE = 4.0, 1000.0  # how far the price may go beyond what calibration needs
+_HIGH = 16.0  # how far above that of fit prices have their own elasticity
 
 
 class CalibratedPrice(RegressorAllocator):
@@ -51,6 +54,12 @@ class CalibratedPrice(RegressorAllocator):
         told, rule = told_of(self.selection), resolve_selection(self.selection)
         vars(self).pop("score_rewards_", None)  # remove that of an earlier fit
         vars(self).update(told.learn(table, rule))
+        if self._n_decoders and not self.binary_:
+            raise ValueError(
+                f"rewards of shape {rewards.shape} are not all 0 or 1. Expected 0/1 "
+                "rewards of several decoders on a stream. Decide what counts as right, "
+                "as in rewards > 0.5, or learn from one decoder at a time."
+            )
         self.lowest_reward_ = float(np.nanmin(rewards))
         self.highest_reward_ = float(np.nanmax(rewards))
         X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
@@ -98,7 +107,7 @@ class CalibratedPrice(RegressorAllocator):
     def _rule(self):
         """Price and its bounds at the current parameters; solve again if they changed.
 
-        Returns a dict with `price`, `lowest` and `highest`.
+        Returns a dict with `price`, `lowest`, `highest` and `elasticity`.
         """
         budget, min_budget, max_budget = self._check_budget()
         self._cap()  # raises if it does not fit
@@ -118,7 +127,36 @@ class CalibratedPrice(RegressorAllocator):
         price = price_by_replay(spend_at, budget)
         lowest = useful / _BELOW
         price = max(price, lowest)
-        return {"price": price, "lowest": lowest, "highest": _ABOVE * price}
+        return {
+            "price": price,
+            "lowest": lowest,
+            "highest": _ABOVE * price,
+            "elasticity": spend_elasticity(spend_at, lowest, _HIGH * price, budget),
+        }
+
+    def _drift_reference(self):
+        """What calibration queries were like, for the drift report of a stream."""
+        told = cost_ratios = None
+        if self._is_told_numbers():
+            told = self._calibration_told
+        if self._calibration_costs is not None and not self._n_decoders:
+            cost_ratios = self._calibration_costs / self._predicted_costs[:, None]
+        rates = self._mean_rates(self.calibration_scores_)
+        return drift_reference(rates, told, cost_ratios)
+
+    def _learns(self):
+        """Whether verdicts of a stream correct the predictions of its later queries."""
+        return self.correct and self.binary_ and self._is_told_numbers()
+
+    def _is_told_numbers(self):
+        """Whether sessions are told a number for each sample, in one row per query."""
+        return told_of(self.selection).is_numeric and not self._n_decoders
+
+    def _mean_rates(self, predicted):
+        """Predicted reward of a sample (n_queries,), over decoders that are alike."""
+        if self._n_decoders:
+            return predicted @ self.regressor_.profiles_.mean(axis=1)
+        return predicted[:, 0]
 
     def _cap(self):
         """Cap of a subclass that has one."""
@@ -195,7 +233,7 @@ class CalibratedPrice(RegressorAllocator):
         return MenuSession(menu.belief(alone=True), menu.limits.shape, **terms)
 
     def _open_curve_session(
-        self, marginals, limits, costs, prices, *, grant=None, replayed=False
+        self, marginals, limits, costs, prices, *, grant=None, **options
     ):
         _, min_budget, _ = self._check_budget()
         if costs is None:
@@ -209,7 +247,7 @@ class CalibratedPrice(RegressorAllocator):
             "money": PricedMoney(money, prices, grant),
         }
         told = told_of(self.selection)
-        return told.open(self, marginals, limits, terms, alone=True, replayed=replayed)
+        return told.open(self, marginals, limits, terms, alone=True, **options)
 
     def _menu_terms(self, menu, prices, grant=None):
         """Terms of a session on several decoders, at the prices of its queries."""

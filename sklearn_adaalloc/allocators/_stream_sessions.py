@@ -16,7 +16,18 @@ from sklearn_adaalloc.allocators._coins import (
     query_coins,
 )
 from sklearn_adaalloc.allocators._menus import refuse_available, samples_available
+from sklearn_adaalloc.allocators._stream_drift import (
+    FORGETTING,
+    SessionRecord,
+    StreamDriftReport,
+    check_enough,
+    compare_recent,
+)
 from sklearn_adaalloc.planning._control import follow_spend
+from sklearn_adaalloc.planning._learning import correction_of, learn_correction
+from sklearn_adaalloc.planning._recent import remember
+
+_REMEMBERED = 10  # time constants of the price over which verdicts are forgotten
 
 
 class Stream:
@@ -59,8 +70,10 @@ class Stream:
         self._policy = policy
         self._state = state
         self._cap = policy._cap()
+        self._reference = policy._drift_reference()
         rule = policy._rule()  # the policy of a stream does not change
         self._bounds = rule["lowest"], rule["highest"]
+        self._elasticity = rule["elasticity"]
         self._open = WeakSet()  # sessions of this process that are not closed
         self._lock = threading.Lock()  # of that set
 
@@ -137,6 +150,58 @@ class Stream:
         coins = query_coins(X, policy._coin_seed)
         return self._start(predicted, limits, policy._predict_costs(X), coins)
 
+    def drift_report(self, *, alpha=0.01):
+        """Compare the latest queries with those that `fit` was calibrated on.
+
+        Three tests ask whether the queries have changed, by their predicted rewards;
+        whether answers have, by what was told of the first sample of each query; and
+        whether their costs have. Older queries weigh less: each query has lost two
+        thirds of its weight after 500 others.
+
+        Parameters
+        ----------
+        alpha : float, default=0.01
+            Significance level of all tests together: the rate of false alarms of one
+            report. If you look often, choose a smaller one.
+
+        Returns
+        -------
+        report : StreamDriftReport
+            ``print(report)`` shows a summary in words.
+
+        Raises
+        ------
+        ValueError
+            If `alpha` is not between 0 and 1, or if fewer than 50 queries were closed.
+
+        Notes
+        -----
+        Answers are compared with those of calibration queries for which as much was
+        predicted. Therefore a change of the queries alone is not taken for a change of
+        the answers. Votes tell no rewards, and with several decoders a first sample may
+        be of any: then answers are not tested. Costs of samples are tested for one
+        decoder with ``unit="cost"``.
+
+        The tests assume that `fit` calibrated on queries that the regressor had not
+        seen. A `FrozenEstimator` that was fitted on the same queries predicts them too
+        well, and then all new queries look like drift.
+        """
+        alpha = check_in_interval(alpha, "alpha", 0, 1)
+        state, policy = self._state.read(), self._policy
+        check_enough(state.n_queries)
+        comparison = compare_recent(self._reference, state.recent)
+        return StreamDriftReport(
+            n_queries=state.n_queries,
+            budget=float(policy.budget),
+            recent_spend=state.recent["spent"][0] / state.recent["weights"][0],
+            mean_spend=self.mean_cost,
+            price=state.price,
+            calibration_price=policy.price_,
+            correction=correction_of(state.learnt),
+            alpha=alpha,
+            **comparison,
+        )
+
     def save(self, path):
         """Write the state as JSON, for ``open(state=path)``.
 
@@ -157,15 +222,21 @@ class Stream:
             numbers = before.n_started + np.arange(n_queries)
             windows = self._cap.admit(self._state, numbers, self._clock())
             grant = partial(self._grant, windows)
+        options = {"replayed": replayed}
+        if policy._learns():
+            options["correction"] = correction_of(before.learnt)
         inner = policy._open_session(
             predicted,
             limits,
             costs,
             lambda: self._state.recent().price * factors,
             grant=grant,
-            replayed=replayed,
+            **options,
         )
-        session = StreamSession(self, inner, before.n_queries)
+        rates = policy._mean_rates(predicted)
+        costs = None if policy._n_decoders else costs
+        record = SessionRecord(rates, costs, is_told=policy._is_told_numbers())
+        session = StreamSession(self, inner, before.n_queries, record)
         with self._lock:
             self._open.add(session)
         return session
@@ -181,6 +252,7 @@ class Stream:
             n_open = len(self._open)
         policy = self._policy
         follows = policy.adapt and policy.target == "budget" and policy.budget > 0
+        seen = session._session._belief.hazards_seen() if policy._learns() else ()
         self._state.update(
             partial(
                 _count_closed,
@@ -190,6 +262,10 @@ class Stream:
                 budget=policy.budget,
                 gain=policy.gain if follows else 0.0,
                 bounds=self._bounds,
+                elasticity=self._elasticity,
+                seen=seen,
+                queries=session._record.closed(self._reference, spent),
+                forgetting=policy.gain / _REMEMBERED,
             )
         )
 
@@ -216,6 +292,8 @@ class StreamSession:
         Holds what is known of the query.
     n_closed_before : int
         Number of queries of the stream that were closed when this one started.
+    record : SessionRecord
+        Keeps what the drift report of the stream needs.
 
     Examples
     --------
@@ -234,9 +312,10 @@ class StreamSession:
     >>> session.close()
     """
 
-    def __init__(self, stream, session, n_closed_before):
+    def __init__(self, stream, session, n_closed_before, record):
         self._stream = stream
         self._session = session
+        self._record = record
         self._n_closed_before = n_closed_before
         self._charged = 0.0
         self._is_closed = False
@@ -364,7 +443,10 @@ class StreamSession:
             fit, or if the session is closed. The session then stays unchanged.
         """
         self._check_open("tell")
+        before = self._session.budgets
         self._session.tell(rewards, costs)
+        if self._record.is_wanted and not before.all():
+            self._record.add(rewards, before, self._session.budgets, self.costs)
 
     def withdraw(self, gone):
         """Ask for no more samples where no further answer can be had.
@@ -415,9 +497,16 @@ def _count_started(state, *, n_queries):
     return state._replace(n_started=state.n_started + n_queries), state
 
 
-def _count_closed(state, *, spent, n_open, n_closed_before, **terms):
+def _count_closed(
+    state, *, spent, n_open, n_closed_before, seen, queries, forgetting, **terms
+):
     n_closed = state.n_queries - n_closed_before + len(spent) - 1
-    return follow_spend(state, spent, delay=max(n_open, n_closed), **terms), None
+    state = follow_spend(state, spent, delay=max(n_open, n_closed), **terms)
+    if seen:
+        learnt = learn_correction(state.learnt, *seen, forgetting=forgetting)
+        state = state._replace(learnt=learnt)
+    recent = remember(state.recent, queries, forgetting=FORGETTING)
+    return state._replace(recent=recent), None
 
 
 def _as_batch(X):

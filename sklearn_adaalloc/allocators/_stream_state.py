@@ -23,8 +23,10 @@ from pathlib import Path
 from sklearn_adaalloc._utils.database import DatabaseFile
 from sklearn_adaalloc._utils.parameters import check_path, is_number
 from sklearn_adaalloc.planning._control import StreamState
+from sklearn_adaalloc.planning._learning import NOTHING_LEARNT
 
 _FORMAT = 1
+_NUMBERS = ("price", "n_started", "n_queries", "spent", "delay")
 _RECENT = 0.005  # seconds: reading a price would take longer than a decision
 
 
@@ -52,7 +54,7 @@ def new_state(fresh, policy, *, state=None, path=None):
         If both are given, or if one is damaged or belongs to another policy.
     """
     if path is None:
-        before = fresh if state is None else _read_json(state, policy)
+        before = fresh if state is None else _read_json(state, policy, fresh)
         return MemoryState(before, policy)
     if state is not None:
         raise ValueError(
@@ -169,7 +171,7 @@ def _write_json(path, state, policy):
     new.replace(path)
 
 
-def _read_json(state, policy):
+def _read_json(state, policy, fresh):
     """Read what `_write_json` wrote, from its path or as the dict that it holds."""
     content, name = state, "state"
     if not isinstance(state, dict):
@@ -187,18 +189,22 @@ def _read_json(state, policy):
         raise _damaged(name, f"it has no format {_FORMAT}")
     if content.get("policy") != policy:
         raise _another_policy(name)
-    return _check_state(content.get("state"), name)
+    return _check_state(content.get("state"), fresh, name)
 
 
-def _check_state(values, name):
+def _check_state(values, fresh, name):
     """Check all that is read from JSON, and return it as a StreamState."""
-    numbers = [field for field in StreamState._fields if field != "windows"]
     if not isinstance(values, dict) or set(values) != set(StreamState._fields):
         raise _damaged(name, f"expected {list(StreamState._fields)}")
-    for field in numbers:
+    for field in _NUMBERS:
         if not is_number(values[field]) or values[field] < 0:
             raise _damaged(name, f"{field}={values[field]!r}")
-    windows = values["windows"]
+    state = StreamState(**values)
+    if not is_number(state.debt):
+        raise _damaged(name, f"debt={state.debt!r}")
+    _check_numbers(state.learnt, len(NOTHING_LEARNT), name, "learnt")
+    _check_recent(state.recent, fresh.recent, name)
+    windows = state.windows
     counts = windows.items() if isinstance(windows, dict) else [("", None)]
     numbered = (
         key.rpartition("-")[2].isdecimal() and isinstance(n, int) and n >= 0
@@ -211,7 +217,21 @@ def _check_state(values, name):
     for field in ("n_started", "n_queries"):
         if not isinstance(values[field], int):
             raise _damaged(name, f"{field}={values[field]!r}")
-    return StreamState(**values)
+    return state
+
+
+def _check_recent(recent, fresh, name):
+    """Check the sums of the latest queries: those of a new one, other values."""
+    if not isinstance(recent, dict) or set(recent) != set(fresh):
+        raise _damaged(name, f"recent={recent!r}")
+    for field, sums in fresh.items():
+        _check_numbers(recent[field], len(sums), name, f"recent[{field!r}]")
+
+
+def _check_numbers(values, size, name, field):
+    known = isinstance(values, list | tuple) and len(values) == size
+    if not known or not all(is_number(each) for each in values):
+        raise _damaged(name, f"{field}={values!r}")
 
 
 def _damaged(name, reason):

@@ -1,14 +1,17 @@
 """What a session is told of samples: their rewards, their scores or their answers.
 
-For each rule of selection there is one class, with these static methods:
+For each rule of selection there is one class. `is_numeric` says whether it tells
+numbers. It has these static methods:
 
 ============================================  ======================================
 ``learn(table, rule)``                        fitted attributes, from the table of
                                               `fit`
 ``open(policy, marginals, limits, terms,``    a new session on these terms: budget,
-``alone, replayed)``                          rounds, least samples and money. Queries
-                                              can be decided alone, and what is told can
-                                              be the numbers of a replay
+``alone, **told)``                            rounds, least samples and money. Queries
+                                              can be decided alone; `told` says whether
+                                              the numbers of a replay are told
+                                              (`replayed`), and how other queries have
+                                              corrected predictions (`correction`)
 ``read(table)``                               what a replay tells, in the shape of
                                               the rewards; NaN where there is none
 ``numbers(table, rule)``                      the same as float64, to be stored
@@ -49,12 +52,14 @@ from sklearn_adaalloc.planning._vote_belief import VoteBelief
 class ToldRewards:
     """The rewards themselves: a verifier or a reward model is the judge."""
 
+    is_numeric = True
+
     @staticmethod
     def learn(table, rule):
         return {"binary_": is_binary(table.rewards)}
 
     @staticmethod
-    def open(policy, marginals, limits, terms, *, alone=False, replayed=False):
+    def open(policy, marginals, limits, terms, *, alone=False, **told):
         options = {"empty_reward": policy.empty_reward}
         if policy.binary_:
             belief = SuccessBelief(
@@ -62,6 +67,7 @@ class ToldRewards:
                 limits,
                 share_plans=not alone and terms["n_rounds"] is not None,
                 corrected=not alone,
+                correction=told.get("correction", (1.0, 1.0)),
                 **options,
             )
         else:
@@ -95,6 +101,8 @@ class ToldRewards:
 class ToldScores:
     """Scores, of which `fit` learnt what reward they promise."""
 
+    is_numeric = True
+
     @staticmethod
     def learn(table, rule):
         scores = fields_of(rule, table)["scores"]
@@ -102,7 +110,7 @@ class ToldScores:
         return {"binary_": False, "score_rewards_": promised}
 
     @staticmethod
-    def open(policy, marginals, limits, terms, *, alone=False, replayed=False):
+    def open(policy, marginals, limits, terms, *, alone=False, **told):
         options = {"empty_reward": policy.empty_reward}
         promised = getattr(policy, "score_rewards_", None)
         if promised is None:
@@ -141,19 +149,23 @@ class ToldScores:
 class ToldAnswers:
     """Answers to vote on, of which none is known to be right."""
 
+    is_numeric = False
+
     @staticmethod
     def learn(table, rule):
         fields_of(rule, table)  # raises if there are no answers
         return {"binary_": False}
 
     @staticmethod
-    def open(policy, marginals, limits, terms, *, alone=False, replayed=False):
+    def open(policy, marginals, limits, terms, *, alone=False, **told):
         options = {"empty_reward": policy.empty_reward}
         belief = VoteBelief(
             marginals,
             limits,
             # The numbers of a replay are equal where keys are.
-            key=None if replayed else resolve_selection(policy.selection).key,
+            key=None
+            if told.get("replayed")
+            else resolve_selection(policy.selection).key,
             reward_range=(policy.lowest_reward_, policy.highest_reward_),
             **(policy.alone_ if alone else {}),
             **options,

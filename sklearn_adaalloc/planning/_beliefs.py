@@ -75,6 +75,8 @@ class SuccessBelief(Limited):
         batches.
     corrected : bool, default=True
         Whether verdicts (0/1 rewards) correct the predictions of the whole batch.
+    correction : tuple of two float, default=(1.0, 1.0)
+        Scale and shape with which other queries have corrected the predictions.
 
     Attributes
     ----------
@@ -89,19 +91,28 @@ class SuccessBelief(Limited):
     binary = True
 
     def __init__(
-        self, marginals, limits, *, empty_reward=0.0, share_plans=True, corrected=True
+        self,
+        marginals,
+        limits,
+        *,
+        empty_reward=0.0,
+        share_plans=True,
+        corrected=True,
+        correction=(1.0, 1.0),
     ):
         chances = next_chances(marginals, empty_reward=empty_reward)
         own = np.arange(len(chances)), chances
         self._kind, self._predicted = group_curves(chances) if share_plans else own
         self._chances = self._predicted
+        if correction != (1.0, 1.0):
+            self._chances = correct_chances(self._predicted, *correction)
         self._limits = limits
         self._corrected = corrected
         self._n_fitted = 0
         self._failures = np.zeros(len(limits), dtype=np.int64)
         self.budgets = np.zeros(len(limits), dtype=np.int64)
         self.best = np.full(len(limits), -np.inf)
-        self.correction = (1.0, 1.0)
+        self.correction = correction
 
     def plan(self, money, n_rounds, min_budget=0, costs=None):
         """Plan the samples to take now; a solved query gets none."""
@@ -150,19 +161,21 @@ class SuccessBelief(Limited):
         self.budgets += new
         self.best = np.maximum(self.best, _row_maxima(rewards))
 
+    def hazards_seen(self):
+        """Predicted hazards before and after a success, as of `fit_correction`."""
+        hazards = cumulative_hazards(self._predicted)
+        solved = self.best == 1
+        after = hazards[self._kind, self._failures + solved]
+        before = hazards[self._kind, self._failures]
+        return before, np.where(solved, after, np.inf)
+
     def _correct(self, *, every_time):
         """Correct the predictions by all verdicts if there are enough new verdicts."""
         n_verdicts = int(self.budgets.sum())
         if n_verdicts <= self._n_fitted * (1.0 if every_time else _REFIT):
             return
         self._n_fitted = n_verdicts
-        hazards = cumulative_hazards(self._predicted)
-        solved = self.best == 1
-        after = hazards[self._kind, self._failures + solved]
-        self.correction = fit_correction(
-            before=hazards[self._kind, self._failures],
-            after=np.where(solved, after, np.inf),
-        )
+        self.correction = fit_correction(*self.hazards_seen())
         self._chances = correct_chances(self._predicted, *self.correction)
 
 

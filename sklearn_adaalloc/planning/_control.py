@@ -1,15 +1,23 @@
 r"""A price that follows what is spent, so that a budget holds under drift.
 
-At each closed query, the log price moves by :math:`g (s - B) / B`: s is what the query
-spent, B the budget and g the gain. The sum of these moves is the sum of what was spent
-too much, divided by B. While the price stays within its bounds, n queries therefore
-spend :math:`n B` up to :math:`B / g` times what the log price moved in all, whatever
-the queries are like. If spend is about proportional to the inverse of the price, the
-price forgets what was before with a time constant of 1 / g queries.
+A stream has a time constant of T queries. It remembers its debt D: what its queries
+spent too much so far, counted in budgets. When a query is closed that spent s of a
+budget B, the debt grows by :math:`(s - B) / B`, and the log price moves by
 
-A query that is closed late was decided at an old price. A gain that is large against
-the delay makes the price oscillate. With a delay of d queries the gain is therefore
-:math:`g / (1 + g d)`, and the time constant is 1 / g + d.
+.. math:: \frac{1}{e T} \Big( \frac{s - B}{B} + \frac{D}{4 T} \Big)
+
+where e is the elasticity of spend: by how much spend falls, relatively, if the price
+rises. The first term forgets what was before over T queries. Alone it would keep a debt
+for each move of the price: T times the move. The second term pays the debt back. With
+T / 4 it is critically damped: as fast as possible without swinging. So spend over all
+queries comes close to the budget, whatever the queries are like, and spend over T
+queries does too.
+
+A query that is closed late was decided at an old price. What is slow to act must be
+moved slowly: with a delay of d queries, T is 1 / g + 2 d, where g is the gain.
+
+Where the price is at a bound, a budget cannot be spent (or saved). Therefore a debt is
+remembered only up to 2 T budgets.
 
 All functions are pure.
 """
@@ -17,7 +25,19 @@ All functions are pure.
 import math
 from typing import NamedTuple
 
+import numpy as np
+
+from sklearn_adaalloc.planning._learning import NOTHING_LEARNT
+
+UNIT_ELASTICITY = ((0.0,), (1.0,))  # spend is inverse to the price
+
 _FORGETTING = 0.001  # share of its excess that the delay loses at a query
+_DAMPING = 4.0  # time constants over which a debt is paid back: critical damping
+_MOST_DEBT = 2.0  # time constants: budgets that are made up for later
+_GENTLE, _STRONG = 0.5, 2.0  # elasticities beyond are not relied on
+_STEP = 4.0  # ratio of the prices between which an elasticity is measured
+_LEAST_SPEND = 0.02  # in budgets: below, spend is as good as nothing
+_TINY = 1e-12
 
 
 class StreamState(NamedTuple):
@@ -36,6 +56,14 @@ class StreamState(NamedTuple):
     windows : dict
         Samples promised in each window, by its name: what windows it is one of, a
         hyphen, and its number.
+    debt : float
+        What closed queries spent too much so far, in budgets. Negative if too little.
+    learnt : sequence of five float
+        What verdicts showed about predictions, see
+        :func:`~sklearn_adaalloc.planning._learning.learn_correction`.
+    recent : dict
+        What the latest queries were like, see
+        :func:`~sklearn_adaalloc.planning._recent.remember`.
     """
 
     price: float
@@ -44,9 +72,14 @@ class StreamState(NamedTuple):
     spent: float = 0.0
     delay: float = 0.0
     windows: dict = {}
+    debt: float = 0.0
+    learnt: tuple = NOTHING_LEARNT
+    recent: dict = {}
 
 
-def follow_spend(state, spent, *, budget, gain, bounds, delay=0.0):
+def follow_spend(
+    state, spent, *, budget, gain, bounds, delay=0.0, elasticity=UNIT_ELASTICITY
+):
     """Count closed queries, and let the price follow what they spent.
 
     Parameters
@@ -59,10 +92,11 @@ def follow_spend(state, spent, *, budget, gain, bounds, delay=0.0):
     gain : float
         g. 0 keeps the price.
     bounds : tuple of two float
-        Lowest and highest price. At a bound, what cannot be spent (or saved) is not
-        remembered: the price leaves the bound as soon as spend turns.
+        Lowest and highest price.
     delay : float, default=0.0
         Number of other queries that were closed while these were open.
+    elasticity : tuple of two sequences of float
+        Log prices and the elasticity there, see :func:`spend_elasticity`.
 
     Returns
     -------
@@ -73,22 +107,63 @@ def follow_spend(state, spent, *, budget, gain, bounds, delay=0.0):
     >>> from sklearn_adaalloc.planning._control import StreamState, follow_spend
     >>> state = StreamState(price=0.1)
     >>> state = follow_spend(state, [6], budget=4, gain=0.02, bounds=(0.01, 1.0))
-    >>> round(state.price, 4), state.n_queries, state.spent
-    (0.101, 1, 6.0)
+    >>> round(state.price, 4), state.n_queries, state.spent, state.debt
+    (0.101, 1, 6.0, 0.5)
     """
     known = max(delay, state.delay + _FORGETTING * (delay - state.delay))
-    price = state.price
+    price, debt = state.price, state.debt
     if gain:
+        time = 1 / gain + 2 * known
         excess = math.fsum(spent) / budget - len(spent)
-        move = gain / (1 + gain * known) * excess
+        debt = min(max(debt + excess, -_MOST_DEBT * time), _MOST_DEBT * time)
+        now = math.log(price)
+        move = excess + len(spent) * debt / (_DAMPING * time)
         low, high = (math.log(bound) for bound in bounds)
-        price = math.exp(min(max(math.log(price) + move, low), high))
+        now += move / (time * float(np.interp(now, *elasticity)))
+        price = math.exp(min(max(now, low), high))
     return state._replace(
         price=price,
         n_queries=state.n_queries + len(spent),
         spent=state.spent + math.fsum(spent),
         delay=known,
+        debt=debt,
     )
+
+
+def spend_elasticity(spend_at, lowest, highest, budget):
+    """Measure by how much spend falls, relatively, if the price rises.
+
+    Parameters
+    ----------
+    spend_at : callable
+        Returns the mean spend of a replay at a price.
+    lowest, highest : float
+        Prices between which it is measured.
+    budget : float
+        Mean budget per query.
+
+    Returns
+    -------
+    log_prices, elasticities : tuple of two lists of float
+        The elasticity in the middle of each pair of successive prices. It is limited
+        to between 1/2 and 2, since the queries of a stream may differ from those of
+        the replay.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.planning._control import spend_elasticity
+    >>> _, elasticities = spend_elasticity(lambda price: 1 / price, 0.1, 1.6, budget=1)
+    >>> [round(each, 3) for each in elasticities]
+    [1.0, 1.0]
+    """
+    n_steps = max(math.ceil(math.log(highest / lowest) / math.log(_STEP)), 1)
+    prices = np.geomspace(lowest, highest, n_steps + 1)
+    least = max(_LEAST_SPEND * budget, _TINY)
+    spends = [max(spend_at(float(price)), least) for price in prices]
+    logs = np.log(prices)
+    slopes = -np.diff(np.log(spends)) / np.diff(logs)
+    middles = (logs[1:] + logs[:-1]) / 2
+    return middles.tolist(), np.clip(slopes, _GENTLE, _STRONG).tolist()
 
 
 def promise_samples(state, window, wanted, most, *, kind, n_kept, whole=False):

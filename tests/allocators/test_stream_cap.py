@@ -247,6 +247,10 @@ def test_processes_share_windows(tmp_path):
     [
         ({"cap_window": 2.5}, r"cap_window=2\.5"),
         ({"cap_window": 0, "cap_per": "second"}, "cap_window=0 is not accepted"),
+        (
+            {"cap_per": "second", "cap_window": 0.3, "cap_action": "refuse"},
+            r"cap=3 allows 0 samples in a window of 0\.3 seconds",
+        ),
         ({"cap_per": "minute"}, "cap_per='minute' is not accepted"),
         ({"cap_action": "raise"}, "cap_action='raise' is not accepted"),
     ],

@@ -66,8 +66,15 @@ def asked_until_end(session):
 # --- the price and the budget ----------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rounds", [None, 1, 3])
-@pytest.mark.parametrize(("unit", "budget"), [("samples", 1.5), ("cost", 4.0)])
+@pytest.mark.parametrize(
+    ("unit", "budget", "n_rounds"),
+    [
+        ("samples", 1.5, None),
+        ("samples", 1.5, 1),
+        ("cost", 4.0, None),
+        ("cost", 4.0, 3),
+    ],
+)
 def test_the_budget_is_spent(unit, budget, n_rounds):
     policy = StreamAllocator(
         RIDGE, budget=budget, unit=unit, n_rounds=n_rounds, random_state=0
@@ -303,6 +310,8 @@ def test_other_tables_and_parameters_are_refused(policy):
         policy.open().start(NEW_X[0], available=[True, False])
     with pytest.raises(ValueError, match="selection='vote' is not accepted"):
         clone(policy).set_params(selection="vote").fit(X, TABLE)
+    with pytest.raises(ValueError, match=r"shape \(900, 3, 8\) are not all 0 or 1"):
+        clone(policy).fit(X, RewardTable(REWARDS / 2, costs=COSTS))
     plain = StreamAllocator(RewardRegressor(Ridge())).fit(X, REWARDS[:, 0])
     with pytest.raises(ValueError, match=r"available=\[True\] is not accepted"):
         plain.open().start(NEW_X[0], available=[True])
