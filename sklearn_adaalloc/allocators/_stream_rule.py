@@ -54,12 +54,6 @@ class CalibratedPrice(RegressorAllocator):
         told, rule = told_of(self.selection), resolve_selection(self.selection)
         vars(self).pop("score_rewards_", None)  # remove that of an earlier fit
         vars(self).update(told.learn(table, rule))
-        if self._n_decoders and not self.binary_:
-            raise ValueError(
-                f"rewards of shape {rewards.shape} are not all 0 or 1. Expected 0/1 "
-                "rewards of several decoders on a stream. Decide what counts as right, "
-                "as in rewards > 0.5, or learn from one decoder at a time."
-            )
         self.lowest_reward_ = float(np.nanmin(rewards))
         self.highest_reward_ = float(np.nanmax(rewards))
         X = X.tocsr() if issparse(X) else X  # some sparse formats cannot select rows
