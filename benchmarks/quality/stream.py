@@ -18,7 +18,8 @@ of each row in the same order. Writes to `benchmarks/results/quality`
   or the change, both relative to the budget. `joint` is the success of the joint rule
   on each half with the same budget.
 
-One by one on menus of several models, in cost, writes `stream_menus.csv`: the three
+One sample at a time on menus of several models, in cost, with ten queries arriving
+together, writes `stream_menus.csv`: the three
 models on MATH with their probes, and seven models on MBPP from the text (MiniLM and a
 forest), whose samples are in a random order. The price follows what is spent, or stays
 at that of `fit`.
@@ -52,9 +53,10 @@ from sklearn_adaalloc import (
     SequentialAllocator,
     StreamAllocator,
 )
-from sklearn_adaalloc.allocators._menu_session import best_so_far
+from sklearn_adaalloc.allocators._menu_session import replay_menu
 
 PARTS = ("models", "menus")
+TOGETHER = 10  # queries of menus
 BUDGETS = (2, 4, 8)
 DRIFT_BUDGET = 4
 WINDOW, SETTLING = 500, 300
@@ -276,11 +278,19 @@ def menu_rows(menu):
 def play_menu(policy, budget, X, table, params):
     """Whether each query is solved, and its cost (n_queries,)."""
     policy.set_params(budget=budget, **params)
-    played = policy._replay(X, table)
-    if isinstance(policy, StreamAllocator):
-        budgets, spent = played
-        return best_so_far(table.rewards, budgets), spent
-    return played.best_rewards, played.costs.sum(axis=1)
+    if not isinstance(policy, StreamAllocator):
+        played = policy._replay(X, table)
+        return played.best_rewards, played.costs.sum(axis=1)
+    right, spent = [], []
+    with policy.open() as stream:
+        for first in range(0, len(table), TOGETHER):
+            part = slice(first, first + TOGETHER)
+            with stream.start(X[part]) as session:
+                right.append(
+                    replay_menu(session, table.rewards[part], table.costs[part])
+                )
+            spent.append(session.costs.sum(axis=1))
+    return np.concatenate(right), np.concatenate(spent)
 
 
 def decision_time(fold):
