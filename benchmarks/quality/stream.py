@@ -12,7 +12,8 @@ of each row in the same order. Writes to `benchmarks/results/quality`
   `SequentialAllocator` on the whole batch, one by one and in four rounds. `least` and
   `most` are the spends of the two folds. The last rows are the means of all cells.
 
-One by one on menus of several models, in cost, writes `stream_menus.csv`: the three
+One sample at a time on menus of several models, in cost, with ten queries arriving
+together, writes `stream_menus.csv`: the three
 models on MATH with their probes, and seven models on MBPP from the text (MiniLM and a
 forest), whose samples are in a random order. The price follows what is spent, or stays
 at that of `fit`.
@@ -47,9 +48,10 @@ from sklearn_adaalloc import (
     SequentialAllocator,
     StreamAllocator,
 )
-from sklearn_adaalloc.allocators._menu_session import best_so_far
+from sklearn_adaalloc.allocators._menu_session import replay_menu
 
 PARTS = ("models", "menus")
+TOGETHER = 10  # queries of menus
 BUDGETS = (2, 4, 8)
 POLICIES = {  # whether it is a stream, and its parameters
     "joint, one by one": (False, {"n_rounds": None}),
@@ -225,11 +227,19 @@ def menu_rows(menu):
 def play_menu(policy, budget, X, table, params):
     """Whether each query is solved, and its cost (n_queries,)."""
     policy.set_params(budget=budget, **params)
-    played = policy._replay(X, table)
-    if isinstance(policy, StreamAllocator):
-        budgets, spent = played
-        return best_so_far(table.rewards, budgets), spent
-    return played.best_rewards, played.costs.sum(axis=1)
+    if not isinstance(policy, StreamAllocator):
+        played = policy._replay(X, table)
+        return played.best_rewards, played.costs.sum(axis=1)
+    right, spent = [], []
+    with policy.open() as stream:
+        for first in range(0, len(table), TOGETHER):
+            part = slice(first, first + TOGETHER)
+            with stream.start(X[part]) as session:
+                right.append(
+                    replay_menu(session, table.rewards[part], table.costs[part])
+                )
+            spent.append(session.costs.sum(axis=1))
+    return np.concatenate(right), np.concatenate(spent)
 
 
 def decision_time(fold):
