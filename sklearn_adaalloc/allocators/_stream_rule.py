@@ -149,7 +149,7 @@ class CalibratedPrice(RegressorAllocator):
     def _mean_rates(self, predicted):
         """Predicted reward of a sample (n_queries,), over decoders that are alike."""
         if self._n_decoders:
-            return predicted @ self.regressor_.profiles_.mean(axis=1)
+            return self._open_menu(predicted, None).known.scores.mean(axis=1)
         return predicted[:, 0]
 
     def _cap(self):

@@ -310,8 +310,6 @@ def test_other_tables_and_parameters_are_refused(policy):
         policy.open().start(NEW_X[0], available=[True, False])
     with pytest.raises(ValueError, match="selection='vote' is not accepted"):
         clone(policy).set_params(selection="vote").fit(X, TABLE)
-    with pytest.raises(ValueError, match=r"shape \(900, 3, 8\) are not all 0 or 1"):
-        clone(policy).fit(X, RewardTable(REWARDS / 2, costs=COSTS))
     plain = StreamAllocator(RewardRegressor(Ridge())).fit(X, REWARDS[:, 0])
     with pytest.raises(ValueError, match=r"available=\[True\] is not accepted"):
         plain.open().start(NEW_X[0], available=[True])
