@@ -177,8 +177,10 @@ def _on(plot, *arguments, ax, **options):
 
 
 def _short(name):
-    """A name for a legend. Matplotlib leaves out labels that begin with "_", and reads
-    what stands between dollars as mathematics.
+    """A name for a legend.
+
+    Matplotlib leaves out labels that begin with "_", and reads what stands between
+    dollars as mathematics.
     """
     text = name.lstrip("_").replace("$", r"\$") or "decoder"
     return text if len(text) <= 28 else f"{text[:25]}..."
