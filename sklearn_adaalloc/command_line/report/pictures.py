@@ -190,6 +190,7 @@ def _svg(plot, ink):
     """Draw on a transparent ground, in lines of one colour."""
     styles = import_optional("matplotlib.style", extra="plot")
     figures = import_optional("matplotlib.figure", extra="plot")
+    to_hex = import_optional("matplotlib.colors", extra="plot").to_hex
     style = {
         **dict.fromkeys(
             ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color"), ink
@@ -202,7 +203,12 @@ def _svg(plot, ink):
     }
     with styles.context(["default", style]):
         figure = figures.Figure(figsize=_SIZE, layout="constrained")
-        plot(ax=figure.add_subplot())
+        ax = figure.add_subplot()
+        plot(ax=ax)
+        legend = ax.get_legend()
+        for line in [*ax.get_lines(), *(legend.get_lines() if legend else ())]:
+            if to_hex(line.get_color()) == "#000000":
+                line.set_color(ink)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return written.getvalue()
