@@ -31,13 +31,19 @@ def run(options):
     if options.json:
         print(json.dumps(rows if len(rows) > 1 else rows[0], indent=2))
         return
-    for row in rows:
-        why = row.pop("why")
-        cells = [
-            [name.replace("_", " "), "–" if value is None else f"{value:.4g}"]
-            if not isinstance(value, str)
-            else [name, value]
-            for name, value in row.items()
-        ]
-        print(printable(aligned(cells)))
-        print(printable(paragraph(why)))
+    reasons = [row.pop("why") for row in rows]
+    cells = [
+        [name.replace("_", " "), *(_cell(row[name]) for row in rows)]
+        for name in rows[0]
+    ]
+    if len(rows) > 1:  # decoders in lines
+        cells = list(zip(*cells, strict=True))
+    print(printable(aligned(cells)))
+    for reason in reasons:
+        print(printable(paragraph(reason, bullet="- " if len(rows) > 1 else "")))
+
+
+def _cell(value):
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else f"{value:.4g}"

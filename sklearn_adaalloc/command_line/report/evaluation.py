@@ -144,9 +144,22 @@ def _equal_budgets(settings, table, costs, least):
     return equal
 
 
+def distinct(values):
+    """Values in order, those that differ by rounding only once.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line.report.evaluation import distinct
+    >>> distinct([0.3, 0.1 + 0.2, 0.1])
+    array([0.1, 0.3])
+    """
+    values = np.sort(values)
+    return values[np.diff(values, prepend=-np.inf) > 1e-9 * values[-1]]
+
+
 def _grid(equal, least, parts):
     """Budgets at which a policy is played: those reported, and some between."""
-    grid = np.unique(np.concatenate([equal * part for part in parts]))
+    grid = distinct(np.concatenate([equal * part for part in parts]))
     return grid[grid >= max(1.25 * least, 0.1)]
 
 
