@@ -40,6 +40,11 @@ def test_help_has_an_example_that_its_own_parser_accepts(command, run):
     assert parser.parse_args(words).command == command
 
 
+def test_every_file_of_commands_is_a_command():
+    files = (Path(report.__file__).parent).glob("[!_]*.py")
+    assert {path.stem for path in files} == set(_main.COMMANDS)
+
+
 def test_without_a_command_the_help_is_printed(run):
     code, out, err = run()
     assert (code, err) == (0, "")
