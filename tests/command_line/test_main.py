@@ -129,3 +129,21 @@ def test_python_m_takes_commands_and_a_closed_pipe_ends_it_quietly(table):
         "usage: adaalloc [-h] [--version] COMMAND ...\n",
         "",
     )
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+CONSOLE = [
+    line.partition("$ adaalloc ")[2]
+    for page in sorted(DOCS.glob("*.rst"))
+    for line in page.read_text(encoding="utf-8").splitlines()
+    if line.strip().startswith("$ adaalloc ")
+]
+
+
+@pytest.mark.parametrize("line", CONSOLE)
+def test_commands_on_the_pages_are_accepted(line):
+    parser, _ = _main.build_parser()
+    words = line.split()
+    if "--config" in words:  # the file holds the rest
+        words.insert(1, "answers.jsonl")
+    assert parser.parse_args(words).command == words[0]

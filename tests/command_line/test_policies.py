@@ -59,7 +59,7 @@ def test_texts_are_features_that_are_saved(run, tmp_path):
         for query, row in zip(
             data.queries_train[:150], data.rewards_train, strict=False
         )
-    ]
+    ][:150]
     table = write_lines(tmp_path / "rows", rows)
     out = tmp_path / "policy"
     assert run("fit", table, "--budget", 3, "--out", out, "--features", "text")[0] == 0
