@@ -27,6 +27,8 @@ FLOORS = {
     for floor, rooms in re.findall(r"^\| (\d+) \| (.*?) \|", MAP, re.M)
     for room in re.findall(r"`(\w+)`|the package itself", rooms)
 }
+# Above all rooms that do the work, and below what starts it.
+FLOORS |= {"command_line": 8, "__main__": 9}
 # The default regressor, imported when `fit` needs it.
 EXCEPTION = ("sklearn_adaalloc.allocators._base", "sklearn_adaalloc.regressors")
 
@@ -94,6 +96,10 @@ def test_imports_have_no_cycle():
     graph = {module: set() for module in MODULES}
     for importer, imported in IMPORTS:
         graph[importer].add(imported)
+    commands = "sklearn_adaalloc.command_line.commands."  # imported by their names
+    graph["sklearn_adaalloc.command_line._main"] |= {
+        module for module in MODULES if module.startswith(commands)
+    }
     order = tuple(graphlib.TopologicalSorter(graph).static_order())
     assert order[-1] in ("sklearn_adaalloc", "sklearn_adaalloc.__main__")
 
@@ -129,6 +135,30 @@ print(*sorted(sys.modules))
     assert "sklearn_adaalloc" in loaded
     heavy = {"torch", "skorch", "transformers", "peft", "matplotlib"}
     assert heavy.isdisjoint(loaded)
+
+
+def test_the_package_itself_loads_nothing_until_a_name_is_asked_for():
+    script = """
+import sys
+import sklearn_adaalloc
+
+assert not {"numpy", "scipy", "sklearn"} & set(sys.modules)
+assert set(sklearn_adaalloc.__all__) <= set(dir(sklearn_adaalloc))
+names = {name: getattr(sklearn_adaalloc, name) for name in sklearn_adaalloc.__all__}
+assert vars(sklearn_adaalloc).items() >= names.items()
+from sklearn_adaalloc import metrics
+assert sklearn_adaalloc.metrics is metrics and sklearn_adaalloc.decoding
+"""
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT.parent)},
+        check=True,
+    )
+
+
+def test_a_name_that_is_not_there_is_said_to_be_missing():
+    with pytest.raises(AttributeError, match="has no attribute 'Allocator'"):
+        importlib.import_module(ROOT.name).Allocator  # noqa: B018
 
 
 # Public names

@@ -81,7 +81,7 @@ def find_columns(rows, given, source):
     >>> find_columns(rows, {"score": "none"}, "a.jsonl").named()
     [('query', 'item.question'), ('reward', 'Correct')]
     """
-    there = list(dict.fromkeys(name for row in rows for name in _names(row)))
+    there = list(dict.fromkeys(name for row in rows for name in column_names(row)))
     found = {}
     for role in NAMES:
         name = given.get(role)
@@ -156,11 +156,18 @@ def samples_of(rows, columns):
             yield _sample(where, query, one, columns)
 
 
-def _names(row, before="", depth=2):
-    """Names of the fields of a row, with dots for fields in fields."""
+def column_names(row, before="", depth=2):
+    """Names of the fields of a row, with dots for fields in fields.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line._columns import column_names
+    >>> list(column_names({"input": {"text": "2+3="}, "reward": 1}))
+    ['input.text', 'reward']
+    """
     for name, value in row.items():
         if isinstance(value, dict) and depth:
-            yield from _names(value, f"{before}{name}.", depth - 1)
+            yield from column_names(value, f"{before}{name}.", depth - 1)
         else:
             yield before + str(name)
 

@@ -9,6 +9,10 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 
+CONFIGURATION = "configuration"
+"""Name of a positional argument that is the file, as ``--config`` is."""
+
+
 class UsageError(Exception):
     """A command was used in a wrong way."""
 
@@ -20,8 +24,8 @@ def find_configuration(words, commands):
     ----------
     words : list of str
         Words of the command line.
-    commands : container of str
-        Names of commands.
+    commands : dict of str to ArgumentParser
+        Parsers of the commands.
 
     Returns
     -------
@@ -32,15 +36,20 @@ def find_configuration(words, commands):
 
     Examples
     --------
+    >>> import argparse
     >>> from sklearn_adaalloc.command_line._configuration import find_configuration
-    >>> find_configuration(["report", "--config", "a.toml"], ["report"])
+    >>> commands = {"report": argparse.ArgumentParser()}
+    >>> find_configuration(["report", "--config", "a.toml"], commands)
     ('report', 'a.toml')
     """
     if not words or words[0] not in commands:
         return None, None
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config", nargs="?")
-    known, _ = finder.parse_known_args(words[1:])
+    known, rest = finder.parse_known_args(words[1:])
+    place = [a.dest for a in commands[words[0]]._actions if a.dest == CONFIGURATION]
+    if place and known.config is None and rest and not rest[0].startswith("-"):
+        return words[0], rest[0]  # its first positional argument is the file
     return words[0], known.config
 
 
@@ -123,7 +132,7 @@ def _options(parser):
     actions = {}
     for action in parser._actions:
         names = [name[2:] for name in action.option_strings if name.startswith("--")]
-        if action.dest not in ("help", "config"):
+        if action.dest not in ("help", "config", CONFIGURATION):
             actions[names[0] if names else action.dest.replace("_", "-")] = action
     return actions
 

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_adaalloc._utils.numbers import check_sizes
+from sklearn_adaalloc._utils.rewards import is_binary
 from sklearn_adaalloc.features import HiddenStateFeaturizer
 from sklearn_adaalloc.regressors import MLPRewardRegressor, RewardRegressor
 
@@ -104,24 +105,49 @@ def read_features(path, n_queries):
     ValueError
         If it is no such array.
     """
+    X = load_array(path)
+    if len(X) != n_queries:
+        raise ValueError(
+            f"{path} has shape {X.shape}. Expected ({n_queries}, n_features): a row "
+            "for each query, in the order in which queries first occur in the table."
+        )
+    return X
+
+
+def load_array(path):
+    """Read an array of numbers with a row for each query.
+
+    Parameters
+    ----------
+    path : str
+        NumPy file, shape (n_queries, n_features) or (n_queries,).
+
+    Returns
+    -------
+    X : ndarray of shape (n_queries, n_features), float64
+
+    Raises
+    ------
+    ValueError
+        If it is no such array.
+    """
     try:
         X = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(
-            f"--features {path} is no NumPy array: {error}. Expected a file that "
-            "np.save has written."
+            f"{path} is no NumPy array: {error}. Expected a file that np.save has "
+            "written."
         ) from error
     X = X[:, None] if X.ndim == 1 else X
-    if X.dtype.kind not in "biuf" or X.ndim != 2 or len(X) != n_queries:
+    if X.dtype.kind not in "biuf" or X.ndim != 2:
         raise ValueError(
-            f"--features {path} has shape {X.shape} and type {X.dtype}. Expected "
-            f"numbers of shape ({n_queries}, n_features): a row for each query, in the "
-            "order in which queries first occur in the table."
+            f"{path} has shape {X.shape} and type {X.dtype}. Expected numbers of shape "
+            "(n_queries, n_features)."
         )
     X = X.astype(np.float64)
     if not np.isfinite(X).all():
-        raise ValueError(f"--features {path} has NaN or infinity. Expected numbers.")
-    check_sizes(X, f"--features {path}")
+        raise ValueError(f"{path} has NaN or infinity. Expected finite numbers.")
+    check_sizes(X, path)
     return X
 
 
@@ -182,3 +208,21 @@ def difficulty_model(name, *, target="auto", random_state=0, **options):
     if name == "none":
         return RewardRegressor(DummyRegressor(), target, **options)
     return MLPRewardRegressor(target, random_state=random_state, **options)
+
+
+def rule_of(table, selection):
+    """Answers that every query gets, and the reward without one.
+
+    A verdict tells right from wrong, so a query may be given up. Otherwise each gets an
+    answer.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc import RewardTable
+    >>> from sklearn_adaalloc.command_line._features import rule_of
+    >>> rule_of(RewardTable([[0.5, 2.0]]), "reward")
+    {'min_budget': 1, 'empty_reward': 0.0}
+    """
+    if selection == "reward" and is_binary(table.rewards):
+        return {"min_budget": 0, "empty_reward": 0.0}
+    return {"min_budget": 1, "empty_reward": float(min(0, np.nanmin(table.rewards)))}

@@ -44,9 +44,11 @@ def paragraph(text, *, bullet=""):
     >>> paragraph("Take rounds.", bullet="- ")
     '- Take rounds.'
     """
-    return textwrap.fill(
-        text, 79, initial_indent=bullet, subsequent_indent=" " * len(bullet)
+    kept = text.replace(" %", "\u00a0%")  # a number and its sign stay together
+    filled = textwrap.fill(
+        kept, 79, initial_indent=bullet, subsequent_indent=" " * len(bullet)
     )
+    return filled.replace("\u00a0", " ")
 
 
 def printable(text):

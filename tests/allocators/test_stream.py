@@ -50,6 +50,15 @@ def play(stream, X, rewards):
     return np.array(budgets)
 
 
+@pytest.mark.parametrize("params", [{}, {"n_rounds": 3}, {"min_budget": 1}])
+def test_a_replay_at_a_fixed_price_is_the_same_however_many_are_open(params):
+    X, rewards = mixed_world(120)
+    policy = StreamAllocator(RIDGE, budget=4, adapt=False, random_state=0, **params)
+    policy = policy.fit(X[:80], rewards[:80])
+    alone, together = (policy._replay(X[80:], rewards[80:], n_open=n) for n in (1, 7))
+    assert_array_equal(alone, together)
+
+
 # --- sessions --------------------------------------------------------------------
 
 

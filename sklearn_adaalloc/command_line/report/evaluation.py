@@ -12,7 +12,7 @@ from sklearn_adaalloc.allocators import (
     SequentialAllocator,
     StreamAllocator,
 )
-from sklearn_adaalloc.command_line._features import difficulty_model
+from sklearn_adaalloc.command_line._features import difficulty_model, rule_of
 from sklearn_adaalloc.command_line.report.intervals import (
     CONFIDENCE,
     N_BOOTSTRAP,
@@ -90,7 +90,7 @@ def evaluate(features_of, table, settings):
         "costs" (n_queries,), "marginals" as predicted (n_queries, n_samples), and
         "played", a dict of :class:`Played`.
     """
-    rule = _rule(table, settings)
+    rule = rule_of(table, settings.selection)
     costs = cell_costs(table) if settings.unit == "cost" else np.ones(len(table))
     curves = reward_curves(
         table,
@@ -122,17 +122,6 @@ def evaluate(features_of, table, settings):
     return figures, {**drawn, "played": played, **rule}
 
 
-def _rule(table, settings):
-    """Rewards without an answer, and answers that every query gets.
-
-    A verdict tells right from wrong, so a query may be given up. Otherwise each gets an
-    answer.
-    """
-    if settings.selection == "reward" and is_binary(table.rewards):
-        return {"min_budget": 0, "empty_reward": 0.0}
-    return {"min_budget": 1, "empty_reward": float(min(0, np.nanmin(table.rewards)))}
-
-
 def _equal_budgets(settings, table, costs, least):
     """Budgets to report, in answers per query."""
     n_samples = table.shape[1]
@@ -155,9 +144,22 @@ def _equal_budgets(settings, table, costs, least):
     return equal
 
 
+def distinct(values):
+    """Values in order, those that differ by rounding only once.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line.report.evaluation import distinct
+    >>> distinct([0.3, 0.1 + 0.2, 0.1])
+    array([0.1, 0.3])
+    """
+    values = np.sort(values)
+    return values[np.diff(values, prepend=-np.inf) > 1e-9 * values[-1]]
+
+
 def _grid(equal, least, parts):
     """Budgets at which a policy is played: those reported, and some between."""
-    grid = np.unique(np.concatenate([equal * part for part in parts]))
+    grid = distinct(np.concatenate([equal * part for part in parts]))
     return grid[grid >= max(1.25 * least, 0.1)]
 
 

@@ -11,6 +11,7 @@ from sklearn_adaalloc.command_line.report.evaluation import (
     IN_ROUNDS,
     N_ROUNDS,
     UP_FRONT,
+    distinct,
 )
 from sklearn_adaalloc.command_line.report.intervals import (
     CONFIDENCE,
@@ -120,7 +121,7 @@ def _budgets(settings, costs, spent):
 def _play(features_of, table, settings, budgets):
     """Play the policies on each part of the queries, learnt from the others."""
     n_queries, n_decoders, n_samples = table.shape
-    grid = np.unique(np.concatenate([budgets * part for part in _PARTS]))
+    grid = distinct(np.concatenate([budgets * part for part in _PARTS]))
     unit = "cost" if table.costs is not None else "samples"
     played, shares = {}, {}
     for name in (UP_FRONT, IN_ROUNDS):

@@ -87,7 +87,9 @@ def as_page(report, pictures):
 
 
 def _list(texts):
-    items = "".join(f"<li>{escape(text)}</li>\n" for text in texts)
+    items = "".join(
+        f"<li>{escape(text).replace(' %', '&nbsp;%')}</li>\n" for text in texts
+    )
     return f"<ul>\n{items}</ul>"
 
 

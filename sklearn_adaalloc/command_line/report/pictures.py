@@ -28,6 +28,8 @@ from sklearn_adaalloc.metrics._policy_curves import (
 
 _SIZE = (5.6, 4.0)
 _INK = {"light": "#1c2024", "dark": "#e4e7ea"}
+_BLACK = "#000000"  # of displays; it is drawn in the colour of the text
+_LONGEST = 26  # letters of a name in a legend
 _LEAST_SAMPLES = 4  # with fewer, shares right are too few values for a histogram
 
 
@@ -125,7 +127,7 @@ def _plans(report, table, drawn):
 
 
 def _menu_plans(report, table, drawn):
-    names = [decoder["name"] for decoder in report["figures"]["decoders"]]
+    names = short_names(list(drawn["alone"]))
     limit = 1.3 * report["figures"]["rows"][-1]["budget"]
     shown = {
         name: CostCurve(
@@ -139,8 +141,8 @@ def _menu_plans(report, table, drawn):
     display = CostCurveDisplay(
         curves=shown,
         decoders={
-            _short(name): BudgetCurve(own.spend.mean(axis=1), own.reward.mean(axis=1))
-            for name, own in drawn["alone"].items()
+            name: BudgetCurve(own.spend.mean(axis=1), own.reward.mean(axis=1))
+            for name, own in zip(names, drawn["alone"].values(), strict=True)
         },
         oracle=drawn["oracle"],
     )
@@ -159,7 +161,7 @@ def _menu_plans(report, table, drawn):
         spend=rounds.spend,
         answers=rounds.answers,
         costs=rounds.costs,
-        decoders=[_short(name) for name in names],
+        decoders=names,
     )
     yield "Who answers, in rounds, at each mean cost.", partial(_on, shares.plot)
 
@@ -176,18 +178,41 @@ def _on(plot, *arguments, ax, **options):
     plot(*arguments, ax=ax, **options)
 
 
-def _short(name):
-    """A name for a legend. Matplotlib leaves out labels that begin with "_", and reads
-    what stands between dollars as mathematics.
+def short_names(names):
+    """Names for a legend, all different.
+
+    Matplotlib leaves out labels that begin with "_", and reads what stands between
+    dollars as mathematics.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of decoders.
+
+    Returns
+    -------
+    short : list of str
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line.report.pictures import short_names
+    >>> short_names(["a/small-model", "b/small-model", "large"])
+    ['1: small-model', '2: small-model', 'large']
     """
-    text = name.lstrip("_").replace("$", r"\$") or "decoder"
-    return text if len(text) <= 28 else f"{text[:25]}..."
+    cut = [name.rstrip("/").rpartition("/")[2].lstrip("_") for name in names]
+    cut = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in cut]
+    numbered = [
+        f"{place}: {name}" if cut.count(name) > 1 or not name else name
+        for place, name in enumerate(cut, start=1)
+    ]
+    return [name.replace("$", r"\$") for name in numbered]
 
 
 def _svg(plot, ink):
     """Draw on a transparent ground, in lines of one colour."""
     styles = import_optional("matplotlib.style", extra="plot")
     figures = import_optional("matplotlib.figure", extra="plot")
+    to_hex = import_optional("matplotlib.colors", extra="plot").to_hex
     style = {
         **dict.fromkeys(
             ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color"), ink
@@ -200,7 +225,15 @@ def _svg(plot, ink):
     }
     with styles.context(["default", style]):
         figure = figures.Figure(figsize=_SIZE, layout="constrained")
-        plot(ax=figure.add_subplot())
+        ax = figure.add_subplot()
+        plot(ax=ax)
+        legend = ax.get_legend()
+        for line in [*ax.get_lines(), *(legend.get_lines() if legend else ())]:
+            if to_hex(line.get_color()) == _BLACK:
+                line.set_color(ink)
+        for area in ax.collections:
+            if [to_hex(color) for color in area.get_facecolor()] == [_BLACK]:
+                area.set_facecolor(ink)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return written.getvalue()

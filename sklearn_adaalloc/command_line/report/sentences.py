@@ -3,8 +3,9 @@
 from sklearn_adaalloc.command_line.report.evaluation import IN_ROUNDS, STREAM, UP_FRONT
 
 _FEW_QUERIES = 300
+_ROUNDING = 1e-9
 _WORDS = {
-    UP_FRONT: "Decided up front, before any answer",
+    UP_FRONT: "Decided up front, before any answer,",
     IN_ROUNDS: f"Decided {IN_ROUNDS}",
     STREAM: "Decided one query after another, as a stream,",
 }
@@ -50,18 +51,18 @@ def main_row(rows):
 
 def gains(policy):
     """Whether a policy earns more than equal budgets at the same spend, surely."""
-    return policy["gain_low"] > 0
+    return policy["gain_low"] > _ROUNDING
 
 
 def loses(policy):
     """Whether it earns less, surely."""
-    return policy["gain_high"] < 0
+    return policy["gain_high"] < -_ROUNDING
 
 
 def saves(policy):
     """Whether it reaches what equal budgets reach with less, surely."""
     low = policy["saved_low"]
-    return gains(policy) and low is not None and low > 0
+    return gains(policy) and low is not None and low > _ROUNDING
 
 
 class Numbers:
@@ -105,37 +106,41 @@ class Numbers:
         return f"{self.spend(value)} {self.unit}"
 
 
-def policy_sentence(name, policy, report, equal="Equal budgets"):
+def policy_sentence(name, row, report, other="equal budgets"):
     """What one policy gains at the same spend, and saves.
 
     Parameters
     ----------
     name : str
         Of the policy.
-    policy : dict
-        Its figures at one budget.
+    row : dict
+        Figures at one budget.
     report : dict
         The report that they are from.
-    equal : str, default="Equal budgets"
+    other : str, default="equal budgets"
         What it is compared with.
 
     Returns
     -------
     sentence : str
     """
-    numbers = Numbers(report)
+    numbers, policy = Numbers(report), row["policies"][name]
     start = _WORDS[name]
     if name == IN_ROUNDS:
         start += f", {_KNOWING[report['selection']]},"
     start += f" {numbers.spend_with_unit(policy['spend'])} per query"
-    other = equal.lower() if equal == "Equal budgets" else equal
     if gains(policy):
         told = (
             f"{start} give {numbers.reward(policy['reward'])}, and {other} of the same "
             f"cost {numbers.reward(policy['equal_at_spend'])} ({numbers.gain(policy)})."
         )
         if saves(policy):
-            told += f" It saves {numbers.saving(policy)} of what they spend."
+            spend = row["equal"].get("spend", row["budget"])
+            told += (
+                f" What {other} at {numbers.spend_with_unit(spend)} give, it gives at "
+                f"{numbers.spend(policy['saved_spend'])}: it saves "
+                f"{numbers.saving(policy)}."
+            )
         return told
     if loses(policy):
         return (
@@ -168,10 +173,7 @@ def _findings(report, row):
         f"{numbers.reward(equal['reward'])} (95 % interval "
         f"{numbers.reward(equal['low'])} to {numbers.reward(equal['high'])})."
     )
-    found += [
-        policy_sentence(name, policy, report)
-        for name, policy in row["policies"].items()
-    ]
+    found += [policy_sentence(name, row, report) for name in row["policies"]]
     bound = f"{numbers.reward(row['oracle_up_front'])} up front"
     if row["oracle_with_verdicts"] is not None:
         bound += f", and {numbers.reward(row['oracle_with_verdicts'])} with verdicts"
@@ -266,9 +268,9 @@ def _menu_findings(report, row):
     )
     found += [
         policy_sentence(
-            name, policy, report, equal="the best decoder alone (chosen by hindsight)"
+            name, row, report, other="the best decoder alone, chosen by hindsight,"
         )
-        for name, policy in row["policies"].items()
+        for name in row["policies"]
     ]
     found.append(
         "Headroom: who knew in advance which decoder is right how often on each query "

@@ -96,7 +96,7 @@ def _saved(policy):
     ends = [policy[name] for name in ("saved", "saved_low", "saved_high")]
     if None in ends:
         return "–"
-    return "{:.0f} % [{:.0f}, {:.0f}]".format(*(100 * value for value in ends))
+    return "{} % [{}, {}]".format(*(round(100 * value) for value in ends))
 
 
 def as_text(report):

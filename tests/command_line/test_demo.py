@@ -3,7 +3,7 @@
 import joblib
 import pytest
 
-from sklearn_adaalloc import __main__ as demonstration
+from sklearn_adaalloc.command_line import _demonstration, main
 from sklearn_adaalloc.datasets import load_arithmetic
 
 
@@ -11,10 +11,10 @@ from sklearn_adaalloc.datasets import load_arithmetic
 def test_demonstration_leaves_a_table_pictures_and_a_policy(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(demonstration, "BUDGETS", {"math": (2, 4)})
-    monkeypatch.setattr(demonstration, "PICTURES", demonstration.PICTURES[:1])
+    monkeypatch.setattr(_demonstration, "BUDGETS", {"math": (2, 4)})
+    monkeypatch.setattr(_demonstration, "PICTURES", _demonstration.PICTURES[:1])
     folder = tmp_path / "out"
-    demonstration.main(["--output", str(folder)])
+    assert main(["demo", "--output", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert "math: expected success rate" in printed
     assert "Live: 12 queries" in printed
@@ -23,3 +23,10 @@ def test_demonstration_leaves_a_table_pictures_and_a_policy(
     policy = joblib.load(folder / "policy.joblib")
     queries = load_arithmetic("math").queries_test
     assert policy.predict(queries).sum() <= policy[-1].budget * len(queries)
+
+
+def test_without_matplotlib_it_says_so_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    assert main(["demo", "--output", str(tmp_path / "out")]) == 1
+    assert "sklearn-adaalloc[plot]" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,24 @@
+"""Commands, run, and a small file of graded answers."""
+
+import pytest
+from answer_files import long_rows, made_rewards, write_lines
+
+from sklearn_adaalloc.command_line import main
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command: its exit code, what it printed, and its messages."""
+
+    def run_command(*words):
+        code = main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run_command
+
+
+@pytest.fixture
+def table(tmp_path):
+    """60 queries with 8 verdicts each."""
+    return write_lines(tmp_path / "answers.jsonl", long_rows(made_rewards()))
