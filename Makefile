@@ -40,7 +40,7 @@ test-lowest: $(LOWEST_INSTALLED)  ## On the lowest versions declared, and torch 
 
 test-pythons:  ## What needs no torch, on the other Pythons that are here
 	WORKERS=$(WORKERS) .ci/pythons "$(OTHER_PYTHONS)" $(NUMERIC_TESTS) \
-		tests/datasets/test_logs.py
+		tests/datasets/test_logs*.py
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered

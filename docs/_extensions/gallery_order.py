@@ -19,6 +19,7 @@ ORDER = [
     "plot_own_model.py",
     "plot_logs.py",
     "plot_unit_tests.py",
+    "plot_stream.py",
     "plot_production.py",
 ]
 
