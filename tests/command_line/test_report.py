@@ -10,7 +10,11 @@ import pytest
 from answer_files import long_rows, made_rewards, write_lines
 
 from sklearn_adaalloc import RewardTable
-from sklearn_adaalloc.metrics import expected_reward_score, oracle_cost_curve
+from sklearn_adaalloc.metrics import (
+    decoder_cost_curves,
+    expected_reward_score,
+    oracle_cost_curve,
+)
 
 REWARDS = made_rewards()
 
@@ -245,6 +249,10 @@ def test_several_decoders_are_reported_each_alone_and_together(reported, tmp_pat
     assert row["oracle_with_verdicts"] == pytest.approx(
         np.interp(6, *oracle_cost_curve(table))
     )
+    assert row["equal"]["spend"] == pytest.approx(6)
+    alone = decoder_cost_curves(table)
+    for own in alone.values():  # nothing that is possible without a policy is better
+        assert row["equal"]["reward"] >= np.interp(6, *own) - 1e-9
     rounds = row["policies"]["in 4 rounds"]
     assert sum(rounds["costs"].values()) == pytest.approx(rounds["spend"])
     assert rounds["spend"] <= 6
