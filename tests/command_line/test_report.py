@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -217,7 +218,7 @@ def test_features_of_another_shape_are_refused(run, table, tmp_path):
 def test_without_matplotlib_a_page_is_refused_before_any_work(
     run, table, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     page = tmp_path / "page.html"
     code, _, err = run("report", table, "--html", page)
     assert code == 1
