@@ -82,7 +82,7 @@ def apply_configuration(path, command, commands):
     >>> _ = parser.add_argument("--budget", type=float)
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "adaalloc.toml")
-    ...     _ = path.write_text("[fit]\\nbudget = 4")
+    ...     _ = path.write_text("[fit]\nbudget = 4")
     ...     apply_configuration(str(path), "fit", {"fit": parser})
     >>> parser.parse_args([]).budget
     4.0

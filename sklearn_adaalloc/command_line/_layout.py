@@ -57,7 +57,7 @@ def printable(text):
     Examples
     --------
     >>> from sklearn_adaalloc.command_line._layout import printable
-    >>> printable("a\\x1b[31mb")
+    >>> printable("a\x1b[31mb")
     'a�[31mb'
     """
     return "".join(c if c.isprintable() or c in " \n" else "\ufffd" for c in text)

@@ -72,7 +72,7 @@ def read_graded(paths, columns):
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> from sklearn_adaalloc.command_line._reading import read_graded
-    >>> rows = "question,correct\\n2+3=,1\\n2+3=,0\\n"
+    >>> rows = "question,correct\n2+3=,1\n2+3=,0\n"
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "answers.csv")
     ...     _ = path.write_text(rows)

@@ -1,6 +1,7 @@
 """Sampling and grading into a store, from the command line."""
 
 import json
+import sys
 
 import pytest
 from answer_files import write_csv, write_lines
@@ -69,7 +70,7 @@ def test_a_function_of_the_current_folder_grades(tmp_path, collecting, monkeypat
         "    return [np.ones(len(row)) for row in answers]\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    monkeypatch.setattr("sys.path", list(sys.path))
     code, printed, _ = collecting("--reward", "my_rewards:grade", "--json")
     assert (code, json.loads(printed)["right"]) == (0, 1.0)
 

@@ -1,5 +1,8 @@
 """The demonstration, on one of its tasks."""
 
+import runpy
+import sys
+
 import joblib
 import pytest
 
@@ -26,7 +29,26 @@ def test_demonstration_leaves_a_table_pictures_and_a_policy(
 
 
 def test_without_matplotlib_it_says_so_before_any_work(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["demo", "--output", str(tmp_path / "out")]) == 1
     assert "sklearn-adaalloc[plot]" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ["demo"]),
+        (["--output", "out"], ["demo", "--output", "out"]),
+        (["--seed=3"], ["demo", "--seed=3"]),
+        (["--help"], ["--help"]),
+        (["report", "a.jsonl"], ["report", "a.jsonl"]),
+    ],
+)
+def test_python_m_without_a_command_is_the_demonstration(words, expected, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sklearn_adaalloc.command_line.main", asked.append)
+    monkeypatch.setattr(sys, "argv", ["adaalloc", *words])
+    with pytest.raises(SystemExit):
+        runpy.run_module("sklearn_adaalloc.__main__", run_name="__main__")
+    assert asked == [expected]

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,7 +11,11 @@ import pytest
 from answer_files import long_rows, made_rewards, write_lines
 
 from sklearn_adaalloc import RewardTable
-from sklearn_adaalloc.metrics import expected_reward_score, oracle_cost_curve
+from sklearn_adaalloc.metrics import (
+    decoder_cost_curves,
+    expected_reward_score,
+    oracle_cost_curve,
+)
 
 REWARDS = made_rewards()
 
@@ -213,7 +218,7 @@ def test_features_of_another_shape_are_refused(run, table, tmp_path):
 def test_without_matplotlib_a_page_is_refused_before_any_work(
     run, table, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     page = tmp_path / "page.html"
     code, _, err = run("report", table, "--html", page)
     assert code == 1
@@ -245,6 +250,10 @@ def test_several_decoders_are_reported_each_alone_and_together(reported, tmp_pat
     assert row["oracle_with_verdicts"] == pytest.approx(
         np.interp(6, *oracle_cost_curve(table))
     )
+    assert row["equal"]["spend"] == pytest.approx(6)
+    alone = decoder_cost_curves(table)
+    for own in alone.values():  # nothing that is possible without a policy is better
+        assert row["equal"]["reward"] >= np.interp(6, *own) - 1e-9
     rounds = row["policies"]["in 4 rounds"]
     assert sum(rounds["costs"].values()) == pytest.approx(rounds["spend"])
     assert rounds["spend"] <= 6

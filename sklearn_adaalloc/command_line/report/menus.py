@@ -24,6 +24,7 @@ from sklearn_adaalloc.metrics import oracle_cost_curve
 from sklearn_adaalloc.metrics._bootstrap import mean_interval
 from sklearn_adaalloc.metrics._cost_curve import query_points
 from sklearn_adaalloc.metrics._fixed_cascades import (
+    concave_hull,
     decoder_names,
     failures_and_costs,
     sample_costs,
@@ -34,7 +35,7 @@ _PARTS = (0.5, 1.0)  # of the reported budgets, to find what policies save
 
 
 def evaluate_menu(features_of, table, settings):
-    """Measure each decoder alone, and policies over all, on a table of verdicts.
+    """Measure what decoders give without a policy and with one, on verdicts.
 
     Parameters
     ----------
@@ -159,39 +160,65 @@ def _fit(X, table, settings, unit):
     return {UP_FRONT: first, IN_ROUNDS: rounds.fit(X, table)}
 
 
-def at_spend(own, spend):
-    """Spend and reward of each query where a decoder alone may spend so much.
+def mixed(points, spend):
+    """The best that is possible at a mean spend without a policy, by hindsight.
 
-    Two budgets are mixed. Beyond its last one, a decoder spends no more.
+    Some queries, chosen at random, are given to one decoder with one budget, and the
+    others to another with another budget.
+
+    Parameters
+    ----------
+    points : dict of str to Played
+        Each decoder alone, at all of its budgets.
+    spend : float
+        Mean spend per query. More than the dearest useful one is not spent.
+
+    Returns
+    -------
+    names : list of str
+        The one or two decoders.
+    spend, reward : ndarrays of shape (n_queries,)
+        Of each query, in expectation.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.command_line.report.intervals import Played
-    >>> from sklearn_adaalloc.command_line.report.menus import at_spend
+    >>> from sklearn_adaalloc.command_line.report.menus import mixed
     >>> own = Played(np.arange(2), np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]]))
-    >>> at_spend(own, 1.0)
-    (array([1.]), array([0.5]))
+    >>> mixed({"a": own}, 1.0)
+    (['a'], array([1.]), array([0.5]))
     """
-    means = own.spend.mean(axis=1)
-    after = int(np.clip(np.searchsorted(means, spend), 1, len(means) - 1))
-    run = means[after] - means[after - 1]
-    share = float(np.clip((spend - means[after - 1]) / run, 0, 1)) if run > 0 else 1.0
-    return tuple(
-        (1 - share) * values[after - 1] + share * values[after]
-        for values in (own.spend, own.reward)
+    names = [name for name, own in points.items() for _ in own.budgets]
+    spends = np.vstack([own.spend for own in points.values()])
+    rewards = np.vstack([own.reward for own in points.values()])
+    means = spends.mean(axis=1)
+    hull = concave_hull(means, rewards.mean(axis=1))
+    after = int(np.clip(np.searchsorted(means[hull], spend), 1, len(hull) - 1))
+    low, high = hull[after - 1], hull[after]
+    run = means[high] - means[low]
+    share = float(np.clip((spend - means[low]) / run, 0, 1))
+    parts = {
+        names[place]: None
+        for place, weight in ((low, 1 - share), (high, share))
+        if weight > 1e-9 and means[place] > 0
+    }
+    return (
+        list(parts),
+        (1 - share) * spends[low] + share * spends[high],
+        (1 - share) * rewards[low] + share * rewards[high],
     )
 
 
 def _row(budget, alone, played, shares, oracle, names, settings):
     """All that is reported of one mean cost."""
     seed = settings.random_state
-    best, paid, reward = _best_alone(alone, budget)
+    best, paid, reward = mixed(alone, budget)
     low, high = mean_interval(reward, CONFIDENCE, N_BOOTSTRAP, seed)
     policies = {}
     for name, own in played.items():
         spend, earned = own.at(budget)
-        _, _, same_cost = _best_alone(alone, spend.mean())
+        _, _, same_cost = mixed(alone, spend.mean())
         place = int(np.argmin(np.abs(own.budgets - budget)))
         policies[name] = {
             "spend": float(spend.mean()),
@@ -210,22 +237,16 @@ def _row(budget, alone, played, shares, oracle, names, settings):
     return {
         "budget": float(budget),
         "equal": {
-            "decoder": best,
+            "decoders": best,
             "spend": float(paid.mean()),
             "reward": float(reward.mean()),
             "low": low,
             "high": high,
         },
         "alone": {
-            name: float(at_spend(own, budget)[1].mean()) for name, own in alone.items()
+            name: float(mixed({name: own}, budget)[2].mean())
+            for name, own in alone.items()
         },
         "policies": policies,
         "oracle_with_verdicts": float(np.interp(budget, *oracle)),
     }
-
-
-def _best_alone(alone, spend):
-    """The decoder that earns most alone, by hindsight; its spend and rewards."""
-    points = {name: at_spend(own, spend) for name, own in alone.items()}
-    best = max(points, key=lambda name: points[name][1].mean())
-    return best, *points[best]

@@ -10,7 +10,7 @@ _WORDS = {
     STREAM: "Decided one query after another, as a stream,",
 }
 _KNOWING = {
-    "reward": "each verdict known before more is spent",
+    "reward": "each grade known before more is spent",
     "score": "each score known before more is spent",
     "vote": "the answers so far known before more is spent",
 }
@@ -65,6 +65,18 @@ def saves(policy):
     return gains(policy) and low is not None and low > _ROUNDING
 
 
+def zero(value):
+    """A number, 0 if it differs from 0 by rounding only.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line.report.sentences import zero
+    >>> zero(-1e-17), zero(0.1)
+    (0.0, 0.1)
+    """
+    return value if abs(value) > _ROUNDING else 0.0
+
+
 class Numbers:
     """How rewards and spends are written in one report.
 
@@ -84,7 +96,7 @@ class Numbers:
 
     def gain(self, policy):
         """A difference of rewards with its interval."""
-        ends = [policy[name] for name in ("gain", "gain_low", "gain_high")]
+        ends = [zero(policy[name]) for name in ("gain", "gain_low", "gain_high")]
         if self.binary:
             texts = [f"{100 * value:+.1f}" for value in ends]
             return f"{texts[0]} points, 95 % interval {texts[1]} to {texts[2]}"
@@ -154,11 +166,28 @@ def policy_sentence(name, row, report, other="equal budgets"):
     )
 
 
+def without_policy(equal):
+    """Which decoders answer without a policy, in words.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line.report.sentences import without_policy
+    >>> without_policy({"decoders": ["small", "large"]})
+    'small or large at random'
+    """
+    names = equal["decoders"]
+    return " or ".join(names) + (" at random" if len(names) > 1 else " alone")
+
+
+def _up_to(n_samples):
+    return f"up to {n_samples} graded answer{'s' if n_samples > 1 else ''}"
+
+
 def _findings(report, row):
     figures, numbers = report["figures"], Numbers(report)
     what = "is right in" if figures["binary"] else "has a mean reward of"
     found = [
-        f"{figures['queries']:,} queries, up to {figures['samples']} graded answers "
+        f"{figures['queries']:,} queries, {_up_to(figures['samples'])} "
         f"each. One answer {what} {numbers.reward(figures['one_answer'])}"
         f"{' of all cases' if figures['binary'] else ''}."
     ]
@@ -249,8 +278,8 @@ def _menu_findings(report, row):
     figures, numbers = report["figures"], Numbers(report)
     decoders = figures["decoders"]
     found = [
-        f"{figures['queries']:,} queries, answered by {len(decoders)} decoders, up to "
-        f"{figures['samples']} graded answers of each. "
+        f"{figures['queries']:,} queries, answered by {len(decoders)} decoders, "
+        f"{_up_to(figures['samples'])} of each. "
         f"{numbers.reward(figures['solvable'])} have a right answer among all of them."
     ]
     best = max(decoders, key=lambda decoder: decoder["one_answer"])
@@ -261,15 +290,14 @@ def _menu_findings(report, row):
     )
     equal = row["equal"]
     found.append(
-        f"Alone and stopped at its first right answer, {equal['decoder']} is the best "
-        f"at {numbers.spend_with_unit(row['budget'])} per query: "
+        f"Without a policy, {without_policy(equal)} is the best at "
+        f"{numbers.spend_with_unit(row['budget'])} per query: "
         f"{numbers.reward(equal['reward'])} (95 % interval "
-        f"{numbers.reward(equal['low'])} to {numbers.reward(equal['high'])})."
+        f"{numbers.reward(equal['low'])} to {numbers.reward(equal['high'])}). It is "
+        "chosen by hindsight, and a query stops at its first right answer."
     )
     found += [
-        policy_sentence(
-            name, row, report, other="the best decoder alone, chosen by hindsight,"
-        )
+        policy_sentence(name, row, report, other="the best without a policy")
         for name in row["policies"]
     ]
     found.append(
@@ -296,12 +324,12 @@ def _menu_advice(report, row):
     if gains(policies[UP_FRONT]):
         advice.append(
             "If all answers are drawn at once and graded afterwards, AdaptiveAllocator "
-            "is better than the best decoder alone, too."
+            "is better than no policy, too."
         )
     if not any(map(gains, policies.values())):
         advice.append(
-            f"Keep to one decoder, such as {row['equal']['decoder']}: asking several "
-            "was not surely better here."
+            f"Do without a policy, with {without_policy(row['equal'])}: none was "
+            "surely better here."
         )
     if not report["has_costs"]:
         advice.append(

@@ -1,7 +1,7 @@
 """A report as text, and its tables for text and page alike."""
 
 from sklearn_adaalloc.command_line._layout import aligned, paragraph, printable
-from sklearn_adaalloc.command_line.report.sentences import Numbers
+from sklearn_adaalloc.command_line.report.sentences import Numbers, without_policy, zero
 
 
 def tables(report):
@@ -45,7 +45,7 @@ def tables(report):
 def _budget_rows(row, numbers):
     heading = ["policy", "spent", "reward", "at equal cost", "gain (95 %)", "saved"]
     equal = row["equal"]
-    name = f"{equal['decoder']} alone" if "decoder" in equal else "equal budgets"
+    name = without_policy(equal) if "decoders" in equal else "equal budgets"
     rows = [
         heading,
         [
@@ -87,7 +87,7 @@ def _budget_rows(row, numbers):
 
 def _gain(policy, numbers):
     scale, digits = (100, ".1f") if numbers.binary else (1, ".3g")
-    ends = (policy[name] * scale for name in ("gain", "gain_low", "gain_high"))
+    ends = (zero(policy[name]) * scale for name in ("gain", "gain_low", "gain_high"))
     return "{} [{}, {}]".format(*(format(value, f"+{digits}") for value in ends))
 
 

@@ -93,7 +93,7 @@ def read_any_rows(path):
     >>> from sklearn_adaalloc.datasets._logs.formats import read_any_rows
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "answers.csv")
-    ...     _ = path.write_text("query;correct\\n2+3=;1\\n")
+    ...     _ = path.write_text("query;correct\n2+3=;1\n")
     ...     [row for where, row in read_any_rows(str(path))]
     [{'query': '2+3=', 'correct': '1'}]
     """

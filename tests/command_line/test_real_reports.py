@@ -1,0 +1,178 @@
+"""Reports on real answers: their sentences are true of the tables they are from."""
+
+import json
+import re
+from math import comb
+
+import numpy as np
+import pytest
+from answer_files import write_lines
+
+from sklearn_adaalloc.command_line.report.sentences import gains, main_row, saves
+
+pytestmark = pytest.mark.slow
+
+
+def texts(path):
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line)["text"] for line in lines]
+
+
+def rows_of(rewards, queries, **columns):
+    """One row for each query."""
+    return [
+        {
+            "prompt": query,
+            "rewards": rewards[number].tolist(),
+            **{name: values[number] for name, values in columns.items()},
+        }
+        for number, query in enumerate(queries)
+    ]
+
+
+@pytest.fixture
+def reported(tmp_path, run):
+    def report(rows, *words):
+        path = write_lines(tmp_path / "answers.jsonl", rows)
+        code, out, err = run("report", path, *words, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+    return report
+
+
+def equal_rate(rewards, budget):
+    """Probability that one of `budget` of the answers is right, by counting."""
+    n_samples = rewards.shape[1]
+    wrong = n_samples - rewards.sum(axis=1)
+    missed = [comb(int(w), budget) / comb(n_samples, budget) for w in wrong]
+    return 1 - np.mean(missed)
+
+
+def percent(value):
+    return f"{100 * value:.1f} %"
+
+
+def check_sentences(report):
+    """Savings and gains are said where intervals show them, and nowhere else."""
+    row = main_row(report["figures"]["rows"])
+    told = [text for text in report["findings"] if text.startswith("Decided")]
+    assert len(told) == len(row["policies"])
+    for text, policy in zip(told, row["policies"].values(), strict=True):
+        assert ("saves" in text) == saves(policy)
+        assert (" points, 95 % interval " in text) is True
+        low, high = map(
+            float, re.findall(r"interval ([-+.\d]+) to ([-+.\d]+)", text)[0]
+        )
+        assert low == pytest.approx(100 * policy["gain_low"], abs=0.051)
+        assert high == pytest.approx(100 * policy["gain_high"], abs=0.051)
+        assert ("as far as this table can tell" in text) == (
+            not gains(policy) and policy["gain_high"] >= -1e-9
+        )
+    advice = " ".join(report["advice"])
+    keeps = "Keep equal budgets" in advice or "Do without a policy" in advice
+    assert keeps == (not any(map(gains, row["policies"].values())))
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "rounds"),
+    [
+        # What rounds without features give is among the references of the data.
+        ("math5000/qwen2p5_7b_instruct_t1p0", 4, 0.8886),
+        ("math5000/qwen2_1p5b_instruct_t0p6", 4, 0.4402),
+        ("svamp_pot_codex", 4, None),
+        ("humaneval_codegen16b", 8, None),
+    ],
+)
+def test_verdicts(name, budget, rounds, real_data, reported):
+    rewards = np.load(real_data / f"{name}.npz")["rewards"].astype(int)
+    folder = real_data / name
+    path = (
+        folder.parent / "queries.jsonl"
+        if "/" in name
+        else folder.with_name(f"{name}.queries.jsonl")
+    )
+    rows = rows_of(rewards, texts(path))
+    report = reported(rows, "--budget", budget, "--features", "none")
+    told = " ".join(report["findings"])
+    assert f"One answer is right in {percent(rewards.mean())}" in told
+    assert f"{percent(rewards.any(axis=1).mean())} of the queries have a right" in told
+    equal = percent(equal_rate(rewards, budget))
+    assert f"Equal budgets of {budget} answers per query reach {equal}" in told
+    check_sentences(report)
+    policies = report["figures"]["rows"][0]["policies"]
+    assert policies["in 4 rounds"]["spend"] <= budget
+    assert gains(policies["in 4 rounds"])
+    assert not gains(policies["up front"])  # all queries look alike
+    if rounds is not None:
+        assert policies["in 4 rounds"]["reward"] == pytest.approx(rounds, abs=0.012)
+
+
+def test_features_of_a_probe_gain_up_front(real_data, reported, tmp_path):
+    arrays = np.load(real_data / "math5000/qwen2p5_7b_instruct_t1p0.npz")
+    np.save(tmp_path / "probe.npy", arrays["probe_prediction"])
+    rows = rows_of(
+        arrays["rewards"].astype(int), texts(real_data / "math5000/queries.jsonl")
+    )
+    words = ("--features", tmp_path / "probe.npy", "--budget", 4)
+    report = reported(rows, *words)
+    check_sentences(report)
+    policy = report["figures"]["rows"][0]["policies"]["up front"]
+    # The data's reference: .8413 against .8227.
+    assert gains(policy)
+    assert policy["reward"] == pytest.approx(0.8413, abs=0.004)
+    assert "use AdaptiveAllocator" in " ".join(report["advice"])
+
+
+def test_votes(real_data, reported):
+    path = sorted((real_data / "votes/math500").glob("*.npz"))[0]
+    arrays = np.load(path)
+    codes = arrays["answers"][:, :16].tolist()
+    rows = rows_of(
+        arrays["rewards"].astype(int)[:, :16],
+        texts(real_data / "votes/math500/queries.jsonl"),
+        answers=[[None if code < 0 else code for code in row] for row in codes],
+    )
+    words = ("--selection", "vote", "--budget", 3, "--features", "none")
+    report = reported(rows, *words)
+    check_sentences(report)
+    (row,) = report["figures"]["rows"]
+    assert row["oracle_with_verdicts"] is None
+    assert row["policies"]["in 4 rounds"]["spend"] <= 3
+    assert "the answers so far known before more is spent" in report["findings"][3]
+
+
+def test_a_menu_of_seven_models(real_data, reported):
+    arrays = np.load(real_data / "menus/mbpp_7_models.npz")
+    right = np.round(10 * arrays["rates"]).astype(int)
+    queries = texts(real_data / "menus/mbpp_7_models.queries.jsonl")
+    first = list(dict.fromkeys(queries))
+    numbers = [queries.index(query) for query in first][:300]
+    rows = [
+        {
+            "prompt": queries[number],
+            "model": str(name),
+            "correct": [1] * n_right + [0] * (10 - n_right),
+            "cost": billions,
+        }
+        for number in numbers
+        for name, n_right, billions in zip(
+            arrays["decoders"],
+            right[number].tolist(),
+            arrays["billions"].tolist(),
+            strict=True,
+        )
+    ]
+    report = reported(rows, "--features", "none", "--budget", 20, "--folds", 2)
+    check_sentences(report)
+    rates = right[numbers].mean(axis=0) / 10
+    best = arrays["decoders"][rates.argmax()]
+    told = " ".join(report["findings"])
+    assert (
+        f"One answer of {best} is right most often: in {percent(rates.max())}" in told
+    )
+    solved = (right[numbers] > 0).any(axis=1).mean()
+    assert f"{percent(solved)} have a right answer among all of them" in told
+    rounds = report["figures"]["rows"][0]["policies"]["in 4 rounds"]
+    assert rounds["spend"] <= 20
+    assert gains(rounds)
