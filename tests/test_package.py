@@ -27,8 +27,6 @@ FLOORS = {
     for floor, rooms in re.findall(r"^\| (\d+) \| (.*?) \|", MAP, re.M)
     for room in re.findall(r"`(\w+)`|the package itself", rooms)
 }
-# Above all rooms that do the work, and below what starts it.
-FLOORS |= {"command_line": 8, "__main__": 9}
 # The default regressor, imported when `fit` needs it.
 EXCEPTION = ("sklearn_adaalloc.allocators._base", "sklearn_adaalloc.regressors")
 
