@@ -17,6 +17,7 @@ from sklearn_adaalloc.allocators._coins import (
     separate_coins,
 )
 from sklearn_adaalloc.allocators._menu_session import MenuSession
+from sklearn_adaalloc.allocators._prospects import open_prospects
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 from sklearn_adaalloc.allocators._stream_drift import drift_reference
 from sklearn_adaalloc.allocators._told import told_of
@@ -149,7 +150,7 @@ class CalibratedPrice(RegressorAllocator):
     def _mean_rates(self, predicted):
         """Predicted reward of a sample (n_queries,), over decoders that are alike."""
         if self._n_decoders:
-            return self._open_menu(predicted, None).known.scores.mean(axis=1)
+            return open_prospects(self.regressor_, predicted).scores.mean(axis=1)
         return predicted[:, 0]
 
     def _cap(self):
