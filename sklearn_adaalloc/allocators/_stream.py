@@ -43,8 +43,8 @@ class StreamAllocator(CalibratedPrice):
     what is spent. After each query that spent s of a budget B, it moves by
 
     .. math::
-        \log t \leftarrow \log t + \frac{1}{e T} \Big( \frac{s - B}{B}
-        + \frac{D}{4 T} \Big)
+        \log t \leftarrow \log t + \frac{1}{e T} \left( \frac{s - B}{B}
+        + \frac{D}{4 T} \right)
 
     where D is what all queries spent too much so far, counted in budgets. e is the
     elasticity of spend: by how much it falls, relatively, if the price rises; `fit`
@@ -55,10 +55,10 @@ class StreamAllocator(CalibratedPrice):
     1000 times the price of `fit`. What cannot be spent is made up for later only up to
     2 T budgets.
 
-    On a table of several decoders with 0/1 rewards, a session also says who answers
-    next: the decoder on the best order of all decoders, of all but one, or of one,
-    until no further sample is worth its price. A failure of one decoder also changes
-    what is expected of the others.
+    On a table of several decoders, a session also says who answers next: the decoder on
+    the best order of all decoders, of all but one, or of one, until no further sample
+    is worth its price. A failure of one decoder, or a poor reward, also changes what is
+    expected of the others.
 
     `predict` returns the samples whose marginal reward is above the price of `fit`: a
     decision before decoding, without verdicts, which spends another mean budget than a

@@ -44,7 +44,7 @@ class CalibratedPrice(RegressorAllocator):
 
     It has no public methods of its own. It opens sessions on queries that are decided
     alone: on one decoder by curves of marginal rewards, on several by weights of rate
-    profiles.
+    profiles or by normal rewards.
     """
 
     _takes_menus = True

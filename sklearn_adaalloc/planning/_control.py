@@ -4,7 +4,7 @@ A stream has a time constant of T queries. It remembers its debt D: what its que
 spent too much so far, counted in budgets. When a query is closed that spent s of a
 budget B, the debt grows by :math:`(s - B) / B`, and the log price moves by
 
-.. math:: \frac{1}{e T} \Big( \frac{s - B}{B} + \frac{D}{4 T} \Big)
+.. math:: \frac{1}{e T} \left( \frac{s - B}{B} + \frac{D}{4 T} \right)
 
 where e is the elasticity of spend: by how much spend falls, relatively, if the price
 rises. The first term forgets what was before over T queries. Alone it would keep a debt
