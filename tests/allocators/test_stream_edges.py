@@ -1,5 +1,6 @@
 """A stream at its edges: odd forms of queries, extreme parameters, false accounts."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
@@ -10,6 +11,7 @@ from sklearn_adaalloc import (
     BinnedAllocator,
     PricedAllocator,
     RewardRegressor,
+    RewardTable,
     StreamAllocator,
 )
 from sklearn_adaalloc.datasets import make_reward_table
@@ -66,6 +68,29 @@ def test_too_few_queries_to_hold_some_out(kind):
     message = r"holdout=0\.99 keeps 80 of 80 queries from the regressor"
     with pytest.raises(ValueError, match=message):
         policy.fit(X, REWARDS)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e13])
+@pytest.mark.parametrize("n_decoders", [1, 2])
+def test_costs_may_be_counted_in_dollars_or_in_operations(unit, n_decoders):
+    rewards = REWARDS if n_decoders == 1 else REWARDS.reshape(80, 2, 3)
+    costs = 1.0 if n_decoders == 1 else [1.0, 5.0]
+    score, scaled = (
+        StreamAllocator(RIDGE, unit="cost", budget=2 * by, random_state=0)
+        .fit(X, RewardTable(rewards, costs=by * np.array(costs)))
+        .score(X, RewardTable(rewards, costs=by * np.array(costs)))
+        for by in (1, unit)
+    )
+    assert score > 0
+    assert scaled == pytest.approx(score, abs=0.03)
+
+
+@pytest.mark.parametrize("largest", [1e-9, 1e20])
+def test_rewards_of_any_size_keep_the_budget(largest):
+    noise = np.random.default_rng(0).normal(size=(80, 6))
+    rewards = largest * (X[:, :1] + noise)
+    policy = StreamAllocator(RIDGE, budget=2, random_state=0).fit(X, rewards)
+    assert 1.8 < policy.realised_budget_ <= 2
 
 
 # --- false accounts --------------------------------------------------------------
