@@ -157,6 +157,10 @@ class DatabaseFile:
             yield
         except sqlite3.OperationalError:
             raise  # a full disk or a lock: the file is not damaged
+        except sqlite3.ProgrammingError as error:
+            raise ValueError(
+                f"{self._name} was closed. Expected an open file: open it again."
+            ) from error
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"{self._name} is damaged: {error}. It is not changed: restore a copy, "

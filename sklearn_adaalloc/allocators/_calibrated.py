@@ -1,6 +1,7 @@
 """Base class of allocators that decide for each query alone, by a calibrated rule."""
 
 from abc import abstractmethod
+from math import ceil
 
 import numpy as np
 from scipy.sparse import issparse
@@ -250,9 +251,21 @@ def split_rows(policy, n_queries):
     Returns
     -------
     training, calibration : ndarrays of int
+
+    Raises
+    ------
+    ValueError
+        If no row is left for training.
     """
     rows = np.arange(n_queries)
     if isinstance(policy.regressor, FrozenEstimator):
         return rows, rows
+    n_held_out = ceil(policy.holdout * n_queries)
+    if n_held_out == n_queries:
+        raise ValueError(
+            f"holdout={policy.holdout!r} keeps {n_held_out} of {n_queries} queries "
+            "from the regressor, so that none is left to fit it. Lower holdout, or "
+            "give more queries."
+        )
     random_state = check_random_state(policy.random_state)
-    return train_test_split(rows, test_size=policy.holdout, random_state=random_state)
+    return train_test_split(rows, test_size=n_held_out, random_state=random_state)

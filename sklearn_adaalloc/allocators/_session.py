@@ -11,6 +11,7 @@ from sklearn_adaalloc._utils.parameters import check_in_interval
 from sklearn_adaalloc._utils.rewards import is_binary
 from sklearn_adaalloc.curves._answers import frame_cells, is_no_answer
 from sklearn_adaalloc.planning._money import SampleMoney
+from sklearn_adaalloc.planning._rounds import MOST_ROUNDS
 
 
 class SequentialSession:
@@ -262,7 +263,9 @@ class SequentialSession:
                 return budgets
             if self._rounds_left is None:
                 return None
-            self._rounds_left -= 1  # the plan defers all samples: use one round less
+            # The plan defers all samples: use one round less. Beyond MOST_ROUNDS,
+            # plans do not depend on their number.
+            self._rounds_left = min(self._rounds_left, MOST_ROUNDS) - 1
         return None
 
 

@@ -1,14 +1,15 @@
 """Budgets on a stream: each query is decided alone, and its verdicts are used."""
 
 from copy import copy
+from numbers import Real
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import (
     FLAG,
-    NOT_NEGATIVE,
+    MOST,
     OPTIONAL_COUNT,
     POSITIVE,
     PROPER_SHARE,
@@ -218,8 +219,8 @@ class StreamAllocator(CalibratedPrice):
         "adapt": FLAG,
         "gain": PROPER_SHARE,
         "correct": FLAG,
-        "cap": [*NOT_NEGATIVE, None],
-        "cap_window": POSITIVE,
+        "cap": [Interval(Real, 0, MOST, closed="both"), None],
+        "cap_window": [Interval(Real, 0.001, MOST, closed="both")],
         "cap_per": [StrOptions({"query", "second"})],
         "cap_action": [StrOptions({"min_budget", "refuse"})],
     }

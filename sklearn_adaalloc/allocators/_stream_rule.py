@@ -36,6 +36,7 @@ from sklearn_adaalloc.planning._prices import money_left, price_by_replay
 
 _USEFUL = 0.98  # share of all samples that are worth anything, bought at a low price
 _BELOW, _ABOVE = 4.0, 1000.0  # how far the price may go beyond what calibration needs
+_TINY = 1e-30  # rewards below are as good as 0
 _HIGH = 16.0  # how far above that of fit prices have their own elasticity
 
 
@@ -118,8 +119,9 @@ class CalibratedPrice(RegressorAllocator):
             self._check_money(budget, min_budget)
         replay_at = self._menu_replays() if self._n_decoders else self._replay_at
         spend_at = cache(replay_at)  # both searches start alike
-        useful = price_by_replay(spend_at, _USEFUL * spend_at(0.0))
-        price = price_by_replay(spend_at, budget)
+        scale = self._largest_value()
+        useful = price_by_replay(spend_at, _USEFUL * spend_at(0.0), scale)
+        price = price_by_replay(spend_at, budget, scale)
         lowest = useful / _BELOW
         price = max(price, lowest)
         return {
@@ -128,6 +130,13 @@ class CalibratedPrice(RegressorAllocator):
             "highest": _ABOVE * price,
             "elasticity": spend_elasticity(spend_at, lowest, _HIGH * price, budget),
         }
+
+    def _largest_value(self):
+        """About what a unit of budget can be worth at most."""
+        known = self.lowest_reward_, self.highest_reward_, self.empty_reward
+        reward = max(map(abs, known)) or 1.0
+        costs = self._predicted_costs
+        return max(reward, _TINY) / (1.0 if costs is None else float(costs.mean()))
 
     def _drift_reference(self):
         """What calibration queries were like, for the drift report of a stream."""

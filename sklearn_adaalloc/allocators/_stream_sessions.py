@@ -7,6 +7,7 @@ from numbers import Real
 from weakref import WeakSet
 
 import numpy as np
+from scipy.sparse import issparse
 
 from sklearn_adaalloc._utils.numbers import LARGEST
 from sklearn_adaalloc._utils.parameters import check_in_interval
@@ -27,6 +28,7 @@ from sklearn_adaalloc.planning._control import follow_spend
 from sklearn_adaalloc.planning._learning import correction_of, learn_correction
 from sklearn_adaalloc.planning._recent import remember
 
+_ROUNDING = 1e-9
 _REMEMBERED = 10  # time constants of the price over which verdicts are forgotten
 
 
@@ -84,6 +86,13 @@ class Stream:
 
     def __exit__(self, *error):
         self._state.close()
+
+    def __getstate__(self):
+        raise TypeError(
+            "A Stream cannot be copied or pickled, nor can what holds one: queries may "
+            "be open. Pickle its policy, and write its state with Stream.save; "
+            "policy.open(state=...) continues there."
+        )
 
     def close(self):
         """Close the file of a stream that processes share; the state stays in it."""
@@ -421,10 +430,18 @@ class StreamSession:
         Raises
         ------
         ValueError
-            If it is negative or not finite, or if the session is closed.
+            If it is negative, not finite or more than what was paid, or if the session
+            is closed.
         """
         self._check_open("refund")
-        self._charged -= check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+        cost = check_in_interval(cost, "cost", 0, LARGEST, closed="both")
+        paid = float(self.costs.sum()) + self._charged
+        if cost > paid * (1 + _ROUNDING):
+            raise ValueError(
+                f"refund was called with cost={cost!r}, but the session has told and "
+                f"charged {paid:.6g}. Expected at most that."
+            )
+        self._charged -= cost
 
     def tell(self, rewards, costs=None):
         """Give the session the rewards of the samples that it asked for.
@@ -484,7 +501,7 @@ class StreamSession:
             predicted = self.predicted_costs
             spent += untold if predicted is None else untold * predicted.ravel()
         spent = spent.reshape(len(costs), -1).sum(axis=1)
-        spent += self._charged / len(spent)
+        spent = np.maximum(spent + self._charged / len(spent), 0.0)
         self._stream._close(self, spent.tolist(), self._n_closed_before)
 
     def _check_open(self, name):
@@ -515,6 +532,12 @@ def _as_batch(X):
     """Queries as a batch, also if there is only one."""
     if isinstance(X, str):
         return [X]
+    if issparse(X):
+        return X.reshape(1, -1) if X.ndim == 1 else X
     values = X if hasattr(X, "ndim") else np.asarray(X, dtype=object)
-    is_row = values.ndim == 1 and len(values) > 0 and isinstance(values[0], Real)
-    return np.asarray(X)[None] if is_row else X
+    if values.ndim != 1 or len(values) == 0:
+        return X
+    first = values.iloc[0] if hasattr(values, "iloc") else values[0]
+    if not isinstance(first, Real | np.bool_):
+        return X
+    return X.to_frame().T if hasattr(X, "to_frame") else np.asarray(X)[None]

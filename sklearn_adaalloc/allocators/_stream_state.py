@@ -15,18 +15,21 @@ Both kinds have the same methods:
 
 import json
 import math
-import os
 import threading
 import time
 from pathlib import Path
 
 from sklearn_adaalloc._utils.database import DatabaseFile
+from sklearn_adaalloc._utils.files import write_whole
 from sklearn_adaalloc._utils.parameters import check_path, is_number
 from sklearn_adaalloc.planning._control import StreamState
 from sklearn_adaalloc.planning._learning import NOTHING_LEARNT
 
 _FORMAT = 1
 _NUMBERS = ("price", "n_started", "n_queries", "spent", "delay")
+_LARGEST = 1e100  # of all that is read: squares stay finite
+_MOST = 2**53  # queries and samples
+_OF_STREAM = "FROM stream WHERE id = 0"
 _RECENT = 0.005  # seconds: reading a price would take longer than a decision
 
 
@@ -117,14 +120,25 @@ class SharedState:
                 "INSERT OR IGNORE INTO stream VALUES (0, ?, ?)",
                 (policy, json.dumps(fresh._asdict())),
             )
-        [[theirs]] = self._file.read("SELECT policy FROM stream")
-        if theirs != policy:
+        try:
+            self._check(f"path={str(path)!r}", fresh)
+        except BaseException:
             self._file.close()
-            raise _another_policy(f"path={str(path)!r}")
-        self.read()
+            raise
+
+    def _check(self, name, fresh):
+        """Check all that the file holds; later reads trust it."""
+        [[policy, text]] = self._file.read(f"SELECT policy, state {_OF_STREAM}")
+        if policy != self._policy:
+            raise _another_policy(name)
+        try:
+            values = json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _damaged(name, error) from error
+        self._remember(_check_state(values, fresh, name))
 
     def read(self):
-        [[text]] = self._file.read("SELECT state FROM stream")
+        [[text]] = self._file.read(f"SELECT state {_OF_STREAM}")
         return self._remember(StreamState(**json.loads(text)))
 
     def recent(self):
@@ -137,10 +151,11 @@ class SharedState:
 
     def update(self, function):
         with self._file.transaction() as connection:
-            [text] = connection.execute("SELECT state FROM stream").fetchone()
+            [text] = connection.execute(f"SELECT state {_OF_STREAM}").fetchone()
             state, result = function(StreamState(**json.loads(text)))
             connection.execute(
-                "UPDATE stream SET state = ?", (json.dumps(state._asdict()),)
+                "UPDATE stream SET state = ? WHERE id = 0",
+                (json.dumps(state._asdict()),),
             )
         self._remember(state)
         return result
@@ -165,10 +180,11 @@ class _StreamFile(DatabaseFile):
 
 def _write_json(path, state, policy):
     path = Path(check_path(path, "path")).expanduser()
+    if path.is_dir():
+        raise ValueError(f"path={str(path)!r} is a folder. Expected that of a file.")
     content = {"format": _FORMAT, "policy": policy, "state": state._asdict()}
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    new.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(content, indent=2))
 
 
 def _read_json(state, policy, fresh):
@@ -197,26 +213,27 @@ def _check_state(values, fresh, name):
     if not isinstance(values, dict) or set(values) != set(StreamState._fields):
         raise _damaged(name, f"expected {list(StreamState._fields)}")
     for field in _NUMBERS:
-        if not is_number(values[field]) or values[field] < 0:
+        if not _is_usual(values[field]) or values[field] < 0:
             raise _damaged(name, f"{field}={values[field]!r}")
     state = StreamState(**values)
-    if not is_number(state.debt):
+    if not _is_usual(state.debt):
         raise _damaged(name, f"debt={state.debt!r}")
     _check_numbers(state.learnt, len(NOTHING_LEARNT), name, "learnt")
     _check_recent(state.recent, fresh.recent, name)
     windows = state.windows
     counts = windows.items() if isinstance(windows, dict) else [("", None)]
     numbered = (
-        key.rpartition("-")[2].isdecimal() and isinstance(n, int) and n >= 0
-        for key, n in counts
+        key.rpartition("-")[2].isdecimal() and _is_count(n) for key, n in counts
     )
     if not all(numbered):
         raise _damaged(name, f"windows={windows!r}")
     if values["price"] == 0 or not math.isfinite(math.log(values["price"])):
         raise _damaged(name, f"price={values['price']!r}")
     for field in ("n_started", "n_queries"):
-        if not isinstance(values[field], int):
+        if not _is_count(values[field]):
             raise _damaged(name, f"{field}={values[field]!r}")
+    if state.n_queries and min(state.recent["weights"]) <= 0:
+        raise _damaged(name, f"recent['weights']={state.recent['weights']!r}")
     return state
 
 
@@ -230,8 +247,16 @@ def _check_recent(recent, fresh, name):
 
 def _check_numbers(values, size, name, field):
     known = isinstance(values, list | tuple) and len(values) == size
-    if not known or not all(is_number(each) for each in values):
+    if not known or not all(_is_usual(each) for each in values):
         raise _damaged(name, f"{field}={values!r}")
+
+
+def _is_usual(value):
+    return is_number(value) and abs(value) <= _LARGEST
+
+
+def _is_count(value):
+    return is_number(value) and isinstance(value, int) and 0 <= value <= _MOST
 
 
 def _damaged(name, reason):

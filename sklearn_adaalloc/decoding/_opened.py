@@ -46,6 +46,7 @@ class Opened:
         # runs a model of this process takes turns in one thread.
         self._local = ThreadPoolExecutor(1, "adaalloc-local")
         self._samplers = samplers
+        self._is_closed = False
         self._sampling = {}  # decoder -> threads
         self._grading = ThreadPoolExecutor(
             n_graders or effective_n_jobs(_ALL), "adaalloc-grader"
@@ -73,6 +74,7 @@ class Opened:
 
         If the wait is cancelled, the session is closed as soon as it is there.
         """
+        self._check_open()
         future = self._local.submit(copy_context().run, _call, start)
         try:
             return await asyncio.wrap_future(future)
@@ -82,16 +84,26 @@ class Opened:
 
     async def sample(self, decoder, function):
         """Call a function in a thread of the sampler of a decoder."""
+        self._check_open()
         if decoder not in self._sampling:
             self._sampling[decoder] = self._threads_of(self._samplers[decoder])
         return await _in_thread(self._sampling[decoder], function)
 
     async def grade(self, function):
         """Call a function in a thread that grades."""
+        self._check_open()
         return await _in_thread(self._grading, function)
+
+    def _check_open(self):
+        if self._is_closed:
+            raise RuntimeError(
+                "the decoder was closed while this query was in flight. Await all "
+                "answers before aclose, or before the end of async with."
+            )
 
     def close(self):
         """Let the threads end."""
+        self._is_closed = True
         for threads in (self._local, *self._sampling.values(), self._grading):
             threads.shutdown(wait=False)
 

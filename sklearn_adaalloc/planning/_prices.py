@@ -1,12 +1,14 @@
 """The price at which a budget is spent when each query is decided alone."""
 
+import math
+
 import numpy as np
 
 from sklearn_adaalloc.planning._solvers import count_steps
 
 _TIE = 1e-9  # relative difference up to which marginals count as equal
 _ROUNDING = 1e-12  # relative: what adding up costs may round off
-_LOWEST, _HIGHEST, _STEP = 1e-12, 1e12, 8.0  # prices tried
+_LOWEST, _HIGHEST, _STEP = 1e-12, 1e12, 8.0  # prices tried, by their scale
 _PRECISION = 1e-3  # relative
 
 
@@ -88,7 +90,7 @@ def _price_of_money(offered, costs, budget, min_budget):
     return np.inf if money < costs.min() * (1 - _ROUNDING) else float(above)
 
 
-def price_by_replay(spend_at, budget):
+def price_by_replay(spend_at, budget, scale=1.0):
     """Price at which a replay spends a budget; spend falls with the price.
 
     Parameters
@@ -97,6 +99,9 @@ def price_by_replay(spend_at, budget):
         Returns the mean spend of a replay at a price.
     budget : float
         Mean budget per query.
+    scale : float, default=1.0
+        About what a unit of budget can be worth at most. Prices up to 10^12 times as
+        low and as high are tried.
 
     Returns
     -------
@@ -112,15 +117,17 @@ def price_by_replay(spend_at, budget):
     >>> price_by_replay(lambda price: 1.0 if price < 0.4 else 0.0, budget=0)
     1000000000000.0
     """
-    low = high = 1.0
-    while high < _HIGHEST and spend_at(high) > budget:
+    unit = _STEP ** round(math.log(scale, _STEP))  # all scales try the same prices
+    lowest, highest = _LOWEST * unit, _HIGHEST * unit
+    low = high = unit
+    while high < highest and spend_at(high) > budget:
         low, high = high, high * _STEP
     if low == high:
         low = high / _STEP
-        while low > _LOWEST and spend_at(low) <= budget:
+        while low > lowest and spend_at(low) <= budget:
             low, high = low / _STEP, low
-    if spend_at(low) > budget <= spend_at(_HIGHEST):
-        return _HIGHEST  # new queries may be worth more than all that were replayed
+    if spend_at(low) > budget <= spend_at(highest):
+        return highest  # new queries may be worth more than all that were replayed
     while high > low * (1 + _PRECISION):
         middle = np.sqrt(low * high)
         if spend_at(middle) > budget:

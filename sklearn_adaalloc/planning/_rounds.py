@@ -36,7 +36,7 @@ _WORK = 2**24  # limit on kinds x steps^2 of the programme: some tenths of a sec
 _FEWEST_KINDS = 256
 _DELAY = 1e-12  # what decides between equal plans that take samples late or early
 _LEAST_PRICE = 1e-12
-_MOST_ROUNDS = 32  # rounds planned ahead: with so many, plans equal those one by one
+MOST_ROUNDS = 32  # rounds planned ahead: with so many, plans equal those one by one
 
 
 def mean_budget(money, n_queries, costs=None):
@@ -139,7 +139,7 @@ def plan_round(chances, money, n_rounds, *, kind=None, min_budget=0, costs=None)
         budget = mean_budget(money, len(kind), costs)
         return allocate(marginals[kind], budget, min_budget=min_budget, costs=costs)[0]
     failing = np.ascontiguousarray(failing.T)  # (stops, kinds)
-    expenses = stop_expenses(failing, min(n_rounds, _MOST_ROUNDS), min_budget)
+    expenses = stop_expenses(failing, min(n_rounds, MOST_ROUNDS), min_budget)
     if costs is None:
         sizes, expense = np.bincount(kind), expenses[-1]
     else:  # queries of one kind may differ in cost: each becomes a kind of its own
@@ -203,7 +203,7 @@ def plan_at_price(chances, prices, n_rounds, *, min_budget=0):
         return np.maximum(np.minimum(worthwhile, 1), min_budget)
     n_stops = max(int(worthwhile.max(initial=0)), min_budget)
     failing = np.ascontiguousarray(failure_curves(chances[:, :n_stops]).T)
-    expenses = stop_expenses(failing, min(n_rounds, _MOST_ROUNDS), min_budget)
+    expenses = stop_expenses(failing, min(n_rounds, MOST_ROUNDS), min_budget)
     stops = (-failing - prices * expenses[-1]).argmax(axis=0)
     return np.maximum(_first_stops(failing, expenses, stops, _DELAY), min_budget)
 

@@ -3,7 +3,11 @@
 import json
 import multiprocessing
 import os
+import pickle
 import signal
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -100,6 +104,11 @@ def test_the_state_of_another_policy_is_refused(tmp_path):
         ({"n_queries": 1.5}, r"n_queries=1\.5"),
         ({"windows": {"first": 1}}, "windows="),
         ({"windows": [1]}, "windows="),
+        ({"windows": {"9 queries-1": True}}, "windows="),
+        ({"windows": {"9 queries-1": 10**30}}, "windows="),
+        ({"n_started": 10**30}, "n_started=1000"),
+        ({"learnt": [0.0, 1e300, 0.0, 0.0, 0.0]}, "learnt="),
+        ({"n_queries": 60}, r"recent\['weights'\]=\[0.0, 0.0\]"),
         ({"more": 1}, "expected"),
     ],
 )
@@ -133,7 +142,50 @@ def test_saving_replaces_a_file_at_once(tmp_path):
     stream = fitted().open()
     stream.save(tmp_path / "stream.json")
     stream.save(tmp_path / "stream.json")
+    with pytest.raises(ValueError, match=r"path='.*' is a folder"):
+        stream.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["stream.json"]
+    stream.save(tmp_path / "new" / "folder" / "stream.json")
+    assert fitted().open(state=tmp_path / "new/folder/stream.json").n_queries == 0
+
+
+def test_threads_may_save_to_the_same_file(tmp_path):
+    stream = fitted().open()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(stream.save, [tmp_path / "stream.json"] * 100))
+    assert [path.name for path in tmp_path.iterdir()] == ["stream.json"]
+
+
+def test_a_stream_is_not_pickled_but_saved():
+    stream = fitted().open()
+    for part in (stream, stream.start(X[0])):
+        with pytest.raises(
+            TypeError, match=r"cannot be copied or pickled.*Stream\.save"
+        ):
+            pickle.dumps(part)
+
+
+# --- the shared file ---
+
+
+@pytest.mark.parametrize(
+    "text", ["half", "[]", "3", '{"price": 0.1}', '{"price": NaN}', None]
+)
+def test_a_shared_file_that_was_edited_is_refused(text, tmp_path):
+    policy, path = fitted(), tmp_path / "stream.sqlite"
+    policy.open(path=path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE stream SET state = ?", [text])
+    with pytest.raises(ValueError, match=r"path='.*' is not the state of a stream"):
+        policy.open(path=path)
+
+
+def test_a_shared_stream_that_was_closed_says_so(tmp_path):
+    stream = fitted().open(path=tmp_path / "stream.sqlite")
+    stream.close()
+    stream.close()
+    with pytest.raises(ValueError, match=r"path='.*' was closed\. Expected an open"):
+        stream.start(X[0])
 
 
 # --- processes -------------------------------------------------------------------

@@ -35,9 +35,10 @@ def run(options):
     """Load, decide, and write."""
     import json
 
+    from sklearn_adaalloc._utils.files import write_whole
     from sklearn_adaalloc.command_line._deciding import decide, plain_rows
     from sklearn_adaalloc.command_line._features import load_array
-    from sklearn_adaalloc.command_line._files import check_place, write_whole
+    from sklearn_adaalloc.command_line._files import check_place
     from sklearn_adaalloc.command_line._queries import read_queries
 
     if options.out is not None:

@@ -55,7 +55,8 @@ def run(options):
     """Read, measure, and print."""
     import json
 
-    from sklearn_adaalloc.command_line._files import check_place, write_whole
+    from sklearn_adaalloc._utils.files import write_whole
+    from sklearn_adaalloc.command_line._files import check_place
     from sklearn_adaalloc.command_line.report.making import make_report
     from sklearn_adaalloc.command_line.report.page import as_page
     from sklearn_adaalloc.command_line.report.pictures import draw, require_matplotlib
