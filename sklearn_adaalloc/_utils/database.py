@@ -155,8 +155,12 @@ class DatabaseFile:
         """Explain errors that SQLite finds in the file."""
         try:
             yield
-        except sqlite3.OperationalError:
-            raise  # a full disk or a lock: the file is not damaged
+        except sqlite3.OperationalError as error:  # the file is not damaged
+            raise sqlite3.OperationalError(
+                f"{self._name} could not be used: {error}. Expected a file and a "
+                "folder that can be written, space on the disk, and no program that "
+                "keeps the file locked."
+            ) from error
         except sqlite3.ProgrammingError as error:
             raise ValueError(
                 f"{self._name} was closed. Expected an open file: open it again."

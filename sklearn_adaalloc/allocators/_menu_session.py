@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_adaalloc._utils.numbers import reward_array
+from sklearn_adaalloc._utils.numbers import LARGEST, reward_array
 from sklearn_adaalloc.allocators._session import SequentialSession
 
 
@@ -138,7 +138,7 @@ class MenuSession(SequentialSession):
     def _check_cells(self, cells):
         """Raise if rewards do not fit what was asked for, naming query and decoder."""
         given = np.isfinite(cells).sum(axis=1)
-        verdict = np.ones(cells.shape, dtype=bool)
+        verdict = ~(np.abs(cells) > LARGEST)
         if self._belief.binary:
             verdict = (cells == 0) | (cells == 1) | np.isnan(cells)
         wrong = np.flatnonzero((given != self._asked) | ~verdict.all(axis=1))

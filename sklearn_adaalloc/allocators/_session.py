@@ -445,11 +445,12 @@ def _check_verdicts(rewards, asked, *, binary, name="rewards"):
             "queries: one sequence each, or an array (n_queries, n_samples) with NaN."
         )
     given = np.isfinite(table).sum(axis=1)
-    if np.isinf(table).any():
-        row = np.flatnonzero(np.isinf(table).any(axis=1))[0]
+    if (large := np.abs(table) > LARGEST).any():
+        row, column = np.argwhere(large)[0]
+        size = table[row, column]
         raise ValueError(
-            f"{name} contains infinity in row {row}. Expected finite "
-            f"{name}: grade that sample again."
+            f"{name} contains {'infinity' if np.isinf(size) else size} in row {row}. "
+            f"Expected finite {name} of at most {LARGEST:g}: grade that sample again."
         )
     if (given != asked).any():
         row = np.flatnonzero(given != asked)[0]

@@ -165,7 +165,7 @@ class StreamCap(NamedTuple):
 
     def _windows(self, numbers, now):
         if self.unit == "second":
-            return np.full(len(numbers), int(now // self.length))
+            return np.full(len(numbers), int(max(now, 0) // self.length))
         return numbers // self.length
 
     def _promise(self, state, window, wanted):
@@ -174,8 +174,12 @@ class StreamCap(NamedTuple):
 
     @property
     def _terms(self):
-        kind = f"{self.length:g} {_PLURALS[self.unit]}"
-        return {"most": self.most, "kind": kind, "n_kept": _WINDOWS_KEPT}
+        return {
+            "most": self.most,
+            "kind": f"{self.length:g} {_PLURALS[self.unit]}",
+            "n_kept": _WINDOWS_KEPT,
+            "by_clock": self.unit == "second",
+        }
 
 
 def _check_queries(policy, budget, least):

@@ -166,7 +166,9 @@ def spend_elasticity(spend_at, lowest, highest, budget):
     return middles.tolist(), np.clip(slopes, _GENTLE, _STRONG).tolist()
 
 
-def promise_samples(state, window, wanted, most, *, kind, n_kept, whole=False):
+def promise_samples(
+    state, window, wanted, most, *, kind, n_kept, whole=False, by_clock=False
+):
     """Promise samples to a query, as far as those of its window are not used up.
 
     Parameters
@@ -184,6 +186,10 @@ def promise_samples(state, window, wanted, most, *, kind, n_kept, whole=False):
         Number of windows to remember, this one included. Older ones get nothing more.
     whole : bool, default=False
         Whether to promise all that is wanted or nothing.
+    by_clock : bool, default=False
+        Whether a clock numbers the windows. It may have been wrong for a while, and
+        then numbers go back. Therefore those that were used last are remembered, and
+        an older one gets samples if it is not among them.
 
     Returns
     -------
@@ -201,17 +207,16 @@ def promise_samples(state, window, wanted, most, *, kind, n_kept, whole=False):
     """
     promised = promised_samples(state, kind)
     newest = max([window, *promised])
-    if window <= newest - n_kept:
+    if not by_clock and window <= newest - n_kept:
         return state, 0
-    before = promised.get(window, 0)
+    before = promised.pop(window, 0)
     granted = max(min(wanted, most - before), 0)
     granted = 0 if whole and granted < wanted else granted
     promised[window] = before + granted
-    windows = {
-        f"{kind}-{number}": samples
-        for number, samples in promised.items()
-        if number > newest - n_kept
-    }
+    kept = list(promised)[-n_kept:]
+    if not by_clock:
+        kept = [number for number in promised if number > newest - n_kept]
+    windows = {f"{kind}-{number}": promised[number] for number in kept}
     return state._replace(windows=windows), granted
 
 

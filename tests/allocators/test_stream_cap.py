@@ -180,6 +180,15 @@ def test_a_clock_that_goes_back_gives_no_window_twice():
     assert set(stream._state.read().windows.values()) == {6}
 
 
+def test_a_clock_that_was_wrong_for_a_while_stops_nothing():
+    stream = timed(cap=0.1)  # 6 samples a minute
+    spends = []
+    for now in (600.0, 660.0, 1e9, 1e9 + 60, 660.0, 720.0, -5.0, 0.0):
+        stream._clock.now = now
+        spends.append(sum(int(fail_all(stream.start(x))[0]) for x in X[:20]))
+    assert spends == [6, 6, 6, 6, 0, 6, 6, 0]
+
+
 def test_the_clock_is_that_of_the_machine():
     stream = fitted(cap=1000.0, cap_window=1e6, cap_per="second").open()
     fail_all(stream.start(X[0]))

@@ -120,3 +120,22 @@ def test_what_rounding_leaves_is_no_negative_spend(tmp_path):
         session.refund(0.3 + 1e-12)
     stream.save(tmp_path / "stream.json")
     assert fitted().open(state=tmp_path / "stream.json").mean_cost == 0
+
+
+# --- what is told ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e31, -1e200])
+@pytest.mark.parametrize("n_decoders", [1, 2])
+def test_rewards_that_would_overflow_are_refused(size, n_decoders):
+    rewards = X[:, :1] + np.random.default_rng(0).normal(size=(80, 6))
+    rewards = rewards if n_decoders == 1 else rewards.reshape(80, 2, 3)
+    policy = StreamAllocator(RIDGE, budget=2, empty_reward=-9, random_state=0)
+    stream = policy.fit(X, rewards).open()
+    with stream.start(X[0]) as session:
+        asked = session.ask()
+        told = [size] if n_decoders == 1 else [[size] * int(n) for n in asked[0]]
+        message = "contains.* in row 0" if n_decoders == 1 else "for decoder . of query"
+        with pytest.raises(ValueError, match=message):
+            session.tell([told])
+    assert stream.mean_cost == asked.sum()

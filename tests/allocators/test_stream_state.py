@@ -188,6 +188,13 @@ def test_a_shared_stream_that_was_closed_says_so(tmp_path):
         stream.start(X[0])
 
 
+def test_a_shared_file_that_is_locked_or_full_is_named(tmp_path):
+    stream = fitted().open(path=tmp_path / "stream.sqlite")
+    stream._state._file._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(sqlite3.OperationalError, match=r"path='.*' could not be used"):
+        stream.start(X[0])
+
+
 # --- processes -------------------------------------------------------------------
 
 

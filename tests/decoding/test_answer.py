@@ -180,6 +180,20 @@ def test_a_stream_of_the_decoder_ends_with_it():
     assert decoder.stream.n_queries == 0
 
 
+def test_a_decoder_that_is_closed_too_early_says_so():
+    async def main():
+        decoder = BestOfK(stream_policy(), Awaited(), solved_by(9))
+        stream, task = decoder.stream, asyncio.create_task(decoder.answer("q"))
+        while not decoder.sampler.asked:
+            await asyncio.sleep(0.001)
+        await decoder.aclose()
+        with pytest.raises(RuntimeError, match=r"was closed while .*before aclose"):
+            await task
+        assert stream.n_queries == 1
+
+    asyncio.run(main())
+
+
 def test_other_parameters_count_at_the_next_query():
     decoder = BestOfK(stream_policy(), Awaited(), solved_by(0))
     in_turn(decoder, ["a"])
