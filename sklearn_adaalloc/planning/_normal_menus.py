@@ -21,6 +21,7 @@ is taken now, and rewards then change the rest.
 All functions are pure and expect checked arrays.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -62,19 +63,20 @@ class Levels(NamedTuple):
     start: np.ndarray  # (n_queries,): reward below all levels
 
 
-def normal_nodes(n_decoders, n_nodes=_N_NODES):
+@cache
+def normal_nodes(n_decoders):
     """Points with the mean and the covariance of independent standard normals.
 
     Parameters
     ----------
     n_decoders : int
         Number of coordinates.
-    n_nodes : int, default=64
-        Number of points, a power of 2. Half of them are the others, mirrored.
 
     Returns
     -------
     nodes : ndarray of shape (n_nodes, n_decoders)
+        64 points, or more than 8 for each coordinate. Half of them are the others,
+        mirrored.
 
     Examples
     --------
@@ -84,10 +86,14 @@ def normal_nodes(n_decoders, n_nodes=_N_NODES):
     array([[1., 0.],
            [0., 1.]])
     """
-    half = qmc.Sobol(n_decoders, rng=np.random.default_rng(0)).random(n_nodes // 2)
+    n_nodes = max(_N_NODES, 1 << (8 * n_decoders).bit_length())
+    # Older SciPy knows no other name of this argument.
+    half = qmc.Sobol(n_decoders, seed=np.random.default_rng(0)).random(n_nodes // 2)
     nodes = ndtri(np.clip(half, 1e-6, 1 - 1e-6))
     nodes = np.concatenate([nodes, -nodes])
-    return nodes @ np.linalg.inv(np.linalg.cholesky(nodes.T @ nodes / n_nodes)).T
+    nodes = nodes @ np.linalg.inv(np.linalg.cholesky(nodes.T @ nodes / n_nodes)).T
+    nodes.flags.writeable = False  # they are shared
+    return nodes
 
 
 def reward_levels(means, covariances, best, normals, *, n_levels=_N_LEVELS):
@@ -224,7 +230,8 @@ def normal_paths(means, normals, costs, limits, *, samples=None, mandatory=None)
         none = np.zeros((n_queries, n_decoders))
         samples = none, none, np.full(n_queries, -np.inf)
     mandatory = np.zeros_like(limits) if mandatory is None else mandatory
-    n_rows = max(1, _BLOCK // (n_decoders * _N_NODES * _N_LEVELS))
+    n_nodes = len(normal_nodes(n_decoders))
+    n_rows = max(1, _BLOCK // (n_decoders * n_nodes * _N_LEVELS))
     n_steps = int(limits.sum(axis=1).max(initial=0))
     parts = []
     for start in range(0, n_queries, n_rows):
