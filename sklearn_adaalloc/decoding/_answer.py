@@ -72,7 +72,7 @@ class AsynchronousDecoder:
         """Answer one query; the result of ``_decoded_one``."""
         queries = check_queries([query])
         opened = self._open()
-        _check_decides_alone(unwrap(self.policy)[1])
+        check_decides_alone(unwrap(self.policy)[1])
         async with opened.place():
             begun = await opened.begin(partial(self._begin, queries))
             with ending(begun[1]):
@@ -137,7 +137,8 @@ def _are_same(parts, others):
     )
 
 
-def _check_decides_alone(decider):
+def check_decides_alone(decider):
+    """Raise if a policy decides jointly for a batch."""
     if getattr(decider, "_decides_jointly", False):
         raise ValueError(
             f"policy={short_repr(decider)} decides jointly for a batch, but answer has "

@@ -5,6 +5,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_adaalloc._utils.estimators import unwrap
 from sklearn_adaalloc._utils.queries import text_of
+from sklearn_adaalloc.decoding._answer import check_decides_alone
 
 
 def open_policy(policy, state=None):
@@ -33,6 +34,7 @@ def open_policy(policy, state=None):
         belongs to another policy. Also if there is a file, but no stream.
     """
     before, allocator = unwrap(policy)
+    check_decides_alone(allocator)
     policy.predict(["Is this a text?"])
     if not hasattr(allocator, "open") and state is not None:
         raise ValueError(

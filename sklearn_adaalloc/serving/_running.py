@@ -4,6 +4,8 @@ import socket
 
 from sklearn_adaalloc._utils.optional import import_optional
 
+_WAITING = 2048  # connections
+
 
 def run_app(app, *, host, port, patience, announce):
     """Run an application until the process gets SIGTERM or SIGINT.
@@ -35,6 +37,7 @@ def run_app(app, *, host, port, patience, announce):
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen(_WAITING)  # whoever connects from now on waits, and is served
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{listening.getsockname()[1]}/v1")
         config = uvicorn.Config(

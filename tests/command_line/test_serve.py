@@ -165,10 +165,14 @@ def test_servers_that_are_not_accepted(options, message):
     [
         (["--upstream", "ftp://a"], "base_url='ftp://a' is not accepted"),
         (["--upstream", "http://a/v1", "--reward", "magic"], "math, code, or module"),
-        (["--upstream", "http://a/v1", "--state", "/no/such/folder/f"], "folder"),
+        (["--upstream", "http://a/v1", "--state", "rewards.py"], "rewards.py"),
     ],
 )
-def test_what_is_wrong_is_said_before_it_listens(words, message, policy, run):
+def test_what_is_wrong_is_said_before_it_listens(
+    words, message, policy, run, monkeypatch
+):
+    monkeypatch.chdir(policy.parent)
+    Path("rewards.py").write_text(GRADE)
     words = words if "--reward" in words else [*words, "--reward", "math"]
     code, _, err = run("serve", policy, "--model", "m", "--port", 0, *words)
     assert code in (1, 2)
@@ -181,5 +185,4 @@ def test_a_policy_for_batches_is_refused_at_the_start(run, table, tmp_path):
     words = ("--upstream", "http://a/v1", "--model", "m", "--reward", "math")
     code, _, err = run("serve", out, *words, "--port", 0)
     assert code == 1
-    assert "AdaptiveAllocator" in err
-    assert "decides jointly" in err
+    assert "decides jointly for a batch" in err

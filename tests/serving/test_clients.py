@@ -95,18 +95,10 @@ def test_errors_are_those_of_the_client(address, client):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl(address):
     body = json.dumps({"model": MODEL, "messages": CHAT})
-    out = subprocess.run(
-        ["curl", "-sS", f"{address}/chat/completions", "-d", body]
-        + [
-            "-H",
-            f"Authorization: Bearer {KEY}",
-            "-H",
-            "Content-Type: application/json",
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    command = ["curl", "-sS", f"{address}/chat/completions", "-d", body]
+    for header in (f"Authorization: Bearer {KEY}", "Content-Type: application/json"):
+        command += ["-H", header]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert json.loads(out)["choices"][0]["message"]["content"] == ANSWER
 
 
