@@ -16,7 +16,12 @@ from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.decoding._answer import AsynchronousDecoder
 from sklearn_adaalloc.decoding._opened import ending
 from sklearn_adaalloc.decoding._policies import read_policy
-from sklearn_adaalloc.decoding._rounds import Answering, OneRound, WithDecoderAxis
+from sklearn_adaalloc.decoding._rounds import (
+    Answering,
+    OneRound,
+    WithDecoderAxis,
+    start,
+)
 from sklearn_adaalloc.sampling import TokenUsage
 
 
@@ -284,13 +289,15 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
         with ending(session):
             return answering.finish(session, lambda: self._decoded(answering, session))
 
-    async def answer(self, query):
+    async def answer(self, query, *, max_samples=None):
         """Answer one query, in an event loop.
 
         Parameters
         ----------
         query : str or list of dict
             A text, or a list of messages with "role" and "content".
+        max_samples : int, default=None
+            Largest number of samples, whatever the policy gives. None sets no limit.
 
         Returns
         -------
@@ -305,12 +312,12 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
             query alone. The exception then has an attribute `partial`, the `BestAnswer`
             so far.
         """
-        return await self._answer(query)
+        return await self._answer(query, max_samples)
 
     def _samplers(self):
         return [self.sampler]
 
-    def _begin(self, queries):
+    def _begin(self, queries, max_samples=None):
         """An `Answering` of checked queries, and a session on them."""
         price = check_price(self.price)
         allocator, X, samplers = read_policy(
@@ -325,10 +332,10 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
         starter = self.stream or allocator
         if hasattr(starter, "start"):
             _refuse_votes(allocator)
-            return answering, WithDecoderAxis(starter.start(X))
+            return answering, WithDecoderAxis(start(starter, X, max_samples))
         budgets = answering.afford(allocator).predict(X)
         budgets = check_budgets(budgets, n_queries=len(queries))
-        return answering, OneRound(budgets[:, None])
+        return answering, OneRound(budgets[:, None], max_samples)
 
     def _decoded_one(self, answering, session):
         """The best of the answers so far to the only query."""

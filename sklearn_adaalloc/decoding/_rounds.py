@@ -10,6 +10,7 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
+from sklearn_adaalloc._utils.budgets import limit_samples
 from sklearn_adaalloc._utils.grading import check_graded
 from sklearn_adaalloc.decoding._bill import Bill
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
@@ -284,6 +285,26 @@ class Answering:
             )
 
 
+def start(starter, X, max_samples=None):
+    """Open a session of a policy or stream.
+
+    Parameters
+    ----------
+    starter : object
+        Has a method ``start``.
+    X : array-like of n_queries
+        Input of the allocator.
+    max_samples : int, default=None
+        Largest number of samples of a query, which only a stream can limit.
+
+    Returns
+    -------
+    session : object
+    """
+    limits = {} if max_samples is None else {"max_samples": max_samples}
+    return starter.start(X, **limits)
+
+
 class OneRound:
     """The session of a policy that decides everything up front.
 
@@ -291,9 +312,13 @@ class OneRound:
     ----------
     budgets : ndarray of shape (n_queries, n_decoders), int
         All samples.
+    max_samples : int, default=None
+        Largest number of samples of a query. None sets no limit.
     """
 
-    def __init__(self, budgets):
+    def __init__(self, budgets, max_samples=None):
+        if max_samples is not None:
+            budgets = limit_samples(budgets, np.full(len(budgets), max_samples))
         self._asked = budgets
         self.budgets = np.zeros_like(budgets)
         self.predicted_costs = np.zeros(budgets.shape)  # nothing is planned with them

@@ -2,13 +2,15 @@
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing
+from importlib.util import find_spec
 from typing import NamedTuple
 
-import numpy as np
-
+from sklearn_adaalloc._utils.estimators import unwrap
+from sklearn_adaalloc._utils.numbers import as_json
 from sklearn_adaalloc.decoding import BestOfK, Cascade
 from sklearn_adaalloc.sampling import OpenAISampler
 from sklearn_adaalloc.serving._current import CURRENT, Current
+from sklearn_adaalloc.serving._errors import bad_request
 from sklearn_adaalloc.serving._metrics import Metrics
 from sklearn_adaalloc.serving._policies import open_policy
 from sklearn_adaalloc.serving._upstream import Upstream
@@ -71,11 +73,16 @@ class Answerer:
             for each, sampler in named.items()
         }
         policy, self._allocator, self.stream = open_policy(policy, state)
+        _check_kind(self._allocator, several)
+        has_pandas = find_spec("pandas") is not None
+        self._can_explain = has_pandas and hasattr(self._allocator, "explain")
+        self._policy = policy
         shared = {"default_answer": default_answer, "max_in_flight": 1_000_000}
         if several:
             self._decoder = Cascade(
                 policy, self._upstreams, self._verdicts.reward, prices=prices, **shared
             )
+            self._decoder._samplers()  # raises if they are not those of the policy
         else:
             [upstream] = self._upstreams.values()
             self._decoder = BestOfK(
@@ -95,6 +102,12 @@ class Answerer:
 
     def check(self, asked):
         """Raise an ApiError if a request asks for what cannot be had."""
+        if asked.wishes.explain and not self._can_explain:
+            raise bad_request(
+                "explain is not possible: the policy has no explanations, or the "
+                "server has no pandas. Leave it out.",
+                "adaalloc.explain",
+            )
         self._verdicts.check(asked)
         for upstream in self._upstreams.values():
             upstream.check(asked)
@@ -129,15 +142,19 @@ class Answerer:
         CURRENT.set(current)  # of this task alone
         if not self._verdicts.are_possible(asked.wishes):
             return await self._take_one(query)
-        answered = await self._decoder.answer(query)
+        answered = await self._decoder.answer(
+            query, max_samples=asked.wishes.max_samples
+        )
         usages = getattr(answered, "usages", None) or [answered.usage]
         told = {
             **self._counts(answered),
             "rounds": answered.rounds_taken,
-            "reward": None if np.isnan(answered.reward) else answered.reward,
+            "reward": as_json(answered.reward),
             "verdict": self._verdicts.name,
             "price": None if self.stream is None else self.stream.price,
         }
+        if asked.wishes.explain:
+            told["explanation"] = await asyncio.to_thread(self._explain, query)
         return Choice(
             answered.answer,
             "length" if answered.answer in current.cut_off else "stop",
@@ -146,17 +163,27 @@ class Answerer:
             told,
         )
 
+    def _explain(self, query):
+        """What the policy predicts of a query: a row, or one for each decoder."""
+        X = [query]
+        for steps in unwrap(self._policy)[0]:
+            X = steps.transform(X)
+        rows = self._allocator.explain(X).to_dict("records")
+        return [{name: as_json(value) for name, value in row.items()} for row in rows]
+
     def _counts(self, answered):
         """Samples, and which decoder gave the answer."""
         if hasattr(answered, "budget"):
             [name] = self._upstreams if answered.budget else [None]
-            return {"samples": answered.budget, "decoder": name}
+            cost = as_json(answered.cost)
+            return {"samples": answered.budget, "decoder": name, "cost": cost}
         counts = dict(zip(answered.names, answered.budgets.tolist(), strict=True))
         chosen = answered.decoder
         return {
             "samples": sum(counts.values()),
             "decoder": answered.names[chosen] if chosen >= 0 else None,
             "decoders": counts,
+            "cost": as_json(answered.total_cost),
         }
 
     async def _take_one(self, query):
@@ -198,3 +225,16 @@ class Answerer:
                 ),
             }
         return gauges
+
+
+def _check_kind(allocator, several):
+    """Raise unless the policy is for as many decoders as there are."""
+    is_menu = bool(getattr(allocator, "_n_decoders", None))
+    is_routing = not is_menu and getattr(allocator, "_n_axes", 2) == 3
+    if is_routing or is_menu != several:
+        found = "several decoders" if is_menu or is_routing else "one decoder"
+        raise ValueError(
+            f"policy was fitted on samples of {found}. Expected "
+            f"{'several, each with a budget of its own' if several else 'one'}, as "
+            "there are samplers."
+        )

@@ -36,6 +36,7 @@ def test_a_query_is_sampled_until_it_is_solved(client, server):
     assert told == {
         "samples": 3,
         "decoder": MODEL,
+        "cost": 12.0,
         "rounds": 3,
         "reward": 1.0,
         "verdict": "grade",
@@ -159,6 +160,22 @@ def test_a_query_that_the_policy_gives_up_gets_the_default_answer(server):
     assert body["adaalloc"]["samples"] == 0
     assert body["adaalloc"]["decoder"] is None
     assert server.bodies == []
+
+
+def test_a_request_may_limit_its_samples(client, server):
+    told = ask(client, adaalloc={"max_samples": 2}).json()["adaalloc"]
+    assert (told["samples"], told["reward"]) == (2, 0.0)
+    assert len(server.bodies) == 2
+
+
+def test_a_request_may_ask_why(client):
+    pytest.importorskip("pandas", reason="needs pandas")
+    told = ask(client, adaalloc={"explain": True}).json()["adaalloc"]
+    [row] = told["explanation"]
+    # Half of all samples are right, and up front all 4 are worth their price.
+    assert row["budget"] == 4
+    assert row["expected_reward"] == pytest.approx(1 - 0.5**4)
+    assert row["why"]
 
 
 def test_metrics_count_what_was_done(client):
