@@ -103,7 +103,7 @@ def _sampler(url, model, **parameters):
 
 
 def _reward(name):
-    return name if name in ("math", "code") else load_function(name)
+    return name if name in ("vote", "math", "code") else load_function(name)
 
 
 def _say(text):

@@ -194,7 +194,7 @@ class Answering:
         for verdicts, new in zip(self._verdicts, graded, strict=True):
             for row, rewards in zip(verdicts, new, strict=True):
                 row.extend(rewards)
-        told = _as_told(graded, asked, binary=self._binary)
+        told = self._as_told(graded, asked)
         if self._counts_costs:
             costs, saved = self._news(session, asked)
             session.tell(told, costs)
@@ -263,12 +263,21 @@ class Answering:
         asked = [self._queries[row] for row in rows]
         answers = [together[row] for row in rows]
         if rows:
-            graded = check_graded(self._reward(asked, answers), asked, answers)
+            graded = self._check_graded(self._reward(asked, answers), asked, answers)
             for row, rewards in zip(rows, graded, strict=True):
                 ends = np.cumsum([len(each[row]) for each in samples])
-                for decoder, part in enumerate(np.split(rewards, ends[:-1])):
-                    verdicts[decoder][row] = part
+                starts = [0, *ends[:-1]]
+                for decoder, ends_at in enumerate(ends):
+                    verdicts[decoder][row] = rewards[starts[decoder] : ends_at]
         return verdicts
+
+    def _check_graded(self, rewards, queries, answers):
+        """Check what the reward function returned: one sequence for each query."""
+        return check_graded(rewards, queries, answers)
+
+    def _as_told(self, graded, asked):
+        """What a session is told of a round."""
+        return _as_told(graded, asked, binary=self._binary)
 
     def _warn_ungraded(self, *, stacklevel):
         ungraded = [

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from sklearn_adaalloc._utils.estimators import unwrap
 from sklearn_adaalloc._utils.numbers import as_json
+from sklearn_adaalloc.curves import MostVotes
+from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.decoding import BestOfK, Cascade
 from sklearn_adaalloc.sampling import OpenAISampler
 from sklearn_adaalloc.serving._current import CURRENT, Current
@@ -48,7 +50,7 @@ class Answerer:
         See :func:`~sklearn_adaalloc.serving.create_app`, as for all others.
     samplers : OpenAISampler or dict of str to OpenAISampler
         Servers that answer.
-    reward : {"math", "code"} or callable
+    reward : {"vote", "math", "code"} or callable
         Judges answers.
     name : str
         What the only decoder is called.
@@ -74,6 +76,7 @@ class Answerer:
         }
         policy, self._allocator, self.stream = open_policy(policy, state)
         _check_kind(self._allocator, several)
+        _check_judge(self._allocator, self._verdicts)
         has_pandas = find_spec("pandas") is not None
         self._can_explain = has_pandas and hasattr(self._allocator, "explain")
         self._policy = policy
@@ -225,6 +228,18 @@ class Answerer:
                 ),
             }
         return gauges
+
+
+def _check_judge(allocator, verdicts):
+    """Raise unless the policy votes where answers are voted on, and only there."""
+    rule = resolve_selection(getattr(allocator, "selection", "reward"))
+    if isinstance(rule, MostVotes) != (verdicts.name == "vote"):
+        selection = getattr(allocator, "selection", "reward")
+        raise ValueError(
+            f"reward={verdicts.name!r} does not fit a policy with "
+            f"selection={selection!r}. Expected 'vote' for one with selection='vote', "
+            "and a judge of answers for others."
+        )
 
 
 def _check_kind(allocator, several):

@@ -46,9 +46,10 @@ def create_app(
     samplers : OpenAISampler or dict of str to OpenAISampler
         The server that answers, or several by the names of the decoders. What a request
         says of temperature, tokens and the like wins over their parameters.
-    reward : {"math", "code"} or callable
-        Judges answers: "math" by the reference of the request, "code" by its tests, in
-        the sandbox. Or a function of queries and answers, as for
+    reward : {"vote", "math", "code"} or callable
+        Judges answers: "vote" by what most of them end with, for a policy with
+        ``selection="vote"``; "math" by the reference of the request; "code" by its
+        tests, in the sandbox. Or a function of queries and answers, as for
         :class:`~sklearn_adaalloc.decoding.BestOfK`. A request without a reference or
         tests cannot be judged then. It gets one sample, of the first decoder, and is
         not counted by the stream.

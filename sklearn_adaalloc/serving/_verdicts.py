@@ -1,6 +1,8 @@
 """How the answers to a request are judged."""
 
 from sklearn_adaalloc.rewards import CodeVerifier, MathVerifier
+from sklearn_adaalloc.rewards._mathematics.final_answers import final_answer
+from sklearn_adaalloc.rewards._mathematics.normal_forms import normalise
 from sklearn_adaalloc.rewards._programs.entries import check_entry
 from sklearn_adaalloc.rewards._programs.sandbox import bubblewrap_command
 from sklearn_adaalloc.serving._current import CURRENT
@@ -40,6 +42,21 @@ class Verdicts:
                 )
 
 
+def final_labels(queries, answers):
+    """What answers vote for: the number, formula or option at their end.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.serving._verdicts import final_labels
+    >>> final_labels(["2+3="], [["The answer is 5.", "So it is $5$", "(B)"]])
+    [['5', '5', 'B']]
+    """
+    return [
+        [normalise(final_answer(text)).formula or None for text in row]
+        for row in answers
+    ]
+
+
 class CodeVerdicts(Verdicts):
     """Verdicts of tests that come with the request, in the sandbox only."""
 
@@ -72,9 +89,9 @@ def make_verdicts(reward):
 
     Parameters
     ----------
-    reward : {"math", "code"} or callable
-        "math" reads the reference of each request, "code" its tests. A function takes
-        queries and answers.
+    reward : {"vote", "math", "code"} or callable
+        "vote" has answers vote for what they end with. "math" reads the reference of
+        each request, "code" its tests. A function takes queries and answers.
 
     Returns
     -------
@@ -96,13 +113,15 @@ def make_verdicts(reward):
     if callable(reward):
         name = getattr(reward, "__name__", type(reward).__name__)
         return Verdicts(name, reward)
+    if reward == "vote":
+        return Verdicts("vote", final_labels)
     if reward == "math":
         return Verdicts("math", MathVerifier(_wished("reference")), "reference")
     if reward == "code":
         return CodeVerdicts()
     raise ValueError(
-        f"reward={reward!r} is not accepted. Expected 'math', 'code', or a function of "
-        "queries and answers."
+        f"reward={reward!r} is not accepted. Expected 'vote', 'math', 'code', or a "
+        "function of queries and answers."
     )
 
 

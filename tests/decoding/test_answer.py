@@ -228,13 +228,6 @@ def test_policies_that_decide_jointly_are_refused(allocator):
         asyncio.run(decoder.answer("a"))
 
 
-def test_votes_are_refused():
-    policy = stream_policy().set_params(selection="vote")
-    [error] = run(BestOfK(policy, Awaited(), solved_by(0)), ["a"])
-    assert isinstance(error, ValueError)
-    assert "takes votes" in str(error)
-
-
 def test_a_policy_that_is_not_fitted():
     decoder = BestOfK(StreamAllocator(), Awaited(), solved_by(0))
     [error] = run(decoder, ["a"])

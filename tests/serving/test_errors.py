@@ -8,6 +8,7 @@ from answering import stream_policy
 from endpoints import MODEL, app_of, ask, right_from
 from servers import sampler_of, shorten_waits
 from starlette.testclient import TestClient
+from voting import voting_policy
 
 from sklearn_adaalloc.rewards._programs import sandbox
 from sklearn_adaalloc.serving import _verdicts, create_app
@@ -285,6 +286,13 @@ def test_tests_that_are_none(server, monkeypatch):
 def test_rewards_that_are_not_accepted(server):
     with pytest.raises(ValueError, match="reward='magic' is not accepted"):
         create_app(stream_policy(), sampler_of(server), "magic", model=MODEL)
+
+
+def test_judges_that_do_not_fit_the_policy(server):
+    with pytest.raises(ValueError, match="reward='vote' does not fit a policy"):
+        app_of(server, reward="vote")
+    with pytest.raises(ValueError, match=r"selection='vote'\. Expected 'vote'"):
+        app_of(server, policy=voting_policy(), reward="math")
 
 
 def test_a_state_that_nobody_keeps(server, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from answering import stream_policy
 from endpoints import MODEL, app_of, ask, right_from
 from starlette.testclient import TestClient
+from voting import voting_policy
 
 
 @pytest.fixture
@@ -216,6 +217,19 @@ def test_without_a_reference_one_sample_is_taken_and_that_is_said(server):
     assert body["adaalloc"]["samples"] == 1
     assert body["usage"]["total_tokens"] == 11
     assert app.state.answerer.stream.n_queries == 0
+
+
+def test_votes_need_no_verdict(server):
+    policy = voting_policy(min_budget=3, budget=3)
+    app = app_of(server, policy=policy, reward="vote")
+    with TestClient(app) as client:
+        body = ask(client).json()
+    # All answers end with the number of their choice, 0.
+    assert body["choices"][0]["message"]["content"] == "2+3= None 0"
+    assert body["adaalloc"]["verdict"] == "vote"
+    assert body["adaalloc"]["reward"] is None
+    assert body["adaalloc"]["samples"] == 3
+    assert app.state.answerer.stream.n_queries == 1
 
 
 def test_the_same_reward_serves_requests_at_a_time(server):

@@ -39,8 +39,9 @@ def add_arguments(parser):
         "--reward",
         required=True,
         metavar="KIND",
-        help="math (by the reference of each request), code (by its tests, in the "
-        "sandbox), or a function module:name of queries and answers",
+        help="vote (for a policy that was fitted with --selection vote), math (by the "
+        "reference of each request), code (by its tests, in the sandbox), or a "
+        "function module:name of queries and answers",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument(
