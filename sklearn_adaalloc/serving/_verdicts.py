@@ -43,13 +43,13 @@ class Verdicts:
 
 
 def final_labels(queries, answers):
-    """What answers vote for: the number, formula or option at their end.
+    """What answers vote for: the number or formula at their end.
 
     Examples
     --------
     >>> from sklearn_adaalloc.serving._verdicts import final_labels
-    >>> final_labels(["2+3="], [["The answer is 5.", "So it is $5$", "(B)"]])
-    [['5', '5', 'B']]
+    >>> final_labels(["2+3="], [["The answer is 5.", "So it is $5$"]])
+    [['5', '5']]
     """
     return [
         [normalise(final_answer(text)).formula or None for text in row]
