@@ -1,6 +1,7 @@
 """Right requests: what is sent upstream, and what comes back."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import faulty_server as faulty
@@ -217,6 +218,18 @@ def test_without_a_reference_one_sample_is_taken_and_that_is_said(server):
     assert body["adaalloc"]["samples"] == 1
     assert body["usage"]["total_tokens"] == 11
     assert app.state.answerer.stream.n_queries == 0
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+def test_tests_of_the_request_are_run_in_the_sandbox(server):
+    # The server repeats the message, with a seed and a number that are a comment then.
+    program = "def double(x): return 2 * x  #"
+    with TestClient(app_of(server, reward="code")) as client:
+        tests = {"tests": ["assert double(2) == 4"]}
+        right = ask(client, program, adaalloc=tests).json()
+        wrong = ask(client, "x = 1 #", adaalloc={**tests, "max_samples": 1}).json()
+    assert (right["adaalloc"]["verdict"], right["adaalloc"]["reward"]) == ("code", 1.0)
+    assert (wrong["adaalloc"]["samples"], wrong["adaalloc"]["reward"]) == (1, 0.0)
 
 
 def test_votes_need_no_verdict(server):
