@@ -69,7 +69,7 @@ def samplers_of(options):
     if (options.upstream is None) == (options.decoder is None):
         raise UsageError(
             "Expected either --upstream URL, for a policy with one decoder, or "
-            "--decoder NAME=URL,MODEL for each decoder of the policy."
+            "--decoder with NAME=URL,MODEL for each decoder of the policy."
         )
     shared = {
         "temperature": options.temperature,

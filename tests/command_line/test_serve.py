@@ -14,7 +14,11 @@ import faulty_server as faulty
 import pytest
 
 import sklearn_adaalloc
-from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.command_line._configuration import (
+    UsageError,
+    apply_configuration,
+)
+from sklearn_adaalloc.command_line._main import build_parser
 from sklearn_adaalloc.command_line._serving import samplers_of
 
 openai = pytest.importorskip("openai", reason="needs the extra openai")
@@ -143,6 +147,15 @@ def test_each_decoder_has_a_server_and_a_key_of_its_own():
     large = samplers["very-large"]
     assert (large.base_url, large.model) == ("http://b/v1", "org/m2")
     assert large.api_key_env == "OPENAI_API_KEY_VERY_LARGE"
+
+
+def test_decoders_may_stand_in_a_file(tmp_path):
+    path = tmp_path / "serve.toml"
+    path.write_text('[serve]\ndecoder = ["a=http://a/v1,m", "b=http://b/v1,m"]\n')
+    parser, commands = build_parser()
+    apply_configuration(str(path), "serve", commands)
+    options = parser.parse_args(["serve", "policy", "--model", "m", "--reward", "math"])
+    assert list(samplers_of(options)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,9 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--decoder",
-        action="append",
+        nargs="+",
         metavar="NAME=URL,MODEL",
-        help="a decoder of the policy, its server, and its model there; once for each",
+        help="a decoder of the policy, its server, and its model there; one for each",
     )
     parser.add_argument(
         "--reward",
