@@ -32,8 +32,8 @@ def _logs(request, tmp_path, _folder_of_its_own):
 
 @pytest.fixture(autouse=True)
 def _server(request, monkeypatch):
-    """A server in front of the embedded model, for the page that asks one."""
-    if request.node.path.name != "serving.rst":
+    """A server in front of the embedded model, for the pages that ask one."""
+    if request.node.path.name not in ("serving.rst", "serve.rst"):
         yield
         return
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)

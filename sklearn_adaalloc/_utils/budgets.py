@@ -219,3 +219,30 @@ def check_decoder_budgets(budgets, shape, *, name="budgets"):
         )
     rows = check_budgets(np.reshape(budgets, -1), name=name)
     return rows.reshape(found)
+
+
+def limit_samples(budgets, left):
+    """Cut budgets, so that no query gets more samples than it has left.
+
+    Parameters
+    ----------
+    budgets : ndarray of shape (n_queries, n_decoders), int
+        Samples that are wanted.
+    left : ndarray of shape (n_queries,), int
+        Samples that each query may still have, of all decoders together. The first
+        decoders are served first.
+
+    Returns
+    -------
+    budgets : ndarray of shape (n_queries, n_decoders), int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._utils.budgets import limit_samples
+    >>> limit_samples(np.array([[2, 3], [1, 0]]), np.array([4, 4]))
+    array([[2, 2],
+           [1, 0]])
+    """
+    before = np.cumsum(budgets, axis=1) - budgets
+    return np.clip(left[:, None] - before, 0, budgets)

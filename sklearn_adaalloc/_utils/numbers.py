@@ -211,3 +211,17 @@ def _pad(rewards):
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
     return table
+
+
+def as_json(value):
+    """A number or text of NumPy as JSON has it; NaN is None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc._utils.numbers import as_json
+    >>> as_json(np.float64("nan")), as_json(np.int64(2)), as_json("why")
+    (None, 2, 'why')
+    """
+    value = value.item() if hasattr(value, "item") else value
+    return None if value != value else value

@@ -173,3 +173,25 @@ def check_unicode(texts):
 def query_keys(queries):
     """Text key of each query; equal queries have equal keys."""
     return [json.dumps(query, sort_keys=True) for query in queries]
+
+
+def text_of(query):
+    """The text of a query, of a chat that of all its messages.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc._utils.queries import text_of
+    >>> text_of([{"role": "user", "content": "2+3="}])
+    '2+3='
+    """
+    if isinstance(query, str):
+        return query
+    return "\n".join(_text_of_content(message.get("content")) for message in query)
+
+
+def _text_of_content(content):
+    """The text of a message, which may be a list of parts."""
+    if not isinstance(content, list):
+        return str(content)
+    parts = [part.get("text") for part in content if isinstance(part, dict)]
+    return "\n".join(text for text in parts if isinstance(text, str))

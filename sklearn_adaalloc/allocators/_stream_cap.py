@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_adaalloc._utils.budgets import limit_samples
 from sklearn_adaalloc._utils.parameters import check_whole
 from sklearn_adaalloc.planning._control import promise_samples
 
@@ -180,6 +181,41 @@ class StreamCap(NamedTuple):
             "n_kept": _WINDOWS_KEPT,
             "by_clock": self.unit == "second",
         }
+
+
+class Allowance:
+    """Samples that the queries of a session may still have, by the user's wish.
+
+    Parameters
+    ----------
+    n_queries : int
+        Number of queries.
+    max_samples : int
+        Samples that each may have.
+    grant : callable, default=None
+        A cap that also limits them; see :meth:`StreamCap.grant`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.allocators._stream_cap import Allowance
+    >>> allowance, none = Allowance(1, 3), np.array([0])
+    >>> allowance(np.array([2]), none), allowance(np.array([2]), none)
+    (array([2]), array([1]))
+    """
+
+    def __init__(self, n_queries, max_samples, grant=None):
+        self._left = np.full(n_queries, max_samples)
+        self._grant = grant
+
+    def __call__(self, wanted, mandatory):
+        """Samples that may be taken now, in the shape of those wanted."""
+        allowed = limit_samples(wanted.reshape(len(self._left), -1), self._left)
+        allowed = allowed.reshape(wanted.shape)
+        if self._grant is not None:
+            allowed = self._grant(allowed, np.minimum(mandatory, allowed))
+        self._left = self._left - allowed.reshape(len(self._left), -1).sum(axis=1)
+        return allowed
 
 
 def _check_queries(policy, budget, least):

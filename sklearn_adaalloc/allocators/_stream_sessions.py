@@ -10,13 +10,14 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sklearn_adaalloc._utils.numbers import LARGEST
-from sklearn_adaalloc._utils.parameters import check_in_interval
+from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
 from sklearn_adaalloc.allocators._coins import (
     coins_in_order,
     price_factors,
     query_coins,
 )
 from sklearn_adaalloc.allocators._menus import refuse_available, samples_available
+from sklearn_adaalloc.allocators._stream_cap import Allowance
 from sklearn_adaalloc.allocators._stream_drift import (
     FORGETTING,
     SessionRecord,
@@ -122,7 +123,7 @@ class Stream:
         state = self._state.read()
         return state.spent / state.n_queries if state.n_queries else float("nan")
 
-    def start(self, X, *, available=None):
+    def start(self, X, *, available=None, max_samples=None):
         """Open a session on a query that has arrived.
 
         Parameters
@@ -136,6 +137,9 @@ class Stream:
                 default=None
             On a table of several decoders: which of them can answer, True or False.
             None means all.
+        max_samples : int, default=None
+            Largest number of samples of each query, of all decoders together, also
+            where `min_budget` is larger. None sets no limit besides `max_budget`.
 
         Returns
         -------
@@ -144,12 +148,15 @@ class Stream:
         Raises
         ------
         ValueError
-            If the regressor does not accept `X`, or `available` does not fit.
+            If the regressor does not accept `X`, if `available` does not fit, or if
+            `max_samples` is no whole number of at least 1.
         CapReachedError
             With ``cap_action="refuse"``, if the samples of a window are used up. Then
             none of these queries starts.
         """
         X = _as_batch(X)
+        if max_samples is not None:
+            check_whole(max_samples, "max_samples", least=1)
         policy = self._policy
         predicted = policy._predicted(X)
         if policy._n_decoders:
@@ -159,7 +166,9 @@ class Stream:
             refuse_available(available)
             limits = np.full(len(predicted), predicted.shape[1])
         coins = query_coins(X, policy._coin_seed)
-        return self._start(predicted, limits, policy._predict_costs(X), coins)
+        return self._start(
+            predicted, limits, policy._predict_costs(X), coins, max_samples=max_samples
+        )
 
     def drift_report(self, *, alpha=0.01):
         """Compare the latest queries with those that `fit` was calibrated on.
@@ -223,7 +232,9 @@ class Stream:
         """
         self._state.save(path)
 
-    def _start(self, predicted, limits, costs, coins, *, replayed=False):
+    def _start(
+        self, predicted, limits, costs, coins, *, max_samples=None, replayed=False
+    ):
         """Open a session on queries of which all is predicted."""
         n_queries, policy = len(predicted), self._policy
         before = self._state.update(partial(_count_started, n_queries=n_queries))
@@ -233,6 +244,8 @@ class Stream:
             numbers = before.n_started + np.arange(n_queries)
             windows = self._cap.admit(self._state, numbers, self._clock())
             grant = partial(self._grant, windows)
+        if max_samples is not None:
+            grant = Allowance(n_queries, max_samples, grant)
         options = {"replayed": replayed}
         if policy._learns():
             options["correction"] = correction_of(before.learnt)

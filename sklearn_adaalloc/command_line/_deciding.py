@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_adaalloc._utils.numbers import as_json
 from sklearn_adaalloc.persistence import load_policy
 
 
@@ -74,9 +75,4 @@ def plain_rows(frame, queries):
     """
     for place, row in enumerate(frame.to_dict("records")):
         number = row.pop("query", place)
-        yield queries[number], {name: _plain(value) for name, value in row.items()}
-
-
-def _plain(value):
-    value = value.item() if hasattr(value, "item") else value
-    return None if value != value else value
+        yield queries[number], {name: as_json(value) for name, value in row.items()}

@@ -23,20 +23,6 @@ _WORDS = r"(?u)\w+|[^\w\s]"  # also single letters, digits and signs
 _MOST_COMPONENTS = 100
 
 
-def text_of(query):
-    """The text of a query, of a chat that of all its messages.
-
-    Examples
-    --------
-    >>> from sklearn_adaalloc.command_line._features import text_of
-    >>> text_of([{"role": "user", "content": "2+3="}])
-    '2+3='
-    """
-    if isinstance(query, str):
-        return query
-    return "\n".join(str(message.get("content")) for message in query)
-
-
 def resolve_features(name, graded):
     """Say which features "auto" stands for, and check the others.
 

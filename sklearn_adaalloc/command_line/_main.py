@@ -15,7 +15,7 @@ from sklearn_adaalloc.command_line._configuration import (
 )
 
 # Each is a module of `commands`. A new command is a file there and its name here.
-COMMANDS = ("report", "collect", "fit", "budgets", "explain", "demo")
+COMMANDS = ("report", "collect", "fit", "budgets", "explain", "serve", "demo")
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 _EXIT_CODES = """\
 exit codes: 0 done; 1 the data, a file or a server is not as it should be; 2 wrong use

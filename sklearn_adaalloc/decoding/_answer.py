@@ -9,6 +9,7 @@ from sklearn_adaalloc._utils.parameters import (
     OPTIONAL_COUNT,
     POSITIVE_COUNT,
     check_parameters,
+    check_whole,
 )
 from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.decoding._gathering import raise_if_all_failed
@@ -19,9 +20,9 @@ class AsynchronousDecoder:
     """A decoder that can also answer single queries, in an event loop.
 
     A class that inherits from it has three methods. ``_samplers()`` returns the
-    samplers in the order of the decoders. ``_begin(queries)`` returns an `Answering`
-    and a session. ``_decoded_one(answering, session)`` returns the result of the only
-    query.
+    samplers in the order of the decoders. ``_begin(queries, max_samples)`` returns an
+    `Answering` and a session. ``_decoded_one(answering, session)`` returns the result
+    of the only query.
     """
 
     max_in_flight, n_graders = 1000, None  # of decoders pickled by earlier versions
@@ -68,13 +69,15 @@ class AsynchronousDecoder:
         state.pop("_opened", None)  # it belongs to this process
         return state
 
-    async def _answer(self, query):
+    async def _answer(self, query, max_samples):
         """Answer one query; the result of ``_decoded_one``."""
         queries = check_queries([query])
+        if max_samples is not None:
+            check_whole(max_samples, "max_samples", least=1)
         opened = self._open()
-        _check_decides_alone(unwrap(self.policy)[1])
+        check_decides_alone(unwrap(self.policy)[1])
         async with opened.place():
-            begun = await opened.begin(partial(self._begin, queries))
+            begun = await opened.begin(partial(self._begin, queries, max_samples))
             with ending(begun[1]):
                 await _finish(*begun, opened, partial(self._decoded_one, *begun))
                 return self._decoded_one(*begun)
@@ -137,7 +140,8 @@ def _are_same(parts, others):
     )
 
 
-def _check_decides_alone(decider):
+def check_decides_alone(decider):
+    """Raise if a policy decides jointly for a batch."""
     if getattr(decider, "_decides_jointly", False):
         raise ValueError(
             f"policy={short_repr(decider)} decides jointly for a batch, but answer has "

@@ -1,6 +1,5 @@
 """Adaptive best-of-k: sample each query by its budget and return the best answer."""
 
-from reprlib import repr as short_repr
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,13 @@ from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.decoding._answer import AsynchronousDecoder
 from sklearn_adaalloc.decoding._opened import ending
 from sklearn_adaalloc.decoding._policies import read_policy
-from sklearn_adaalloc.decoding._rounds import Answering, OneRound, WithDecoderAxis
+from sklearn_adaalloc.decoding._rounds import (
+    Answering,
+    OneRound,
+    WithDecoderAxis,
+    start,
+)
+from sklearn_adaalloc.decoding._votes import Voting
 from sklearn_adaalloc.sampling import TokenUsage
 
 
@@ -128,11 +133,15 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
         samples that each prompt had in earlier rounds. A function with a fixed seed
         needs this, or every round draws the same answers. If it has a parameter
         `return_usage`, it is asked for token counts.
-    reward : callable
+    reward : callable or None
         ``reward(queries, answers)``, where answers are a list of str per query. It
         returns an array of rewards per query, like the functions of
         :mod:`sklearn_adaalloc.rewards`. NaN marks an answer that cannot be graded. Such
-        an answer is chosen only if no other one is graded.
+        an answer is chosen only if no other one is graded. If a policy with
+        ``selection="vote"`` decides in rounds or on a stream, it is a function of the
+        same form that returns labels instead: what each answer votes for. None then
+        takes the answers as they are. The first answer with the most frequent label is
+        returned, and its reward is NaN.
     default_answer : str, default="I don't know."
         Answer to a query without a sample.
     price : tuple of two float, or float, default=None
@@ -284,13 +293,15 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
         with ending(session):
             return answering.finish(session, lambda: self._decoded(answering, session))
 
-    async def answer(self, query):
+    async def answer(self, query, *, max_samples=None):
         """Answer one query, in an event loop.
 
         Parameters
         ----------
         query : str or list of dict
             A text, or a list of messages with "role" and "content".
+        max_samples : int, default=None
+            Largest number of samples, whatever the policy gives. None sets no limit.
 
         Returns
         -------
@@ -305,12 +316,12 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
             query alone. The exception then has an attribute `partial`, the `BestAnswer`
             so far.
         """
-        return await self._answer(query)
+        return await self._answer(query, max_samples)
 
     def _samplers(self):
         return [self.sampler]
 
-    def _begin(self, queries):
+    def _begin(self, queries, max_samples=None):
         """An `Answering` of checked queries, and a session on them."""
         price = check_price(self.price)
         allocator, X, samplers = read_policy(
@@ -321,14 +332,19 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
             instead="Give it to Router or Cascade, or fit it on samples of one "
             "decoder.",
         )
-        answering = Answering(queries, self.reward, allocator, samplers, [price])
+        rule = resolve_selection(getattr(allocator, "selection", "reward"))
+        rest = allocator, samplers, [price]
         starter = self.stream or allocator
         if hasattr(starter, "start"):
-            _refuse_votes(allocator)
-            return answering, WithDecoderAxis(starter.start(X))
+            if isinstance(rule, MostVotes):
+                answering = Voting(queries, self.reward, rule.key, *rest)
+            else:
+                answering = Answering(queries, self.reward, *rest)
+            return answering, WithDecoderAxis(start(starter, X, max_samples))
+        answering = Answering(queries, self.reward, *rest)
         budgets = answering.afford(allocator).predict(X)
         budgets = check_budgets(budgets, n_queries=len(queries))
-        return answering, OneRound(budgets[:, None])
+        return answering, OneRound(budgets[:, None], max_samples)
 
     def _decoded_one(self, answering, session):
         """The best of the answers so far to the only query."""
@@ -356,14 +372,4 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
             gathered.errors,
             answering.costs[:, 0],
             answering.budget_share,
-        )
-
-
-def _refuse_votes(allocator):
-    rule = resolve_selection(getattr(allocator, "selection", "reward"))
-    if isinstance(rule, MostVotes):
-        raise ValueError(
-            f"policy={short_repr(allocator)} takes votes, but BestOfK returns the "
-            "answer with the best reward. Expected selection='reward' or 'score'. For "
-            "votes, sample yourself and tell a session the answers: policy.start(X)."
         )

@@ -14,7 +14,7 @@ from sklearn_adaalloc._utils.queries import check_queries
 from sklearn_adaalloc.decoding._answer import AsynchronousDecoder
 from sklearn_adaalloc.decoding._opened import ending
 from sklearn_adaalloc.decoding._policies import read_policy, unwrap_allocator
-from sklearn_adaalloc.decoding._rounds import Answering, OneRound
+from sklearn_adaalloc.decoding._rounds import Answering, OneRound, start
 
 
 class CascadeAnswers(NamedTuple):
@@ -266,13 +266,15 @@ read_prices` reads such prices from a file. One number is the price of an answer
         with ending(session):
             return answering.finish(session, lambda: self._decoded(answering, session))
 
-    async def answer(self, query):
+    async def answer(self, query, *, max_samples=None):
         """Answer one query, in an event loop.
 
         Parameters
         ----------
         query : str or list of dict
             A text, or a list of messages with "role" and "content".
+        max_samples : int, default=None
+            Largest number of samples, whatever the policy gives. None sets no limit.
 
         Returns
         -------
@@ -287,7 +289,7 @@ read_prices` reads such prices from a file. One number is the price of an answer
             query alone. The exception then has an attribute `partial`, the
             `CascadeAnswer` so far.
         """
-        return await self._answer(query)
+        return await self._answer(query, max_samples)
 
     def _in_order(self):
         return _in_order(self.samplers, unwrap_allocator(self.policy)[1])
@@ -295,7 +297,7 @@ read_prices` reads such prices from a file. One number is the price of an answer
     def _samplers(self):
         return self._in_order()[1]
 
-    def _begin(self, queries):
+    def _begin(self, queries, max_samples=None):
         """An `Answering` of checked queries, and a session on them."""
         names, samplers = self._in_order()
         prices = check_prices(self.prices, names)
@@ -311,10 +313,10 @@ read_prices` reads such prices from a file. One number is the price of an answer
         answering = Answering(queries, self.reward, allocator, checked, prices)
         starter = self.stream or allocator
         if hasattr(starter, "start"):
-            return answering, starter.start(X)
+            return answering, start(starter, X, max_samples)
         shape = len(queries), len(names)
         budgets = answering.afford(allocator).predict(X)
-        return answering, OneRound(_check_table(budgets, shape))
+        return answering, OneRound(_check_table(budgets, shape), max_samples)
 
     def _decoded_one(self, answering, session):
         """The best of the answers so far to the only query."""

@@ -10,6 +10,7 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
+from sklearn_adaalloc._utils.budgets import limit_samples
 from sklearn_adaalloc._utils.grading import check_graded
 from sklearn_adaalloc.decoding._bill import Bill
 from sklearn_adaalloc.decoding._gathering import Gathered, raise_if_all_failed
@@ -193,7 +194,7 @@ class Answering:
         for verdicts, new in zip(self._verdicts, graded, strict=True):
             for row, rewards in zip(verdicts, new, strict=True):
                 row.extend(rewards)
-        told = _as_told(graded, asked, binary=self._binary)
+        told = self._as_told(graded, asked)
         if self._counts_costs:
             costs, saved = self._news(session, asked)
             session.tell(told, costs)
@@ -262,12 +263,21 @@ class Answering:
         asked = [self._queries[row] for row in rows]
         answers = [together[row] for row in rows]
         if rows:
-            graded = check_graded(self._reward(asked, answers), asked, answers)
+            graded = self._check_graded(self._reward(asked, answers), asked, answers)
             for row, rewards in zip(rows, graded, strict=True):
                 ends = np.cumsum([len(each[row]) for each in samples])
-                for decoder, part in enumerate(np.split(rewards, ends[:-1])):
-                    verdicts[decoder][row] = part
+                starts = [0, *ends[:-1]]
+                for decoder, ends_at in enumerate(ends):
+                    verdicts[decoder][row] = rewards[starts[decoder] : ends_at]
         return verdicts
+
+    def _check_graded(self, rewards, queries, answers):
+        """Check what the reward function returned: one sequence for each query."""
+        return check_graded(rewards, queries, answers)
+
+    def _as_told(self, graded, asked):
+        """What a session is told of a round."""
+        return _as_told(graded, asked, binary=self._binary)
 
     def _warn_ungraded(self, *, stacklevel):
         ungraded = [
@@ -284,6 +294,26 @@ class Answering:
             )
 
 
+def start(starter, X, max_samples=None):
+    """Open a session of a policy or stream.
+
+    Parameters
+    ----------
+    starter : object
+        Has a method ``start``.
+    X : array-like of n_queries
+        Input of the allocator.
+    max_samples : int, default=None
+        Largest number of samples of a query, which only a stream can limit.
+
+    Returns
+    -------
+    session : object
+    """
+    limits = {} if max_samples is None else {"max_samples": max_samples}
+    return starter.start(X, **limits)
+
+
 class OneRound:
     """The session of a policy that decides everything up front.
 
@@ -291,9 +321,13 @@ class OneRound:
     ----------
     budgets : ndarray of shape (n_queries, n_decoders), int
         All samples.
+    max_samples : int, default=None
+        Largest number of samples of a query. None sets no limit.
     """
 
-    def __init__(self, budgets):
+    def __init__(self, budgets, max_samples=None):
+        if max_samples is not None:
+            budgets = limit_samples(budgets, np.full(len(budgets), max_samples))
         self._asked = budgets
         self.budgets = np.zeros_like(budgets)
         self.predicted_costs = np.zeros(budgets.shape)  # nothing is planned with them

@@ -299,15 +299,29 @@ def test_a_rule_of_ones_own_is_not_known_in_rounds():
         policy.fit(X, REWARDS)
 
 
-def test_best_of_k_does_not_vote():
+def test_best_of_k_returns_an_answer_with_the_most_votes():
     regressor = RewardRegressor(Ridge(), selection="vote")
     policy = make_pipeline(
         FunctionTransformer(lambda texts: np.array([[len(text)] for text in texts])),
         SequentialAllocator(regressor, selection="vote"),
     ).fit(["1+1="] * 120, TRAIN)
-    decoder = BestOfK(policy, lambda prompts, budgets: None, lambda *_: None)
-    with pytest.raises(ValueError, match="takes votes, but BestOfK returns the answer"):
-        decoder.decode(["1+1="] * 3)
+
+    def sample(prompts, budgets, first_sample):
+        texts = ["It is 3.", "2", "It is 2."]
+        return [
+            [texts[(first + j) % 3] for j in range(budget)]
+            for budget, first in zip(budgets, first_sample, strict=True)
+        ]
+
+    def label(queries, answers):
+        return [[text.rstrip(".")[-1] for text in row] for row in answers]
+
+    policy.set_params(sequentialallocator__budget=3)
+    decoded = BestOfK(policy, sample, label).decode(["1+1="] * 3)
+    for answer, budget in zip(decoded.answers, decoded.budgets, strict=True):
+        assert answer == ("2" if budget >= 3 else "It is 3.")
+    assert decoded.budgets.max() >= 3
+    assert np.isnan(decoded.rewards).all()
 
 
 # --- saved and searched ----------------------------------------------------------

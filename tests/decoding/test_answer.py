@@ -242,13 +242,6 @@ def test_policies_that_decide_jointly_are_refused(allocator):
         asyncio.run(decoder.answer("a"))
 
 
-def test_votes_are_refused():
-    policy = stream_policy().set_params(selection="vote")
-    [error] = run(BestOfK(policy, Awaited(), solved_by(0)), ["a"])
-    assert isinstance(error, ValueError)
-    assert "takes votes" in str(error)
-
-
 def test_a_policy_that_is_not_fitted():
     decoder = BestOfK(StreamAllocator(), Awaited(), solved_by(0))
     [error] = run(decoder, ["a"])
@@ -336,3 +329,49 @@ def test_ungraded_answers_do_not_warn(caplog):
         [answered] = run(decoder, ["a"])
     assert (answered.answer, answered.budget) == ("a:0", 2)
     assert np.isnan(answered.reward)
+
+
+@pytest.mark.parametrize("max_samples", [1, 3])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"n_rounds": 2}, {"min_budget": 4, "budget": 4}]
+)
+def test_a_caller_may_limit_the_samples_of_a_query(max_samples, parameters):
+    policy = stream_policy(**parameters)
+    sampler = Awaited()
+
+    async def main():
+        async with BestOfK(policy, sampler, solved_by(9)) as decoder:
+            answered = await decoder.answer("q", max_samples=max_samples)
+            return answered, decoder.stream.mean_cost
+
+    answered, spent = asyncio.run(main())
+    assert answered.budget == len(sampler.asked) == spent == max_samples
+
+
+def test_a_limit_cuts_what_is_decided_before_decoding(given):
+    sampler = Awaited()
+
+    async def main(max_samples):
+        decoder = BestOfK(given([3]), sampler, solved_by(9))
+        return await decoder.answer("q", max_samples=max_samples)
+
+    assert asyncio.run(main(2)).budget == 2
+    assert asyncio.run(main(5)).budget == 3
+
+
+@pytest.mark.parametrize("max_samples", [0, 1.5, True])
+def test_limits_that_are_not_accepted(max_samples, given):
+    decoder = BestOfK(given([3]), Awaited(), solved_by(9))
+    with pytest.raises(ValueError, match=f"max_samples={max_samples!r}"):
+        asyncio.run(decoder.answer("q", max_samples=max_samples))
+
+
+def test_a_limit_and_a_cap_both_hold():
+    stream = stream_policy(cap=2, cap_window=2).open()
+    with stream.start("a", max_samples=3) as first:
+        while (asked := first.ask()) is not None:
+            first.tell([[0.0] * asked[0]])
+    with stream.start("b", max_samples=3) as second:
+        while (asked := second.ask()) is not None:
+            second.tell([[0.0] * asked[0]])
+    assert (first.budgets[0], second.budgets[0]) == (3, 1)

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
+from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc._version import __version__
 from sklearn_adaalloc.command_line._features import (
     featurizer,
     read_features,
     resolve_features,
-    text_of,
 )
 from sklearn_adaalloc.command_line._options import columns_of
 from sklearn_adaalloc.command_line._reading import read_graded

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import closing
+from copy import copy
 from functools import partial
 from numbers import Real
 
@@ -354,6 +355,39 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         self._check_parameters()
         return self._connection(read_key(self.api_key_env))
 
+    def with_parameters(self, **parameters):
+        """A copy with some parameters changed, which shares the connections.
+
+        Servers that pass requests on use one for each request.
+
+        Parameters
+        ----------
+        **parameters : dict
+            Parameters of this class.
+
+        Returns
+        -------
+        sampler : OpenAISampler
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter. Values are checked when it samples.
+
+        Examples
+        --------
+        >>> from sklearn_adaalloc.sampling import OpenAISampler
+        >>> sampler = OpenAISampler("http://localhost:8000/v1", "Qwen3-0.6B")
+        >>> sampler.with_parameters(temperature=1.0).temperature
+        1.0
+        """
+        if self._connections is None:
+            self._connections = Connections()
+        changed = copy(self).set_params(**parameters)
+        changed._connections = self._connections
+        changed._remembered = self._server, self._memory_of_server()
+        return changed
+
     def _prepare(self, prompts, budgets, first_sample, *, counted):
         """Check all, and return a coroutine function that gives each SampledAnswer.
 
@@ -435,10 +469,13 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
 
     def _memory_of_server(self):
         """What is known about this server from earlier calls."""
-        server = (self.base_url, self.model, self.completion)
-        if getattr(self, "_remembered", (None,))[0] != server:
-            self._remembered = (server, Memory())
+        if getattr(self, "_remembered", (None,))[0] != self._server:
+            self._remembered = (self._server, Memory())
         return self._remembered[1]
+
+    @property
+    def _server(self):
+        return self.base_url, self.model, self.completion
 
     def _requests(self, row, first, budget, memory):
         if budget and self.use_n and memory.several != "singly":

@@ -1,0 +1,110 @@
+"""From the options of the command `serve` to an application that runs."""
+
+import os
+import re
+import sys
+
+from sklearn_adaalloc.command_line._collecting import load_function
+from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.persistence import load_policy
+from sklearn_adaalloc.sampling import OpenAISampler
+from sklearn_adaalloc.serving import create_app
+from sklearn_adaalloc.serving._running import run_app
+
+KEY = "ADAALLOC_API_KEY"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(options):
+    """Run the endpoint that the options describe.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command `serve`.
+
+    Raises
+    ------
+    UsageError
+        If options do not fit together.
+    ValueError
+        If the policy, a server's address or the reward is not as it should be.
+    """
+    key = os.environ.get(KEY, "").strip() or None
+    app = create_app(
+        load_policy(options.policy),
+        samplers_of(options),
+        _reward(options.reward),
+        model=options.model,
+        state=options.state,
+        default_answer=options.default_answer,
+        api_key=key,
+        deadline=options.deadline,
+        max_body=options.max_body,
+        max_in_flight=options.max_in_flight,
+    )
+    if key is None and options.host not in _LOOPBACK:
+        _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
+    run_app(
+        app,
+        host=options.host,
+        port=options.port,
+        patience=options.deadline,
+        announce=lambda address: _say(f"{options.model} answers at {address}"),
+    )
+
+
+def samplers_of(options):
+    """The sampler of the only server, or those of the decoders by name.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command `serve`.
+
+    Returns
+    -------
+    samplers : OpenAISampler or dict of str to OpenAISampler
+    """
+    if (options.upstream is None) == (options.decoder is None):
+        raise UsageError(
+            "Expected either --upstream URL, for a policy with one decoder, or "
+            "--decoder with NAME=URL,MODEL for each decoder of the policy."
+        )
+    shared = {
+        "temperature": options.temperature,
+        "max_new_tokens": options.max_new_tokens,
+        "max_concurrency": options.max_concurrency,
+        "timeout": options.timeout,
+        "max_retries": options.max_retries,
+    }
+    if options.upstream is not None:
+        return _sampler(
+            options.upstream, options.model, api_key_env=options.api_key_env, **shared
+        )
+    samplers = {}
+    for text in options.decoder:
+        name, is_there, place = text.partition("=")
+        url, comma, model = place.partition(",")
+        if not (name and is_there and url and comma and model) or name in samplers:
+            raise UsageError(
+                f"--decoder {text} is not accepted. Expected NAME=URL,MODEL, each name "
+                "once."
+            )
+        variable = f"{options.api_key_env}_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
+        samplers[name] = _sampler(url, model, api_key_env=variable, **shared)
+    return samplers
+
+
+def _sampler(url, model, **parameters):
+    sampler = OpenAISampler(url, model, **parameters)
+    _ = sampler.settings  # raises for an address that is none
+    return sampler
+
+
+def _reward(name):
+    return name if name in ("vote", "math", "code") else load_function(name)
+
+
+def _say(text):
+    print(f"adaalloc: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,255 @@
+"""Answers to requests: decided, sampled, judged and chosen."""
+
+import asyncio
+from contextlib import AsyncExitStack, aclosing
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from sklearn_adaalloc._utils.estimators import unwrap
+from sklearn_adaalloc._utils.numbers import as_json
+from sklearn_adaalloc.curves import MostVotes
+from sklearn_adaalloc.curves._selection import resolve_selection
+from sklearn_adaalloc.decoding import BestOfK, Cascade
+from sklearn_adaalloc.sampling import OpenAISampler
+from sklearn_adaalloc.serving._current import CURRENT, Current
+from sklearn_adaalloc.serving._errors import bad_request
+from sklearn_adaalloc.serving._metrics import Metrics
+from sklearn_adaalloc.serving._policies import open_policy
+from sklearn_adaalloc.serving._upstream import Upstream
+from sklearn_adaalloc.serving._verdicts import make_verdicts
+
+
+class Choice(NamedTuple):
+    """An answer to a query.
+
+    Attributes
+    ----------
+    text : str
+        The answer.
+    finish_reason : {"stop", "length"}
+        Whether the token limit cut it off.
+    prompt_tokens, answer_tokens : float
+        All that was paid for it; NaN if it is not known.
+    told : dict
+        What was decided.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: float
+    answer_tokens: float
+    told: dict
+
+
+class Answerer:
+    """Answers requests with a policy.
+
+    Parameters
+    ----------
+    policy : estimator
+        See :func:`~sklearn_adaalloc.serving.create_app`, as for all others.
+    samplers : OpenAISampler or dict of str to OpenAISampler
+        Servers that answer.
+    reward : {"vote", "math", "code"} or callable
+        Judges answers.
+    name : str
+        What the only decoder is called.
+    state : path or None
+        File of the stream.
+    default_answer : str
+        Answer to a query without a sample.
+    prices : dict, tuple, float or None
+        Prices of the decoders.
+    """
+
+    def __init__(
+        self, policy, samplers, reward, *, name, state, default_answer, prices
+    ):
+        self.metrics = Metrics(self._gauges)
+        self.n_in_flight = 0
+        self._verdicts = make_verdicts(reward)
+        several = not isinstance(samplers, OpenAISampler)
+        named = samplers if several else {name: samplers}
+        self._upstreams = {
+            each: Upstream(each, sampler, self.metrics)
+            for each, sampler in named.items()
+        }
+        policy, self._allocator, self.stream = open_policy(policy, state)
+        _check_kind(self._allocator, several)
+        _check_judge(self._allocator, self._verdicts)
+        has_pandas = find_spec("pandas") is not None
+        self._can_explain = has_pandas and hasattr(self._allocator, "explain")
+        self._policy = policy
+        shared = {"default_answer": default_answer, "max_in_flight": 1_000_000}
+        if several:
+            self._decoder = Cascade(
+                policy, self._upstreams, self._verdicts.reward, prices=prices, **shared
+            )
+            self._decoder._samplers()  # raises if they are not those of the policy
+        else:
+            [upstream] = self._upstreams.values()
+            self._decoder = BestOfK(
+                policy, upstream, self._verdicts.reward, price=prices, **shared
+            )
+        self._opened = AsyncExitStack()
+
+    async def open(self):
+        """Keep connections open."""
+        await self._opened.enter_async_context(self._decoder)
+
+    async def close(self):
+        """Close connections, threads and the file of the stream."""
+        await self._opened.aclose()
+        if self.stream is not None:
+            self.stream.close()
+
+    def check(self, asked):
+        """Raise an ApiError if a request asks for what cannot be had."""
+        if asked.wishes.explain and not self._can_explain:
+            raise bad_request(
+                "explain is not possible: the policy has no explanations, or the "
+                "server has no pandas. Leave it out.",
+                "adaalloc.explain",
+            )
+        self._verdicts.check(asked)
+        for upstream in self._upstreams.values():
+            upstream.check(asked)
+
+    async def answer(self, asked):
+        """Answer a request.
+
+        Parameters
+        ----------
+        asked : Asked
+            Checked.
+
+        Returns
+        -------
+        choices : list of Choice
+            The choices of the first query, then those of the next.
+        """
+        pairs = [(query, i) for query in asked.queries for i in range(asked.n)]
+        tasks = [
+            asyncio.create_task(self._choose(asked, query, number))
+            for query, number in pairs
+        ]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _choose(self, asked, query, number):
+        current = Current(asked, number)
+        CURRENT.set(current)  # of this task alone
+        if not self._verdicts.are_possible(asked.wishes):
+            return await self._take_one(query)
+        answered = await self._decoder.answer(
+            query, max_samples=asked.wishes.max_samples
+        )
+        usages = getattr(answered, "usages", None) or [answered.usage]
+        told = {
+            **self._counts(answered),
+            "rounds": answered.rounds_taken,
+            "reward": as_json(answered.reward),
+            "verdict": self._verdicts.name,
+            "price": None if self.stream is None else self.stream.price,
+        }
+        if asked.wishes.explain:
+            told["explanation"] = await asyncio.to_thread(self._explain, query)
+        return Choice(
+            answered.answer,
+            "length" if answered.answer in current.cut_off else "stop",
+            float(sum(usage.prompt[0] for usage in usages)),
+            float(sum(usage.answers[0].sum() for usage in usages)),
+            told,
+        )
+
+    def _explain(self, query):
+        """What the policy predicts of a query: a row, or one for each decoder."""
+        X = [query]
+        for steps in unwrap(self._policy)[0]:
+            X = steps.transform(X)
+        rows = self._allocator.explain(X).to_dict("records")
+        return [{name: as_json(value) for name, value in row.items()} for row in rows]
+
+    def _counts(self, answered):
+        """Samples, and which decoder gave the answer."""
+        if hasattr(answered, "budget"):
+            [name] = self._upstreams if answered.budget else [None]
+            cost = as_json(answered.cost)
+            return {"samples": answered.budget, "decoder": name, "cost": cost}
+        counts = dict(zip(answered.names, answered.budgets.tolist(), strict=True))
+        chosen = answered.decoder
+        return {
+            "samples": sum(counts.values()),
+            "decoder": answered.names[chosen] if chosen >= 0 else None,
+            "decoders": counts,
+            "cost": as_json(answered.total_cost),
+        }
+
+    async def _take_one(self, query):
+        """One sample of the first decoder: nobody can say which of several is best."""
+        upstream = next(iter(self._upstreams.values()))
+        async with aclosing(
+            upstream.asample_each([query], [1], first_sample=[0])
+        ) as arrivals:
+            async for arrival in arrivals:
+                sample = arrival
+        if sample.error is not None:
+            raise sample.error
+        told = {"samples": 1, "decoder": upstream.name, "rounds": 1, "reward": None}
+        return Choice(
+            sample.answer,
+            "length" if sample.cut_off else "stop",
+            sample.prompt_tokens,
+            sample.answer_tokens,
+            {**told, "verdict": "none", "price": None},
+        )
+
+    def _gauges(self):
+        gauges = {"adaalloc_in_flight": ("Requests in flight.", self.n_in_flight)}
+        if self.stream is not None:
+            gauges |= {
+                "adaalloc_price": ("Price of a unit of budget.", self.stream.price),
+                "adaalloc_mean_cost": (
+                    "Mean spend of the queries of the stream, in the unit of the "
+                    "budget.",
+                    self.stream.mean_cost,
+                ),
+                "adaalloc_budget": (
+                    "Mean spend that is wanted.",
+                    self.stream.policy.budget,
+                ),
+                "adaalloc_stream_queries": (
+                    "Queries of the stream that were closed, over all restarts.",
+                    self.stream.n_queries,
+                ),
+            }
+        return gauges
+
+
+def _check_judge(allocator, verdicts):
+    """Raise unless the policy votes where answers are voted on, and only there."""
+    rule = resolve_selection(getattr(allocator, "selection", "reward"))
+    if isinstance(rule, MostVotes) != (verdicts.name == "vote"):
+        selection = getattr(allocator, "selection", "reward")
+        raise ValueError(
+            f"reward={verdicts.name!r} does not fit a policy with "
+            f"selection={selection!r}. Expected 'vote' for one with selection='vote', "
+            "and a judge of answers for others."
+        )
+
+
+def _check_kind(allocator, several):
+    """Raise unless the policy is for as many decoders as there are."""
+    is_menu = bool(getattr(allocator, "_n_decoders", None))
+    is_routing = not is_menu and getattr(allocator, "_n_axes", 2) == 3
+    if is_routing or is_menu != several:
+        found = "several decoders" if is_menu or is_routing else "one decoder"
+        raise ValueError(
+            f"policy was fitted on samples of {found}. Expected "
+            f"{'several, each with a budget of its own' if several else 'one'}, as "
+            "there are samplers."
+        )

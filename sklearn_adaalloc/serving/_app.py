@@ -1,0 +1,313 @@
+"""The application: routes, keys, limits and deadlines."""
+
+import asyncio
+import hmac
+import time
+import uuid
+from contextlib import asynccontextmanager, suppress
+
+from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc.serving._answering import Answerer
+from sklearn_adaalloc.serving._asking import read_request
+from sklearn_adaalloc.serving._errors import ApiError, as_api_error
+from sklearn_adaalloc.serving._replies import make_body, make_events
+
+_KINDS = {"/v1/chat/completions": "chat", "/v1/completions": "text"}
+
+
+def create_app(
+    policy,
+    samplers,
+    reward,
+    *,
+    model,
+    state=None,
+    default_answer="I don't know.",
+    prices=None,
+    api_key=None,
+    deadline=120.0,
+    max_body=1_048_576,
+    max_in_flight=1000,
+):
+    """Make an application with OpenAI's protocol that answers by a policy.
+
+    It is an ASGI application: uvicorn and other servers run it, and the command
+    ``adaalloc serve`` does so. A request is decided, sampled, judged, and answered with
+    the best sample. What was decided stands in a field ``adaalloc`` of the reply. The
+    request may have such a field too, with a `reference`, with `tests`, and with
+    `explain`. See :doc:`/serve`.
+
+    Parameters
+    ----------
+    policy : estimator
+        A fitted allocator that decides each query alone, a pipeline that ends in one,
+        or a fitted search over either. It takes texts.
+        :class:`~sklearn_adaalloc.StreamAllocator` also uses verdicts.
+    samplers : OpenAISampler or dict of str to OpenAISampler
+        The server that answers, or several by the names of the decoders. What a request
+        says of temperature, tokens and the like wins over their parameters.
+    reward : {"vote", "math", "code"} or callable
+        Judges answers: "vote" by what most of them end with, for a policy with
+        ``selection="vote"``; "math" by the reference of the request; "code" by its
+        tests, in the sandbox. Or a function of queries and answers, as for
+        :class:`~sklearn_adaalloc.decoding.BestOfK`. A request without a reference or
+        tests cannot be judged then. It gets one sample, of the first decoder, and is
+        not counted by the stream.
+    model : str
+        Name of the model that clients ask for.
+    state : path, default=None
+        SQLite file that holds the state of the stream, over restarts and for all
+        processes of a machine. None keeps it in memory.
+    default_answer : str, default="I don't know."
+        Answer to a query to which the policy gives no sample.
+    prices : dict, tuple of two float, or float, default=None
+        Prices of tokens, as of :class:`~sklearn_adaalloc.decoding.Cascade` or, with one
+        sampler, of :class:`~sklearn_adaalloc.decoding.BestOfK`.
+    api_key : str, default=None
+        Key that clients must send. None lets everyone in.
+    deadline : float, default=120.0
+        Seconds that a request may take.
+    max_body : int, default=1048576
+        Bytes that the body of a request may have.
+    max_in_flight : int, default=1000
+        Requests that are answered at a time. Further ones are told to come again.
+
+    Returns
+    -------
+    app : Starlette
+
+    Raises
+    ------
+    ImportError
+        If starlette is not installed.
+    ValueError
+        If the policy, the samplers or the reward are not accepted.
+
+    Examples
+    --------
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_adaalloc import RewardRegressor, StreamAllocator
+    >>> from sklearn_adaalloc.datasets import grade_arithmetic, load_arithmetic
+    >>> from sklearn_adaalloc.sampling import OpenAISampler
+    >>> from sklearn_adaalloc.serving import create_app
+    >>> data = load_arithmetic("math")
+    >>> policy = make_pipeline(
+    ...     TfidfVectorizer(analyzer="char"),
+    ...     StreamAllocator(RewardRegressor(Ridge()), budget=4, random_state=0),
+    ... ).fit(data.queries_train, data.rewards_train)
+    >>> sampler = OpenAISampler("http://localhost:8000/v1", "small")
+    >>> app = create_app(policy, sampler, grade_arithmetic, model="small")
+    >>> [route.path for route in app.routes][:2]
+    ['/v1/chat/completions', '/v1/completions']
+    """
+    applications = import_optional("starlette.applications", "serve")
+    routing = import_optional("starlette.routing", "serve")
+    answerer = Answerer(
+        policy,
+        samplers,
+        reward,
+        name=model,
+        state=state,
+        default_answer=default_answer,
+        prices=prices,
+    )
+    door = Door(answerer, model, api_key, deadline, max_body, max_in_flight)
+
+    @asynccontextmanager
+    async def lifespan(app):
+        await answerer.open()
+        try:
+            yield
+        finally:
+            await answerer.close()
+
+    app = applications.Starlette(
+        routes=[
+            *(routing.Route(path, door.complete, methods=["POST"]) for path in _KINDS),
+            routing.Route("/v1/models", door.models),
+            routing.Route("/v1/models/{name:path}", door.models),
+            routing.Route("/metrics", door.metrics),
+            routing.Route("/healthz", door.health),
+        ],
+        lifespan=lifespan,
+        exception_handlers={404: _no_route, 405: _no_route},
+    )
+    app.state.answerer = answerer
+    return app
+
+
+class Door:
+    """What requests pass before they are answered.
+
+    Parameters
+    ----------
+    answerer : Answerer
+        Answers.
+    model, api_key, deadline, max_body, max_in_flight
+        As for :func:`create_app`.
+    """
+
+    def __init__(self, answerer, model, api_key, deadline, max_body, max_in_flight):
+        self._answerer = answerer
+        self._model = model
+        self._key = None if api_key is None else api_key.encode()
+        self._deadline = deadline
+        self._max_body = max_body
+        self._max_in_flight = max_in_flight
+        self._since = int(time.time())
+
+    async def complete(self, request):
+        """Answer a request for a completion."""
+        metrics, path = self._answerer.metrics, request.url.path
+        start = time.monotonic()
+        try:
+            reply = await self._reply(request, _KINDS[path])
+        except Exception as error:
+            known = as_api_error(error, deadline=self._deadline)
+            reply = _refusal(known)
+        metrics.requests.add(route=path, status=reply.status_code)
+        metrics.seconds.observe(time.monotonic() - start)
+        return reply
+
+    async def models(self, request):
+        """Say which model there is."""
+        from starlette.responses import JSONResponse
+
+        try:
+            self._check_key(request)
+            name = request.path_params.get("name", self._model)
+            if name != self._model:
+                message = f"There is no model {name!r}. Expected {self._model!r}."
+                raise ApiError(404, message, "model_not_found", "model")
+        except ApiError as error:
+            return _refusal(error)
+        model = {
+            "id": self._model,
+            "object": "model",
+            "created": self._since,
+            "owned_by": "sklearn-adaalloc",
+        }
+        if "name" in request.path_params:
+            return JSONResponse(model)
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def metrics(self, request):
+        """Counts for Prometheus."""
+        from starlette.responses import PlainTextResponse
+
+        try:
+            self._check_key(request)
+        except ApiError as error:
+            return _refusal(error)
+        return PlainTextResponse(
+            self._answerer.metrics.text(), media_type="text/plain; version=0.0.4"
+        )
+
+    async def health(self, request):
+        """Say that the process runs."""
+        from starlette.responses import JSONResponse
+
+        return JSONResponse({"status": "ok", "in_flight": self._answerer.n_in_flight})
+
+    async def _reply(self, request, kind):
+        from starlette.responses import JSONResponse, Response
+
+        self._check_key(request)
+        answerer = self._answerer
+        if answerer.n_in_flight >= self._max_in_flight:
+            raise ApiError(
+                503,
+                f"{self._max_in_flight} requests are in flight. Come again later.",
+                "overloaded",
+                retry_after=1,
+            )
+        answerer.n_in_flight += 1
+        try:
+            asked, choices = await asyncio.wait_for(
+                self._answer(request, kind), self._deadline
+            )
+        finally:
+            answerer.n_in_flight -= 1
+        prefix = "chatcmpl" if kind == "chat" else "cmpl"
+        named = {
+            "identity": f"{prefix}-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": self._model,
+        }
+        if asked.stream:
+            # All is decided: the events go out together.
+            events = "".join(make_events(asked, choices, **named))
+            return Response(events, media_type="text/event-stream")
+        return JSONResponse(make_body(asked, choices, **named))
+
+    async def _answer(self, request, kind):
+        content = await self._read(request)
+        asked = read_request(content, kind, self._model)
+        self._answerer.check(asked)
+        return asked, await _while_listening(request, self._answerer.answer(asked))
+
+    def _check_key(self, request):
+        if self._key is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode(), self._key)
+        if scheme.lower() != "bearer" or not same:
+            raise ApiError(401, "The key is missing or wrong.", "invalid_api_key", None)
+
+    async def _read(self, request):
+        """The body, unless it is too long."""
+        length = request.headers.get("content-length", "0")
+        size, parts = int(length) if length.isdecimal() else 0, []
+        if size <= self._max_body:
+            size = 0
+            async for part in request.stream():
+                size += len(part)
+                if size > self._max_body:
+                    break
+                parts.append(part)
+        if size > self._max_body:
+            raise ApiError(
+                413,
+                f"The body is longer than {self._max_body:,} bytes.",
+                "body_too_large",
+            )
+        return b"".join(parts)
+
+
+async def _while_listening(request, answering):
+    """Await an answer; if the client hangs up, what is being done for it ends."""
+    answer = asyncio.ensure_future(answering)
+    hung_up = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait([answer, hung_up], return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ApiError(499, "The client has hung up.", "client_closed_request")
+        return await answer
+    finally:
+        for task in (answer, hung_up):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _disconnected(request):
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _refusal(error):
+    from starlette.responses import JSONResponse
+
+    return JSONResponse(error.body, error.status, headers=error.headers)
+
+
+async def _no_route(request, error):
+    return _refusal(
+        ApiError(
+            error.status_code,
+            f"There is no {request.method} {request.url.path}.",
+            "not_found",
+        )
+    )

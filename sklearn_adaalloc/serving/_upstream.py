@@ -1,0 +1,85 @@
+"""A server that answers, with what each request changes of its sampler."""
+
+from contextlib import aclosing
+
+from sklearn_adaalloc.serving._current import CURRENT
+from sklearn_adaalloc.serving._errors import (
+    RefusedUpstreamError,
+    UpstreamError,
+    bad_request,
+)
+
+_SEEDS = 2**32  # a random state is one of so many
+
+
+class Upstream:
+    """Sampler for the request that is being answered.
+
+    Parameters
+    ----------
+    name : str
+        Name of the decoder.
+    sampler : OpenAISampler
+        Its parameters hold where a request does not say otherwise.
+    metrics : Metrics
+        Counts samples and tokens.
+    """
+
+    def __init__(self, name, sampler, metrics):
+        self.name = name
+        self._samplers = {
+            kind: sampler.with_parameters(completion=kind, random_state=None)
+            for kind in ("chat", "text")
+        }
+        self._metrics = metrics
+
+    def connected(self):
+        """Keep connections open, in an ``async with`` block."""
+        return self._samplers["chat"].connected()
+
+    def check(self, asked):
+        """Raise an ApiError if the parameters of a request are not accepted."""
+        try:
+            _ = self._with(asked, 0).settings
+        except ValueError as error:
+            raise bad_request(str(error), None) from None
+
+    async def asample_each(self, prompts, budgets, *, first_sample):
+        """Yield samples as they arrive; see :class:`OpenAISampler`."""
+        current = CURRENT.get()
+        sampler = self._with(current.asked, current.number)
+        try:
+            arrivals = sampler.asample_each(prompts, budgets, first_sample=first_sample)
+            async with aclosing(arrivals):
+                async for arrival in arrivals:
+                    yield self._noted(arrival, current)
+        except (ConnectionError, ValueError) as error:
+            # Also a key that the server refuses: the client cannot mend it.
+            self._metrics.upstream_errors.add(decoder=self.name)
+            raise UpstreamError(str(error)) from error
+
+    def _noted(self, arrival, current):
+        if arrival.error is not None:
+            self._metrics.upstream_errors.add(decoder=self.name)
+            down = isinstance(arrival.error, ConnectionError)
+            kind = UpstreamError if down else RefusedUpstreamError
+            return arrival._replace(error=kind(str(arrival.error)))
+        if arrival.cut_off:
+            current.cut_off.add(arrival.answer)
+        self._metrics.samples.add(decoder=self.name)
+        for kind in ("prompt", "answer"):
+            n_tokens = getattr(arrival, f"{kind}_tokens")
+            if n_tokens == n_tokens:  # known
+                self._metrics.tokens.add(n_tokens, decoder=self.name, kind=kind)
+        return arrival
+
+    def _with(self, asked, number):
+        parameters = dict(asked.parameters)
+        sampler = self._samplers[asked.kind]
+        if "extra_body" in parameters:
+            own = sampler.extra_body or {}
+            parameters["extra_body"] = {**own, **parameters["extra_body"]}
+        seed = parameters.get("random_state")
+        if isinstance(seed, int):
+            parameters["random_state"] = (seed + number) % _SEEDS
+        return sampler.with_parameters(**parameters) if parameters else sampler

@@ -1,0 +1,201 @@
+"""The command that serves a policy: its options, its end, its memory over restarts."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from argparse import Namespace
+from contextlib import contextmanager
+from pathlib import Path
+
+import faulty_server as faulty
+import pytest
+
+import sklearn_adaalloc
+from sklearn_adaalloc.command_line._configuration import (
+    UsageError,
+    apply_configuration,
+)
+from sklearn_adaalloc.command_line._main import build_parser
+from sklearn_adaalloc.command_line._serving import samplers_of
+
+openai = pytest.importorskip("openai", reason="needs the extra openai")
+ROOT = Path(sklearn_adaalloc.__file__).parents[1]
+GRADE = (
+    "def grade(queries, answers):\n    return [[0.0] * len(row) for row in answers]\n"
+)
+CHAT = [{"role": "user", "content": "2+3="}]
+
+
+@pytest.fixture
+def policy(run, table, tmp_path):
+    code, _, err = run(
+        *("fit", table, "--budget", 2, "--policy", "stream"),
+        *("--out", tmp_path / "policy"),
+    )
+    assert (code, err) == (0, "")
+    return tmp_path / "policy"
+
+
+@contextmanager
+def serving(policy, server, *words, **variables):
+    """Run the command as a process; the process, and a client of it."""
+    (policy.parent / "rewards.py").write_text(GRADE)
+    command = [sys.executable, "-m", "sklearn_adaalloc", "serve", str(policy)]
+    command += ["--upstream", server.base_url, "--model", "m", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--reward", "rewards:grade", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        cwd=policy.parent,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stderr.readline()
+        [address] = re.findall(r"m answers at (http\S+)\n", line)
+        key = variables.get("ADAALLOC_API_KEY", "-")
+        with openai.OpenAI(base_url=address, api_key=key, max_retries=0) as client:
+            yield process, client
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def ask(client):
+    return client.chat.completions.create(model="m", messages=CHAT)
+
+
+def test_it_counts_on_after_it_was_killed(policy, tmp_path):
+    state = str(tmp_path / "stream.sqlite")
+    n_asked = []
+    with faulty.serving() as server:
+        for _ in range(2):
+            with serving(policy, server, "--state", state) as (process, client):
+                for _ in range(3):
+                    assert ask(client).adaalloc["samples"] > 0
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            n_asked.append(len(server.bodies))
+        stream = sklearn_adaalloc.load_policy(policy)[-1].open(path=state)
+        with stream:
+            assert stream.n_queries == 6
+            assert stream.mean_cost * 6 == pytest.approx(len(server.bodies))
+    assert n_asked[1] > n_asked[0] > 0
+
+
+def test_when_told_to_stop_it_finishes_what_is_in_flight(policy):
+    asked, go = threading.Event(), threading.Event()
+
+    def wait(handler, choices):
+        asked.set()
+        go.wait(20)
+        handler.answer(choices)
+
+    replies = []
+    with (
+        faulty.serving(lambda number, body: None if number else wait) as server,
+        serving(policy, server) as (process, client),
+    ):
+        thread = threading.Thread(target=lambda: replies.append(ask(client)))
+        thread.start()
+        assert asked.wait(20)
+        process.send_signal(signal.SIGTERM)
+        go.set()
+        thread.join()
+        assert replies[0].choices[0].finish_reason == "stop"
+        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_keys_come_from_the_environment_and_are_not_printed(policy):
+    keys = {"ADAALLOC_API_KEY": "sesame", "OPENAI_API_KEY": "upstream-key"}
+    with (
+        faulty.serving() as server,
+        serving(policy, server, **keys) as (process, client),
+    ):
+        ask(client)
+        with pytest.raises(openai.AuthenticationError):
+            ask(client.with_options(api_key="wrong"))
+        assert set(server.keys) == {"Bearer upstream-key"}
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        printed = process.stderr.read()
+    assert "sesame" not in printed
+    assert "upstream-key" not in printed
+
+
+OPTIONS = {
+    "upstream": None,
+    "decoder": None,
+    "model": "m",
+    "temperature": 0.7,
+    "max_new_tokens": 8,
+    "max_concurrency": 4,
+    "timeout": 1.0,
+    "max_retries": 0,
+    "api_key_env": "OPENAI_API_KEY",
+}
+
+
+def test_each_decoder_has_a_server_and_a_key_of_its_own():
+    places = ["small=http://a/v1,m1", "very-large=http://b/v1,org/m2"]
+    samplers = samplers_of(Namespace(**{**OPTIONS, "decoder": places}))
+    assert list(samplers) == ["small", "very-large"]
+    large = samplers["very-large"]
+    assert (large.base_url, large.model) == ("http://b/v1", "org/m2")
+    assert large.api_key_env == "OPENAI_API_KEY_VERY_LARGE"
+
+
+def test_decoders_may_stand_in_a_file(tmp_path):
+    path = tmp_path / "serve.toml"
+    path.write_text('[serve]\ndecoder = ["a=http://a/v1,m", "b=http://b/v1,m"]\n')
+    parser, commands = build_parser()
+    apply_configuration(str(path), "serve", commands)
+    options = parser.parse_args(["serve", "policy", "--model", "m", "--reward", "math"])
+    assert list(samplers_of(options)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "Expected either --upstream"),
+        ({"upstream": "http://a/v1", "decoder": ["a=http://a/v1,m"]}, "either"),
+        ({"decoder": ["a"]}, "--decoder a is not accepted"),
+        ({"decoder": ["a=http://a/v1"]}, "NAME=URL,MODEL"),
+        ({"decoder": ["a=http://a/v1,m", "a=http://b/v1,m"]}, "each name once"),
+    ],
+)
+def test_servers_that_are_not_accepted(options, message):
+    with pytest.raises(UsageError, match=message):
+        samplers_of(Namespace(**{**OPTIONS, **options}))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--upstream", "ftp://a"], "base_url='ftp://a' is not accepted"),
+        (["--upstream", "http://a/v1", "--reward", "magic"], "math, code, or module"),
+        (["--upstream", "http://a/v1", "--state", "rewards.py"], "rewards.py"),
+    ],
+)
+def test_what_is_wrong_is_said_before_it_listens(
+    words, message, policy, run, monkeypatch
+):
+    monkeypatch.chdir(policy.parent)
+    Path("rewards.py").write_text(GRADE)
+    words = words if "--reward" in words else [*words, "--reward", "math"]
+    code, _, err = run("serve", policy, "--model", "m", "--port", 0, *words)
+    assert code in (1, 2)
+    assert message in err
+
+
+def test_a_policy_for_batches_is_refused_at_the_start(run, table, tmp_path):
+    out = tmp_path / "policy"
+    run("fit", table, "--budget", 2, "--out", out)
+    words = ("--upstream", "http://a/v1", "--model", "m", "--reward", "math")
+    code, _, err = run("serve", out, *words, "--port", 0)
+    assert code == 1
+    assert "decides jointly for a batch" in err
