@@ -263,7 +263,7 @@ def split_rows(policy, n_queries):
     n_held_out = ceil(policy.holdout * n_queries)
     if n_held_out == n_queries:
         raise ValueError(
-            f"holdout={policy.holdout!r} keeps {n_held_out} of {n_queries} queries "
+            f"holdout={policy.holdout!r} keeps all queries (n_samples={n_queries}) "
             "from the regressor, so that none is left to fit it. Lower holdout, or "
             "give more queries."
         )

@@ -65,7 +65,7 @@ def test_caps_that_no_number_can_hold(params, message):
 @pytest.mark.parametrize("kind", [StreamAllocator, PricedAllocator, BinnedAllocator])
 def test_too_few_queries_to_hold_some_out(kind):
     policy = kind(RIDGE, holdout=0.99)
-    message = r"holdout=0\.99 keeps 80 of 80 queries from the regressor"
+    message = r"holdout=0\.99 keeps all queries \(n_samples=80\) from the"
     with pytest.raises(ValueError, match=message):
         policy.fit(X, REWARDS)
 
