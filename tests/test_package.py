@@ -28,7 +28,10 @@ FLOORS = {
     for room in re.findall(r"`(\w+)`|the package itself", rooms)
 }
 # The default regressor, imported when `fit` needs it.
-EXCEPTION = ("sklearn_adaalloc.allocators._base", "sklearn_adaalloc.regressors")
+EXCEPTION = (
+    "sklearn_adaalloc.allocators._regressor_allocator",
+    "sklearn_adaalloc.regressors",
+)
 
 
 # Imports

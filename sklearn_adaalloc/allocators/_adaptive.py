@@ -2,7 +2,7 @@
 
 from sklearn.utils._param_validation import StrOptions
 
-from sklearn_adaalloc.allocators._base import RegressorAllocator
+from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
 from sklearn_adaalloc.planning._solvers import allocate
 
 

@@ -17,9 +17,9 @@ from sklearn_adaalloc._utils.parameters import (
     check_in_interval,
 )
 from sklearn_adaalloc._utils.rewards import check_marginals
-from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._coins import query_coins, separate_coins
 from sklearn_adaalloc.allocators._drift import compare_with_calibration
+from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
 
 
 class CalibratedAllocator(RegressorAllocator):

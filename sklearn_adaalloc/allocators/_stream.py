@@ -17,10 +17,10 @@ from sklearn_adaalloc._utils.parameters import (
 )
 from sklearn_adaalloc.allocators._coins import query_coins
 from sklearn_adaalloc.allocators._menu_session import best_so_far, replay_menu
+from sklearn_adaalloc.allocators._open_stream import Stream
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.allocators._stream_cap import StreamCap
 from sklearn_adaalloc.allocators._stream_rule import CalibratedPrice
-from sklearn_adaalloc.allocators._stream_sessions import Stream
 from sklearn_adaalloc.allocators._stream_state import new_state
 from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._selection import expected_rewards, resolve_selection

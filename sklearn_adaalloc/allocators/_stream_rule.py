@@ -9,7 +9,6 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.rewards import has_decoders
-from sklearn_adaalloc.allocators._base import RegressorAllocator
 from sklearn_adaalloc.allocators._calibrated import split_rows
 from sklearn_adaalloc.allocators._coins import (
     price_factors,
@@ -18,6 +17,7 @@ from sklearn_adaalloc.allocators._coins import (
 )
 from sklearn_adaalloc.allocators._menu_session import MenuSession
 from sklearn_adaalloc.allocators._prospects import open_prospects
+from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 from sklearn_adaalloc.allocators._stream_drift import drift_reference
 from sklearn_adaalloc.allocators._told import told_of

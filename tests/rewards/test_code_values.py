@@ -16,12 +16,13 @@ NEEDS = {"exception group": (3, 11)}  # versions of Python
 
 
 def read_cases():
-    """Name, tests and program of each case in crossing.txt."""
+    """Tests and program of each case in crossing.txt that this Python can write."""
     text = Path(__file__).with_name("crossing.txt").read_text()
     for section in text.split("=== ")[1:]:
         name, _, rest = section.partition("\n")
         tests, _, program = rest.partition("--- program\n")
-        yield pytest.param(tests, program, id=name)
+        if sys.version_info >= NEEDS.get(name, (3, 10)):
+            yield pytest.param(tests, program, id=name)
 
 
 def grade(tests, *programs, **options):
@@ -37,10 +38,7 @@ def grade(tests, *programs, **options):
 
 
 @pytest.mark.parametrize(("tests", "program"), [*read_cases()])
-def test_what_a_right_program_does_reaches_its_tests(request, tests, program):
-    needed = NEEDS.get(request.node.callspec.id, (3, 10))
-    if sys.version_info < needed:
-        pytest.skip("the program uses what came with Python {}.{}".format(*needed))
+def test_what_a_right_program_does_reaches_its_tests(tests, program):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert grade(tests, program).tolist() == [1]
