@@ -46,8 +46,14 @@ __all__ = [
     "save_policy",
 ]
 
-# The rooms of these names.
-_ROOMS = ("allocators", "collect", "curves", "features", "persistence", "regressors")
+_ROOMS = {
+    "allocators": [name for name in __all__ if name.endswith("Allocator")],
+    "collect": ["collect_rewards"],
+    "curves": ["RewardTable"],
+    "features": ["HiddenStateFeaturizer"],
+    "persistence": ["load_policy", "save_policy"],
+    "regressors": [name for name in __all__ if name.endswith("RewardRegressor")],
+}
 
 
 def __getattr__(name):
@@ -56,11 +62,10 @@ def __getattr__(name):
     scikit-learn and SciPy take seconds to import. Who only asks the command line for
     help does not need them.
     """
-    if name in __all__:
-        rooms = (import_module(f"{__name__}.{room}") for room in _ROOMS)
-        value = next(getattr(room, name) for room in rooms if name in room.__all__)
-        globals()[name] = value
-        return value
+    for room, names in _ROOMS.items():
+        if name in names:
+            globals()[name] = getattr(import_module(f"{__name__}.{room}"), name)
+            return globals()[name]
     if not name.startswith("__") and find_spec(f"{__name__}.{name}") is not None:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -101,7 +101,7 @@ async def _finish(answering, session, opened, result):
     try:
         answering.charge_reading(session)
         while (asked := session.ask()) is not None:
-            samples = await _together(
+            samples = await together(
                 [
                     gathered.receive(*order, in_thread=partial(opened.sample, decoder))
                     for decoder, (gathered, order) in enumerate(
@@ -121,7 +121,7 @@ async def _finish(answering, session, opened, result):
         raise
 
 
-async def _together(coroutines):
+async def together(coroutines):
     """Await coroutines at once; if one fails, the others are cancelled."""
     if len(coroutines) == 1:
         return [await coroutines[0]]

@@ -10,6 +10,7 @@ from sklearn_adaalloc._utils.numbers import as_json
 from sklearn_adaalloc.curves import MostVotes
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.decoding import BestOfK, Cascade
+from sklearn_adaalloc.decoding._answer import together
 from sklearn_adaalloc.sampling import OpenAISampler
 from sklearn_adaalloc.serving._current import CURRENT, Current
 from sklearn_adaalloc.serving._errors import bad_request
@@ -129,20 +130,13 @@ class Answerer:
             The choices of the first query, then those of the next.
         """
         pairs = [(query, i) for query in asked.queries for i in range(asked.n)]
-        tasks = [
-            asyncio.create_task(self._choose(asked, query, number))
-            for query, number in pairs
-        ]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return await together(
+            [self._choose(asked, query, number) for query, number in pairs]
+        )
 
     async def _choose(self, asked, query, number):
         current = Current(asked, number)
-        CURRENT.set(current)  # of this task alone
+        CURRENT.set(current)  # of the task of this choice alone
         if not self._verdicts.are_possible(asked.wishes):
             return await self._take_one(query)
         answered = await self._decoder.answer(

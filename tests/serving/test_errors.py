@@ -268,6 +268,7 @@ def test_a_reward_that_raises_is_not_shown_but_logged(server, caplog):
 
 def test_tests_without_a_sandbox(server, monkeypatch):
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    sandbox.bubblewrap_command.cache_clear()  # found once, it is not looked for again
     with TestClient(app_of(server, reward="code")) as client:
         reply = ask(client, adaalloc={"tests": ["assert f() == 1"]})
     error = error_of(reply, 400, "no_sandbox")
