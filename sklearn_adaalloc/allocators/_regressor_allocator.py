@@ -16,11 +16,11 @@ from sklearn_adaalloc.allocators._base import BaseAllocator
 from sklearn_adaalloc.allocators._cost_mixin import CostMixin
 from sklearn_adaalloc.allocators._explanation import (
     Decision,
-    expected_at,
     price_paid,
     reward_range,
     success_range,
 )
+from sklearn_adaalloc.allocators._in_blocks import Outcome
 from sklearn_adaalloc.allocators._menu_mixins import (
     MenuDecisionMixin,
     check_decoders,
@@ -137,7 +137,7 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
             costs = np.broadcast_to(costs.reshape(len(costs), -1), values.shape)
         return Decision(
             budgets=budgets,
-            expected=self._expected_rewards(marginals, budgets),
+            expected=self._outcome().of_curves(marginals, budgets),
             low=low,
             high=high,
             values=values,
@@ -162,12 +162,29 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
         _, min_budget, _ = self._check_budget()
         return price_paid(offered, budgets, min_budget=min_budget)
 
-    def _expected_rewards(self, marginals, budgets):
-        if self._n_axes == 2:
-            return expected_at(marginals, budgets, empty_reward=self.empty_reward)
-        if getattr(self.regressor_, "target_", None) != "preference":
-            return np.full(len(budgets), np.nan)  # only a difference is known
-        return 0.5 + np.where(budgets == 1, 1, -1) * marginals[:, 0]
+    def _outcome(self):
+        """What is known of rewards, to say what to expect of budgets."""
+        target = getattr(self.regressor_, "target_", None)
+        routing = self._n_axes == 3 and not self._n_decoders
+        return Outcome(
+            self.empty_reward, self._reward_bounds, routing, target == "preference"
+        )
+
+    def _keep(self, X):
+        """What a decision needs of queries, as arrays with one row for each."""
+        kept = {"scores": self._checked_scores(X)}
+        costs = self._predict_costs(X)
+        return kept if costs is None else kept | {"costs": costs}
+
+    def _decide_alone(self, X):
+        """Budgets, and the rewards expected at them (n_queries,)."""
+        scores, costs = self._checked_scores(X), self._predict_costs(X)
+        budgets = self._decide_by(X, scores, costs)
+        outcome = self._outcome()
+        if self._n_decoders:
+            known = self._open_menu(scores, costs).known
+            return budgets, outcome.of_menu(known, budgets)
+        return budgets, outcome.of_curves(scores, budgets)
 
     def _reward_range(self, X, budgets):
         """80 % range of the reward at the budgets (n_queries,), NaN if not known."""
