@@ -4,13 +4,13 @@ A joint decision needs what was predicted of all queries, and a cluster has that
 blocks of rows: dicts of arrays, from ``_keep(X)`` of an allocator. Its method
 ``_in_blocks()`` returns an object with these methods:
 
-=======================  ===========================================================
-``view(kept)``           what questions about a block are asked of
-``search(sizes, most)``  generator of questions to all blocks
-                         (:mod:`sklearn_adaalloc.planning._blocks`), which returns the
-                         share of each block
-``decide(kept, share)``  budgets of a block, and the rewards expected at them
-=======================  ===========================================================
+=============================  =====================================================
+``view(kept)``                 what questions about a block are asked of
+``search(sizes, most)``        generator of questions to all blocks
+                               (:mod:`sklearn_adaalloc.planning._blocks`); returns a
+                               plan, and the share of each block in it
+``decide(kept, plan, share)``  budgets of a block, and the rewards expected at them
+=============================  =====================================================
 
 Together, the blocks get the budgets that `predict` gives all queries at once. The
 object holds the budget and few other numbers, but no regressor.
@@ -60,8 +60,7 @@ class Outcome(NamedTuple):
     def of_menu(self, known, budgets):
         """Expected reward (n_queries,) at budgets (n_queries, n_decoders)."""
         any_sample = budgets.any(axis=1)
-        expected, _, _ = known.outcome(budgets)
-        expected = np.where(any_sample, expected, self.empty_reward)
+        expected = np.where(any_sample, known.expected(budgets), self.empty_reward)
         return self._within_bounds(expected, any_sample)
 
     def _within_bounds(self, expected, any_sample):
@@ -84,6 +83,6 @@ class CurvesInBlocks(NamedTuple):
         width = self.max_budget - self.min_budget
         return purchases(sizes, width, n_steps, most=most)
 
-    def decide(self, kept, share):
-        budgets = self.min_budget + buy_steps(self.view(kept), share)
+    def decide(self, kept, plan, share):
+        budgets = self.min_budget + buy_steps(self.view(kept), plan, share)
         return budgets, self.outcome.of_curves(kept["scores"], budgets)

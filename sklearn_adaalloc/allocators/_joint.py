@@ -1,6 +1,9 @@
 """Base class of allocators that decide jointly for the batch given to `predict`."""
 
+import numpy as np
+
 from sklearn_adaalloc.allocators._in_blocks import CurvesInBlocks
+from sklearn_adaalloc.allocators._prospects import open_prospects
 from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
 from sklearn_adaalloc.planning._solvers import allocate
 
@@ -20,4 +23,8 @@ class JointAllocator(RegressorAllocator):
 
     def _in_blocks(self):
         """The same decision on blocks of queries."""
+        if self._n_decoders:
+            none = np.zeros((0, self._n_decoders))
+            known = open_prospects(self.regressor_, none)
+            return known.in_blocks(self, self._outcome())
         return CurvesInBlocks(*self._check_budget(), self._outcome())

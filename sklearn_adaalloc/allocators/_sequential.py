@@ -9,13 +9,13 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import OPTIONAL_COUNT, check_parameters
 from sklearn_adaalloc._utils.rewards import has_decoders
+from sklearn_adaalloc.allocators._joint import JointAllocator
 from sklearn_adaalloc.allocators._menu_session import MenuSession, replay_menu
 from sklearn_adaalloc.allocators._menus import (
     menu_money,
     refuse_available,
     samples_available,
 )
-from sklearn_adaalloc.allocators._joint import JointAllocator
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._selection import (

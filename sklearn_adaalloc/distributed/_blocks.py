@@ -45,29 +45,33 @@ def decide_jointly(tables, decide_for, *, group=None):
         for value, own in homes.items()
     }
     known = ray.put(decisions)
-    answers, shares = dict.fromkeys(searches), [{} for _ in tables]
+    answers, plans, shares = dict.fromkeys(searches), {}, [{} for _ in tables]
     while searches:
-        asked = [{} for _ in tables]
+        questions, asked = {}, [{} for _ in tables]
         for value, search in list(searches.items()):
-            own = homes[value]
             try:
                 question = search.send(answers[value])
             except StopIteration as end:
+                plans[value], own = end.value
                 del searches[value]
-                for block, share in zip(own, end.value, strict=True):
+                for block, share in zip(homes[value], own, strict=True):
                     shares[block][value] = share
                 continue
-            for block, arguments in zip(own, question.arguments(len(own)), strict=True):
-                asked[block][value] = question.function, arguments
-        busy = [block for block, questions in enumerate(asked) if questions]
-        told = _gather(
-            ray, _answer, [(tables[i], group, known, asked[i]) for i in busy]
-        )
-        told = dict(zip(busy, told, strict=True))
-        answers = {v: [told[i][v] for i in homes[v]] for v in searches}
-    finish = ray.remote(_finish)
+            questions[value] = question
+            own = question.own_arguments(len(homes[value]))
+            for block, arguments in zip(homes[value], own, strict=True):
+                asked[block][value] = arguments
+        common = {v: (each.function, each.shared) for v, each in questions.items()}
+        common = ray.put(common)  # once, and not for each task
+        task = ray.remote(_answer)
+        told = [
+            task.remote(table, group, known, common, own) if own else None
+            for table, own in zip(tables, asked, strict=True)
+        ]
+        answers = _collect(ray, questions, told, homes)
+    finish, plans = ray.remote(_finish), ray.put(plans)
     return [
-        finish.remote(table, group, known, share)
+        finish.remote(table, group, known, plans, share)
         for table, share in zip(tables, shares, strict=True)
     ]
 
@@ -105,6 +109,23 @@ def write_budgets(table, budgets, expected):
     return table.append_column("predicted_success", write_rows(expected))
 
 
+def _collect(ray, questions, told, homes):
+    """Answers to the questions of all groups, one block after the other."""
+    queues = {value: [] for value in questions}
+    answers = {}
+    for block, reference in enumerate(told):
+        if reference is None:
+            continue
+        for value, answer in ray.get(reference).items():
+            waiting = queues[value]
+            waiting.append(answer)
+            is_last = block == homes[value][-1]
+            if questions[value].combine is not None or is_last:
+                answers[value] = questions[value].collect(waiting)
+                queues[value] = [answers[value]]
+    return answers
+
+
 def _gather(ray, function, arguments):
     """Results of a task for each of some arguments, in their order."""
     task = ray.remote(function)
@@ -117,23 +138,22 @@ def _count_rows(table, group):
     return {value: len(rows) for value, rows in rows_of_groups(table, group).items()}
 
 
-def _answer(table, group, decisions, questions):
+def _answer(table, group, decisions, common, questions):
     kept, rows = _kept(table), rows_of_groups(table, group)
-    return {
-        value: function(
-            decisions[value].view({k: v[rows[value]] for k, v in kept.items()}),
-            *arguments,
-        )
-        for value, (function, arguments) in questions.items()
-    }
+    answers = {}
+    for value, own in questions.items():
+        function, shared = common[value]
+        view = decisions[value].view({k: v[rows[value]] for k, v in kept.items()})
+        answers[value] = function(view, *shared, *own)
+    return answers
 
 
-def _finish(table, group, decisions, shares):
+def _finish(table, group, decisions, plans, shares):
     kept = _kept(table)
     results = {}
     for value, rows in rows_of_groups(table, group).items():
         own = {name: values[rows] for name, values in kept.items()}
-        results[value] = rows, decisions[value].decide(own, shares[value])
+        results[value] = rows, decisions[value].decide(own, plans[value], shares[value])
     table = table.drop_columns([KEPT + name for name in kept])
     return write_budgets(table, *assemble(results, table.num_rows))
 
@@ -163,10 +183,7 @@ def assemble(results, n_rows):
 def _kept(table):
     """What decisions need, as a dict of arrays."""
     names = [name for name in table.column_names if name.startswith(KEPT)]
-    return {
-        name.removeprefix(KEPT): _numbers(table[name])
-        for name in names
-    }
+    return {name.removeprefix(KEPT): _numbers(table[name]) for name in names}
 
 
 def _numbers(column):

@@ -131,7 +131,7 @@ def predict_budgets(
     _check_budgets(budget, group)
     budgeted = partial(_with_budget, allocator, budget)
     groups = list(budget) if isinstance(budget, dict) else [None]
-    joint = [budgeted(value)._in_blocks() for value in groups][0] is not None
+    decisions = [budgeted(value)._in_blocks() for value in groups]  # each may raise
     ray = import_optional("ray", extra="ray")
     settings = {
         "policy": str(policy) if folder else ray.put(policy),
@@ -146,7 +146,7 @@ def predict_budgets(
         "num_gpus": num_gpus,
         "num_cpus": _cpus_of_actor(ray, concurrency, num_gpus),
     }
-    if not joint:
+    if decisions[0] is None:
         settings["budget"] = budget
         return dataset.map_batches(
             _LoneDecider, fn_constructor_kwargs=settings, **options

@@ -1,6 +1,5 @@
 """Columns of Arrow tables as arrays and texts, and back."""
 
-
 import numpy as np
 
 from sklearn_adaalloc._utils.optional import import_optional
@@ -94,9 +93,8 @@ def write_rows(rows):
 
 def _is_list(kind):
     types = import_optional("pyarrow", extra="ray").types
-    return (
-        types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    )
+    checks = types.is_list, types.is_large_list, types.is_fixed_size_list
+    return any(check(kind) for check in checks)
 
 
 def _without_none(chat):

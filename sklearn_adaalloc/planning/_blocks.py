@@ -13,6 +13,8 @@ the speed, never the result.
 All functions are pure and expect checked arrays.
 """
 
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -33,16 +35,23 @@ class Question(NamedTuple):
         Arguments that are the same for all blocks.
     own : list of n_blocks tuples, default=None
         Further arguments, one tuple for each block.
+    combine : callable, default=None
+        Makes one answer of two. The algorithm is then sent one answer of all blocks, in
+        place of a list.
     """
 
     function: callable
     shared: tuple = ()
     own: list | None = None
+    combine: callable = None
 
-    def arguments(self, n_blocks):
-        """Arguments for each block."""
-        own = [()] * n_blocks if self.own is None else self.own
-        return [(*self.shared, *each) for each in own]
+    def own_arguments(self, n_blocks):
+        """Further arguments of each block."""
+        return [()] * n_blocks if self.own is None else self.own
+
+    def collect(self, answers):
+        """What the algorithm is sent, from an iterable of the answers of all blocks."""
+        return list(answers) if self.combine is None else reduce(self.combine, answers)
 
 
 class Ties(NamedTuple):
@@ -53,11 +62,10 @@ class Ties(NamedTuple):
 
 
 class Purchase(NamedTuple):
-    """Which steps of a block a budget buys: those above a price, and some tied ones."""
+    """Which steps a budget buys: those above a price, and some tied ones."""
 
     price: float
     level: int  # tied steps in columns before this one are bought
-    quota: int  # in this column, those of so many rows
 
 
 def answer(search, blocks):
@@ -88,11 +96,11 @@ def answer(search, blocks):
             question = search.send(answers)
         except StopIteration as end:
             return end.value
-        arguments = question.arguments(len(blocks))
-        answers = [
-            question.function(block, *own)
-            for block, own in zip(blocks, arguments, strict=True)
-        ]
+        own = question.own_arguments(len(blocks))
+        answers = question.collect(
+            question.function(block, *question.shared, *each)
+            for block, each in zip(blocks, own, strict=True)
+        )
 
 
 def price_of_steps(sizes, width, n_steps, *, most=None):
@@ -133,35 +141,39 @@ def purchases(sizes, width, n_steps, *, most=None):
 
     Returns
     -------
-    purchases : list of n_blocks Purchase
-        For :func:`buy_steps`. Together, the blocks get the budgets that
-        :func:`~sklearn_adaalloc.planning._solvers.allocate` gives all rows in one
-        array.
+    purchase : Purchase
+    quotas : list of n_blocks int
+        Number of rows whose tied step in the last column is bought. With
+        :func:`buy_steps`, all blocks together get the budgets that
+        :func:`~sklearn_adaalloc.planning._solvers.allocate` gives one array.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.planning._blocks import answer, buy_steps, purchases
     >>> blocks = [np.array([[0.5, 0.25]]), np.array([[0.9, 0.25]])]
-    >>> bought = answer(purchases([1, 1], 2, n_steps=3), blocks)
-    >>> [buy_steps(*pair) for pair in zip(blocks, bought)]
+    >>> purchase, quotas = answer(purchases([1, 1], 2, n_steps=3), blocks)
+    >>> purchase, quotas
+    (Purchase(price=0.25, level=1), [1, 0])
+    >>> [buy_steps(block, purchase, quota) for block, quota in zip(blocks, quotas)]
     [array([2]), array([1])]
     """
     price = yield from price_of_steps(sizes, width, n_steps, most=most)
     if price == 0:
-        return [Purchase(0.0, 0, 0)] * len(sizes)
+        return Purchase(0.0, 0), [0] * len(sizes)
     ties = yield Question(_find_ties, (price,))
     level, quotas = share_ties(ties, n_steps)
-    return [Purchase(price, level, quota) for quota in quotas]
+    return Purchase(price, level), quotas
 
 
-def buy_steps(block, purchase):
+def buy_steps(block, purchase, quota):
     """Number of steps of each row of a block that are bought.
 
     Parameters
     ----------
     block : ndarray of shape (n_rows, n_steps)
-    purchase : Purchase
+    purchase, quota
+        What :func:`purchases` returned.
 
     Returns
     -------
@@ -170,7 +182,7 @@ def buy_steps(block, purchase):
     above, at_least = steps_above(block, purchase.price)
     if purchase.price == 0:
         return above
-    return buy_ties(above, at_least, purchase.level, purchase.quota)
+    return buy_ties(above, at_least, purchase.level, quota)
 
 
 def steps_above(block, price):
@@ -332,7 +344,7 @@ def _select(block, low, high, most, first_row):
 def _narrower(low, high, k):
     """Narrow a bracket of the k-th largest entry to a part of it."""
     edges = _floats_between(low, high, _CANDIDATES)
-    counts = sum((yield Question(_count_from, (edges,))))
+    counts = yield Question(_count_from, (edges,), combine=add)
     place = np.flatnonzero(counts >= k)[-1]
     if place == len(edges) - 1:
         return high, high
