@@ -36,7 +36,7 @@ def cluster():
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 2, "object_store_memory": 300 * MB}
+    node = {"num_cpus": 1, "object_store_memory": 300 * MB}
     head = {**node, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     session = cluster.head_node.get_session_dir_path()

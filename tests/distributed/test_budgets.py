@@ -44,12 +44,7 @@ def menu_policy(graded):
     ease = 1 / (1 + np.exp(-2 * X[:, :3] - [0.0, 1.0, 2.0]))
     rewards = (rng.random((600, 3, 6)) < ease[:, :, None]).astype(float)
     costs = np.exp(X[:, 3:6] / 2 + [0.0, 1.0, 2.0])
-    policy = AdaptiveAllocator(
-        tree(target="rate_profiles"),
-        budget=12.0,
-        unit="cost",
-        cost_regressor=DecisionTreeRegressor(max_leaf_nodes=30, random_state=0),
-    )
+    policy = AdaptiveAllocator(tree(target="rate_profiles"), budget=12.0, unit="cost")
     return policy.fit(X, RewardTable(rewards, costs=costs))
 
 
