@@ -22,6 +22,11 @@ import numpy as np
 
 from sklearn_adaalloc.allocators._explanation import expected_at
 from sklearn_adaalloc.planning._blocks import buy_steps, purchases
+from sklearn_adaalloc.planning._cost_blocks import (
+    CostRows,
+    buy_cost_steps,
+    cost_purchases,
+)
 from sklearn_adaalloc.planning._solvers import count_steps
 
 
@@ -85,4 +90,24 @@ class CurvesInBlocks(NamedTuple):
 
     def decide(self, kept, plan, share):
         budgets = self.min_budget + buy_steps(self.view(kept), plan, share)
+        return budgets, self.outcome.of_curves(kept["scores"], budgets)
+
+
+class CostsInBlocks(NamedTuple):
+    """The same, where samples differ in cost."""
+
+    budget: float
+    min_budget: int
+    max_budget: int
+    outcome: Outcome
+
+    def view(self, kept):
+        return CostRows(kept["scores"][:, self.min_budget :], kept["costs"])
+
+    def search(self, sizes, most=None):
+        width = self.max_budget - self.min_budget
+        return cost_purchases(sizes, width, self.budget, self.min_budget, most=most)
+
+    def decide(self, kept, plan, share):
+        budgets = self.min_budget + buy_cost_steps(self.view(kept), plan, share)
         return budgets, self.outcome.of_curves(kept["scores"], budgets)

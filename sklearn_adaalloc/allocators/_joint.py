@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_adaalloc.allocators._in_blocks import CurvesInBlocks
+from sklearn_adaalloc.allocators._in_blocks import CostsInBlocks, CurvesInBlocks
 from sklearn_adaalloc.allocators._prospects import open_prospects
 from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
 from sklearn_adaalloc.planning._solvers import allocate
@@ -27,4 +27,5 @@ class JointAllocator(RegressorAllocator):
             none = np.zeros((0, self._n_decoders))
             known = open_prospects(self.regressor_, none)
             return known.in_blocks(self, self._outcome())
-        return CurvesInBlocks(*self._check_budget(), self._outcome())
+        rule = CurvesInBlocks if self.unit == "samples" else CostsInBlocks
+        return rule(*self._check_budget(), self._outcome())

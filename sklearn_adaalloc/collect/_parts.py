@@ -126,8 +126,8 @@ def read_part(path, columns=None):
         content = json.loads(table.schema.metadata[_KEY])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{str(path)!r} is damaged, or not a part of a collection: {error} Expected "
-            "a file that collect_parts wrote. Remove it, and its samples are asked for "
+            f"{str(path)!r} is damaged, or no part of a collection: {error} Expected a "
+            "file that collect_parts wrote. Remove it, and its samples are asked for "
             "again."
         ) from error
     if content["version"] > _VERSION:

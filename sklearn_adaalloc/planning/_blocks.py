@@ -14,6 +14,7 @@ All functions are pure and expect checked arrays.
 """
 
 from functools import reduce
+from itertools import accumulate
 from operator import add
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ import numpy as np
 
 _PIECE = 2**17  # entries read at a time: they and their masks fit into the cache
 _MOST_SAMPLED = 2**15  # rows
-_CANDIDATES = 1024  # prices that are tried at a time
+CANDIDATES = 1024  # prices that are tried at a time
 
 
 class Question(NamedTuple):
@@ -188,7 +189,7 @@ def buy_steps(block, purchase, quota):
 def steps_above(block, price):
     """Count the entries of each row above the price, and above or equal to it."""
     above, at_least = np.zeros((2, len(block)), dtype=np.int64)
-    for rows, piece in _pieces(block):
+    for rows, piece in pieces_of(block):
         above[rows] = at_least[rows] = _sum_rows(piece > price)
         equal = piece == price
         if equal.any():
@@ -254,7 +255,7 @@ def buy_ties(above, at_least, level, quota):
 
 def check_rows(block, first_row=0):
     """Raise unless all rows are finite and non-increasing."""
-    for rows, piece in _pieces(block):
+    for rows, piece in pieces_of(block):
         _check_piece(piece, first_row + rows.start)
 
 
@@ -274,6 +275,20 @@ def rows_of_blocks(rows, sizes):
     ]
 
 
+def sampled_rows(n_rows):
+    """Some rows of many, sorted, with which a bracket of the price is found.
+
+    With n^(2/3) of n rows, the sample and the bracket have about the same size.
+    """
+    n_sampled = min(int(np.ceil(n_rows ** (2 / 3))), _MOST_SAMPLED)
+    return np.sort(np.random.default_rng(0).integers(n_rows, size=n_sampled))
+
+
+def left_for_each(wanted, limit):
+    """What is left of a limit for each block, when those before it had theirs."""
+    return [limit - int(before) for before in accumulate([0, *wanted[:-1]])]
+
+
 def take_rows(block, rows):
     """Some rows of a block."""
     return block[rows]
@@ -286,10 +301,9 @@ def _find_ties(block, price):
 def _kth_largest(sizes, width, k, most):
     """Find the exact k-th largest entry, within a bracket from a sample of rows."""
     n_queries = sum(sizes)
-    # With n^(2/3) rows, the sample and the bracket have about the same size.
-    n_sampled = min(int(np.ceil(n_queries ** (2 / 3))), _MOST_SAMPLED)
-    sampled = np.random.default_rng(0).integers(n_queries, size=n_sampled)
-    own = [(rows,) for rows in rows_of_blocks(np.sort(sampled), sizes)]
+    sampled = sampled_rows(n_queries)
+    n_sampled = len(sampled)
+    own = [(rows,) for rows in rows_of_blocks(sampled, sizes)]
     sample = np.concatenate((yield Question(take_rows, own=own)))
     sample = np.sort(sample, axis=None)[::-1]
     # Two standard errors of the rank in the worst case: rows are bought whole or not.
@@ -328,7 +342,7 @@ def _select(block, low, high, most, first_row):
     If they are more than `most`, or all equal, they are not listed.
     """
     n_above, n_within, within = 0, 0, [block[:0].ravel()]
-    for rows, piece in _pieces(block):
+    for rows, piece in pieces_of(block):
         _check_piece(piece, first_row + rows.start)  # while it is in the cache
         above = piece > high
         chosen = above ^ (piece >= low)
@@ -343,7 +357,7 @@ def _select(block, low, high, most, first_row):
 
 def _narrower(low, high, k):
     """Narrow a bracket of the k-th largest entry to a part of it."""
-    edges = _floats_between(low, high, _CANDIDATES)
+    edges = floats_between(low, high, CANDIDATES)
     counts = yield Question(_count_from, (edges,), combine=add)
     place = np.flatnonzero(counts >= k)[-1]
     if place == len(edges) - 1:
@@ -354,7 +368,7 @@ def _narrower(low, high, k):
 def _count_from(block, edges):
     """Number of entries of a block from each edge on; edges are ascending."""
     counts = np.zeros(len(edges) + 1, dtype=np.int64)
-    for _, piece in _pieces(block):
+    for _, piece in pieces_of(block):
         near = piece[piece >= edges[0]]
         counts += np.bincount(
             np.searchsorted(edges, near, side="right"), minlength=len(counts)
@@ -362,7 +376,7 @@ def _count_from(block, edges):
     return np.cumsum(counts[:0:-1])[::-1]
 
 
-def _floats_between(low, high, n):
+def floats_between(low, high, n):
     """At most about n distinct floats from `low` to `high`, evenly spaced in rank."""
     kind = {4: np.int32, 8: np.int64}[low.dtype.itemsize]
     least = np.iinfo(kind).min
@@ -378,7 +392,7 @@ def _floats_between(low, high, n):
     return np.unique(bits.view(low.dtype))
 
 
-def _pieces(block):
+def pieces_of(block):
     """Yield (rows, piece): contiguous pieces of rows that fit into the cache."""
     if block.size == 0:
         return

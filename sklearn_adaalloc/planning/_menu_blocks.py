@@ -14,14 +14,18 @@ budgets, however they are cut into blocks.
 All functions are pure and expect checked arrays.
 """
 
-from itertools import accumulate
 from operator import add
 from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_adaalloc.curves._profiles import Cuts, cut_points, parts_of
-from sklearn_adaalloc.planning._blocks import Question, first_rows, rows_of_blocks
+from sklearn_adaalloc.planning._blocks import (
+    Question,
+    first_rows,
+    left_for_each,
+    rows_of_blocks,
+)
 from sklearn_adaalloc.planning._exact import in_units, unit_of, units_below
 from sklearn_adaalloc.planning._menu_beliefs import looks_of, most_kinds
 from sklearn_adaalloc.planning._menus import plans_for_money
@@ -124,7 +128,7 @@ def menu_shares(sizes, terms, money_of):
     steps = in_units(steps, step_unit)
     plan = MenuPlan(states, frugal[2], lavish[2], steps, unit)
     wanted = yield Question(_sum_steps, (plan,), own)
-    limits = _share_out(wanted, units_below(left * (1 + _ROUNDING), step_unit))
+    limits = left_for_each(wanted, units_below(left * (1 + _ROUNDING), step_unit))
     shares = [
         MenuShare(*first, limit, {}, 0)
         for first, limit in zip(own, limits, strict=True)
@@ -136,7 +140,7 @@ def menu_shares(sizes, terms, money_of):
         block = np.searchsorted(np.cumsum(sizes), row, side="right")
         shares[block].extra[row] = samples
     spent = yield Question(_sum_spent, (plan,), _each(shares))
-    limits = _share_out(spent, units_below(money * (1 + _MEAN_COSTS), unit))
+    limits = left_for_each(spent, units_below(money * (1 + _MEAN_COSTS), unit))
     shares = [
         share._replace(affordable=limit)
         for share, limit in zip(shares, limits, strict=True)
@@ -250,11 +254,6 @@ def _spend_rest(plan, shares, menu, moved, left):
         room[chosen, decoder] -= 1
         left -= costs[chosen, decoder]
         mass[chosen] *= 1 - profiles[:, decoder]
-
-
-def _share_out(wanted, limit):
-    """What is left of a limit for each block, when those before it had theirs."""
-    return [limit - before for before in accumulate([0, *wanted[:-1]])]
 
 
 def _add_each(sums, more):

@@ -29,6 +29,8 @@ from sklearn_adaalloc.planning._blocks import (
     share_ties,
     steps_above,
 )
+from sklearn_adaalloc.planning._cost_blocks import payable_units
+from sklearn_adaalloc.planning._exact import in_units, unit_of
 
 _ROUNDING = 1e-12  # relative rounding error of a sum of costs
 
@@ -194,28 +196,28 @@ def _allocate_costs(marginals, budget, min_budget, costs):
     """Buy steps in the order of marginal per cost, as long as the budget can pay."""
     costs = _check_costs(costs, marginals.shape)
     n_queries = len(marginals)
-    # Sums of integer costs are exact: then no tolerance is needed.
-    whole = (costs == np.floor(costs)).all()
-    most = budget * n_queries * (1 if whole else 1 + _ROUNDING)
-    mean = budget if whole else np.inf
-    mandatory = costs[:, :min_budget].sum()
-    if mandatory > most or mandatory / n_queries > mean:
-        _raise_unpaid(budget, min_budget, mandatory / n_queries)
+    # Sums of whole units do not depend on the order of the queries.
+    unit = unit_of(costs.max(), costs.size)
+    whole = bool((costs == np.floor(costs)).all())
+    limit = payable_units(budget, n_queries, unit, whole=whole)
+    mandatory = int(in_units(costs[:, :min_budget], unit).sum())
+    if mandatory > limit:
+        _raise_unpaid(budget, min_budget, mandatory * unit / n_queries)
     costs = costs[:, min_budget:]
     marginals = marginals[:, min_budget:]
     # What brings nothing is not bought, however its cost grows.
     marginals = np.where(marginals > 0, marginals / costs, marginals)
     queries, steps = allocation_path(marginals)
-    paid = mandatory + np.cumsum(costs[queries, steps])
-    n_payable = np.count_nonzero((paid <= most) & (paid / n_queries <= mean))
+    paid = mandatory + np.cumsum(in_units(costs[queries, steps], unit))
+    n_payable = np.count_nonzero(paid <= limit)
     n_wanted = np.count_nonzero(marginals > 0)
     n_bought = min(n_wanted, n_payable)
     bought = np.bincount(queries[:n_bought], minlength=n_queries)
     if n_wanted == 0:
         return min_budget + bought, 0.0
     last = max(n_bought, 1) - 1
-    enough = paid[last] + costs.min()  # the budget that would pay for one more step
-    if n_bought == n_wanted and enough <= most and enough / n_queries <= mean:
+    one_more = int(in_units(costs.min(), unit))
+    if n_bought == n_wanted and paid[last] + one_more <= limit:
         return min_budget + bought, 0.0
     return min_budget + bought, float(marginals[queries[last], steps[last]])
 

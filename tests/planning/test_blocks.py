@@ -5,9 +5,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from sklearn_adaalloc.planning._blocks import (
-    _floats_between,
     answer,
     buy_steps,
+    floats_between,
     price_of_steps,
     purchases,
 )
@@ -64,10 +64,10 @@ def test_rows_that_rise_are_named_by_their_number_in_all_blocks():
 
 
 def test_floats_are_even_in_rank():
-    floats = _floats_between(np.float64(-1.0), np.float64(1.0), 64)
+    floats = floats_between(np.float64(-1.0), np.float64(1.0), 64)
     assert floats[0] == -1
     assert floats[-1] == 1
     assert (np.diff(floats) > 0).all()
     assert 60 < len(floats) < 70
     next_up = np.nextafter(np.float32(1), np.float32(2))
-    assert_array_equal(_floats_between(np.float32(1), next_up, 64), [1, next_up])
+    assert_array_equal(floats_between(np.float32(1), next_up, 64), [1, next_up])
