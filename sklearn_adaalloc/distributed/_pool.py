@@ -81,7 +81,10 @@ class Pool:
 
 def is_loss(ray, error):
     """Whether an error is the loss of a node, a process or an object, not of a call."""
-    cause = getattr(error, "cause", None)
     if isinstance(error, ray.exceptions.RayTaskError):
-        return isinstance(cause, ray.exceptions.RayError)
-    return isinstance(error, ray.exceptions.RayError)
+        error = error.cause  # the call lost what it was given
+    kinds = ray.exceptions
+    lost = kinds.ObjectLostError, kinds.NodeDiedError, kinds.WorkerCrashedError
+    if isinstance(error, kinds.RayActorError):
+        return not error.actor_init_failed
+    return isinstance(error, (*lost, kinds.OutOfMemoryError))

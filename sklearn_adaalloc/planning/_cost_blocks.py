@@ -100,8 +100,10 @@ def cost_purchases(sizes, width, budget, min_budget, *, most=None):
     >>> dear = CostRows(np.array([[0.9, 0.6]]), np.array([2.0]))
     >>> search = cost_purchases([1, 1], 2, budget=2, min_budget=0)
     >>> purchase, left = answer(search, [cheap, dear])
-    >>> buy_cost_steps(cheap, purchase, left[0]), buy_cost_steps(dear, purchase, left[1])
-    (array([1]), array([1]))
+    >>> buy_cost_steps(cheap, purchase, left[0])
+    array([1])
+    >>> buy_cost_steps(dear, purchase, left[1])
+    array([1])
     """
     n_queries = sum(sizes)
     largest, whole = yield Question(_summarise, combine=_worst)
@@ -110,8 +112,8 @@ def cost_purchases(sizes, width, budget, min_budget, *, most=None):
     limit = payable_units(budget, n_queries, unit, whole=whole) - mandatory
     if limit < 0:
         raise ValueError(
-            f"budget={budget!r} does not pay for min_budget={min_budget!r}, which takes "
-            f"{mandatory * unit / n_queries:g} per query. Raise budget or lower "
+            f"budget={budget!r} does not pay for min_budget={min_budget!r}, which "
+            f"takes {mandatory * unit / n_queries:g} per query. Raise budget or lower "
             "min_budget."
         )
     price = yield from _level(sizes, width, limit, unit, most)

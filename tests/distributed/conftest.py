@@ -36,6 +36,11 @@ def cluster():
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
+    # Workers import what tests send them.
+    places = [str(Path(__file__).parents[1] / "support"), os.environ.get("PYTHONPATH")]
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, places)))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     node = {"num_cpus": 1, "object_store_memory": 300 * MB}
     head = {**node, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -48,6 +53,7 @@ def cluster():
     finally:
         ray.shutdown()
         cluster.shutdown()
+        monkeypatch.undo()
         deadline = time.monotonic() + 30
         while (left := processes_of(session)) and time.monotonic() < deadline:
             time.sleep(0.2)
