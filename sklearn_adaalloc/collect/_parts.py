@@ -5,6 +5,7 @@ holds answers, rewards, or both, and says which settings they depend on.
 """
 
 import json
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,7 +47,7 @@ class PartFolder:
             )
 
     def files(self):
-        """Paths of all parts."""
+        """Paths of all parts, in the order in which they were written."""
         return sorted(self.path.glob("part-*.parquet"))
 
     def write(self, answers, rewards, *, settings, reward_settings, queries):
@@ -95,7 +96,8 @@ class PartFolder:
         table = table.replace_schema_metadata({_KEY: json.dumps(content)})
         buffer = pa.BufferOutputStream()
         parquet.write_table(table, buffer)
-        path = self.path / f"part-{uuid4().hex}.parquet"
+        name = f"part-{time.time_ns():020d}-{uuid4().hex[:8]}.parquet"
+        path = self.path / name
         write_whole(path, buffer.getvalue().to_pybytes())
         return path
 
