@@ -96,7 +96,7 @@ def predict_budgets(
 
     See Also
     --------
-    sklearn_adaalloc.AdaptiveAllocator.predict : The same in one process.
+    AdaptiveAllocator : Its `predict` does the same in one process.
 
     Notes
     -----
@@ -107,10 +107,13 @@ def predict_budgets(
 
     Examples
     --------
+    >>> from sklearn_adaalloc.distributed import predict_budgets
+
+    On a cluster, or on a laptop, where Ray starts a cluster of one node:
+
     .. code-block:: python
 
         import ray
-        from sklearn_adaalloc.distributed import predict_budgets
 
         queries = ray.data.read_parquet("queries.parquet")
         budgets = predict_budgets("policy", queries, column="prompt", budget=8)

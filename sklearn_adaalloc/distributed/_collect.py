@@ -50,18 +50,34 @@ def collect_parts(
 
     Parameters
     ----------
-    queries, sampler, reward, n_samples, settings, reward_settings, batch_size, progress
-        As of :func:`~sklearn_adaalloc.collect_rewards`, for one sampler. Sampler and
-        reward function are sent to the actors, so they must be able to be pickled, and
-        `n_samples` is one number.
+    queries : sequence of n_queries str or lists of dict
+        Texts, or lists of messages. Equal queries are sampled only once.
+    sampler : callable or object
+        As of :func:`~sklearn_adaalloc.collect_rewards`, but only one. It is pickled and
+        sent to the actors.
+    reward : callable
+        As of :func:`~sklearn_adaalloc.collect_rewards`. It is pickled, too.
+    n_samples : int
+        Number of samples of each query.
     folder : str or path
         Folder of the parts, created if it does not exist. Only the calling process uses
         it, and only one at a time. :meth:`RewardStore.add_parts
         <sklearn_adaalloc.collect.RewardStore.add_parts>` reads it.
-    n_samplers, n_graders : int, default=1
-        Number of actors of each kind. Those that find no room wait until there is some.
+    settings : dict, default=None
+        Everything that answers depend on. None uses the sampler's own, as
+        :func:`~sklearn_adaalloc.collect_rewards` does.
+    reward_settings : dict, default=None
+        The same for rewards.
+    batch_size : int, default=512
+        Number of samples of a batch, and so of a part.
+    n_samplers : int, default=1
+        Number of actors that sample. Those that find no room wait for it.
+    n_graders : int, default=1
+        Number of actors that grade.
     num_gpus : float, default=0
         GPUs that each sampler needs.
+    progress : bool, default=True
+        Whether to show a progress bar of graded samples.
 
     Returns
     -------
@@ -85,14 +101,17 @@ def collect_parts(
 
     See Also
     --------
-    sklearn_adaalloc.collect_rewards : The same on one machine, in an SQLite file.
+    collect_rewards : The same on one machine, in an SQLite file.
 
     Examples
     --------
+    >>> from sklearn_adaalloc.distributed import collect_parts
+
+    On a cluster with 16 GPUs:
+
     .. code-block:: python
 
         from sklearn_adaalloc.collect import RewardStore
-        from sklearn_adaalloc.distributed import collect_parts
         from sklearn_adaalloc.rewards import MathVerifier
         from sklearn_adaalloc.sampling import TransformersSampler
 

@@ -1,13 +1,14 @@
 """The documented deployment: replicas that share the state of one stream."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import faulty_server as faulty
-import httpx
 import pytest
 from package_contents import DOCS
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -59,8 +60,7 @@ def test_replicas_of_a_node_share_one_stream(cluster, tmp_path):
         finally:
             driver.communicate()
             cluster.remove_node(node)
-    assert all(reply.status_code == 200 for reply in replies), replies[0].text
-    assert all(reply.json()["adaalloc"]["samples"] >= 1 for reply in replies)
+    assert all(reply["adaalloc"]["samples"] >= 1 for reply in replies)
     with policy[-1].open(path=state) as stream:
         assert stream.n_queries == 20
 
@@ -71,5 +71,10 @@ def ask(port, query):
         "messages": [{"role": "user", "content": query}],
         "adaalloc": {"reference": "7"},
     }
-    address = f"http://127.0.0.1:{port}/v1/chat/completions"
-    return httpx.post(address, json=body, timeout=60)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.loads(reply.read())
