@@ -20,6 +20,7 @@ from sklearn_adaalloc import (
 )
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.distributed import predict_budgets
+from sklearn_adaalloc.distributed._columns import write_rows
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -113,6 +114,31 @@ def test_decisions_on_each_query_alone(graded):
         assert_array_equal(budgets[tiers == tier], own.predict(X[tiers == tier]))
         explained = own.explain(X[tiers == tier])["expected_reward"]
         assert_allclose(frame["predicted_success"][tiers == tier], explained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one-shot", "priced", "menu"])
+def test_a_million_queries(graded, menu_policy, kind):
+    X, rewards = graded
+    policy = {
+        "one-shot": AdaptiveAllocator(tree(), budget=4),
+        "priced": PricedAllocator(tree(), budget=4, random_state=0),
+    }.get(kind, menu_policy)
+    if kind != "menu":
+        policy.fit(X[:900], rewards[:900])
+    queries = np.random.default_rng(0).uniform(-1, 1, size=(10**6, X.shape[1]))
+    tables = [
+        pyarrow.table({"number": part, "query": write_rows(queries[part])})
+        for part in np.array_split(np.arange(10**6), 10)
+    ]
+    dataset = ray.data.from_arrow(tables)
+    options = {"keep": ["number"], "batch_size": 50_000}
+    batches = predict_budgets(policy, dataset, **options).iter_batches(batch_size=None)
+    found = [(batch["number"], batch["budget"]) for batch in batches]
+    numbers, budgets = map(np.concatenate, zip(*found, strict=True))
+    expected = policy.predict(queries)
+    assert_array_equal(budgets[np.argsort(numbers)], expected)
+    assert len(numbers) == len(expected)
 
 
 def test_texts_and_a_saved_policy(tmp_path, graded):

@@ -68,7 +68,8 @@ def test_a_table_grows_is_graded_anew_and_goes_into_a_store(tmp_path):
         assert store.add_parts(tmp_path / "parts") == 0
         for each in (reward.settings, Failing.settings):
             queries, table = store.to_arrays(reward_settings=each)
-            assert sorted(map(str, queries)) == sorted(map(str, QUERIES[1:]))
+            assert all(query in queries for query in QUERIES)
+            assert len(queries) == 3
             assert np.isfinite(table).all()
         frame = store.to_frame(reward_settings=reward.settings)
         assert frame["prompt_tokens"].notna().all()
