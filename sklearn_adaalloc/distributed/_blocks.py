@@ -96,6 +96,11 @@ def rows_of_groups(table, group):
     """
     if group is None:
         return {None: slice(None)} if table.num_rows else {}
+    if table[group].null_count:
+        raise ValueError(
+            f"group={group!r} has {table[group].null_count} rows without a value. "
+            "Expected one in each row: fill them, as with a group of their own."
+        )
     codes = table[group].combine_chunks().dictionary_encode()
     order = np.argsort(codes.indices.to_numpy(), kind="stable")
     counts = np.bincount(codes.indices.to_numpy(), minlength=len(codes.dictionary))

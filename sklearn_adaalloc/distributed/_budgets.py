@@ -178,6 +178,7 @@ class _Actor:
         self._kept_columns = kept_columns
         self._group = group
         self._budget = budget
+        self._budgeted = {}  # group -> allocator with its budget
 
     def _read(self, table):
         """Input of the allocator."""
@@ -202,9 +203,11 @@ class _LoneDecider(_Actor):
     def __call__(self, table):
         X, results = self._read(table), {}
         for value, rows in rows_of_groups(table, self._group).items():
-            allocator = _with_budget(self._allocator, self._budget, value)
+            if value not in self._budgeted:  # its rule is solved once
+                own = _with_budget(self._allocator, self._budget, value)
+                self._budgeted[value] = own
             own = X if self._group is None else _safe_indexing(X, rows)
-            results[value] = rows, allocator._decide_alone(own)
+            results[value] = rows, self._budgeted[value]._decide_alone(own)
         table = table.select(self._kept_columns)
         return write_budgets(table, *assemble(results, table.num_rows))
 
