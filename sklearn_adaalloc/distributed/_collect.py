@@ -1,6 +1,7 @@
 """Filling a reward table with the samplers and graders of a Ray cluster."""
 
 from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -90,9 +91,10 @@ def collect_parts(
     ImportError
         If Ray is not installed.
     ValueError
-        If a parameter is not accepted, a part is damaged, or the reward function raises
-        or returns the wrong number of rewards; the message names the query. Everything
-        else that was sampled and graded stays in the folder.
+        If a parameter is not accepted, a part is damaged, every single sample failed,
+        or the reward function raises or returns the wrong number of rewards; the
+        message names the query. All else that was sampled and graded stays in the
+        folder.
 
     Warns
     -----
@@ -143,12 +145,7 @@ def collect_parts(
     distinct = dict(zip(keys, queries, strict=True))
     asked, contents = list(distinct.values()), list(distinct)
     rewards, homes, files = table_of(parts, contents, n_samples, **identity)
-    pairs = [(int(row), int(sample)) for row, sample in np.argwhere(homes < 0)]
-    batches = [_Batch(each) for each in batches_of(pairs, batch_size)]
-    ungraded = homes[np.isnan(rewards) & (homes >= 0)]
-    for index in np.unique(ungraded):
-        pairs = np.argwhere(np.isnan(rewards) & (homes == index)).tolist()
-        batches.append(_Batch([tuple(pair) for pair in pairs], files[index]))
+    batches = _batches(rewards, homes, files, batch_size)
     crew = _Crew(ray, asked, contents)
     crew.hire_samplers(sampler, n_samplers * bool((homes < 0).any()), num_gpus)
     crew.hire_graders(reward, n_graders * bool(batches), batch_size)
@@ -174,6 +171,8 @@ def collect_parts(
             bar.update(len(graded))
     if problem is not None:
         raise ValueError(problem)
+    if len(failures) == homes.size:  # not a single answer, now or before
+        raise ValueError(next(iter(failures.values())))
     warn_lost(asked, failures, sorted(ungradable))
     rows = {key: row for row, key in enumerate(distinct)}
     return rewards[[rows[key] for key in keys]]
@@ -185,6 +184,20 @@ class _Batch(NamedTuple):
     pairs: list  # (row, sample)
     path: object = None  # of the part
     n_losses: int = 0
+
+
+def _batches(rewards, homes, files, batch_size):
+    """Samples that have no answer, and answers that have no reward, part by part."""
+    missing = list(map(tuple, np.argwhere(homes < 0).tolist()))
+    batches = [_Batch(pairs) for pairs in batches_of(missing, batch_size)]
+    ungraded = np.isnan(rewards) & (homes >= 0)
+    pairs, parts = np.argwhere(ungraded), homes[ungraded]
+    order = np.argsort(parts, kind="stable")
+    for index, own in groupby(order, key=parts.__getitem__):
+        batches.append(
+            _Batch(list(map(tuple, pairs[list(own)].tolist())), files[index])
+        )
+    return batches
 
 
 def _write(parts, batch, answers, graded, contents, identity):

@@ -100,6 +100,27 @@ def test_a_sampler_that_raises(tmp_path):
         collect_parts(["one"], sampler, Failing(), 4, progress=False, **options)
 
 
+def test_samples_that_fail_for_good(tmp_path):
+    def sampler(prompts, budgets):
+        return [
+            [None if prompt == gone else prompt] * budget
+            for prompt, budget in zip(prompts, budgets, strict=True)
+        ]
+
+    gone = "two"
+    options = {
+        "folder": tmp_path / "parts",
+        "settings": {"model": 0},
+        "progress": False,
+    }
+    with pytest.raises(ValueError, match="returned None"):
+        collect_parts([gone], sampler, Failing(), 2, **options)
+    with pytest.warns(UserWarning, match="2 samples failed for good and are NaN"):
+        rewards = collect_parts(["one", gone], sampler, Failing(), 2, **options)
+    assert np.isfinite(rewards[0]).all()
+    assert np.isnan(rewards[1]).all()
+
+
 @pytest.mark.parametrize("name", ["n_samples", "batch_size", "n_samplers", "n_graders"])
 def test_numbers_that_do_not_fit(tmp_path, name):
     options = {"n_samples": 1, "folder": tmp_path} | {name: 0}

@@ -24,7 +24,9 @@ if __name__ == "__main__":
         logging_level="ERROR",
     )
     try:
-        serve.start(http_options={"host": "127.0.0.1", "port": int(port)})
+        # All nodes are on this machine, where one process has the port.
+        options = {"host": "127.0.0.1", "port": int(port)}
+        serve.start(proxy_location="HeadOnly", http_options=options)
         import endpoint
 
         serve.run(endpoint.app, name="adaalloc", route_prefix="/")
