@@ -134,7 +134,7 @@ def test_a_million_queries(graded, menu_policy, kind):
     dataset = ray.data.from_arrow(tables)
     options = {"keep": ["number"], "batch_size": 50_000}
     batches = predict_budgets(policy, dataset, **options).iter_batches(batch_size=None)
-    found = [(batch["number"], batch["budget"]) for batch in batches]
+    found = [(batch["number"], np.array(list(batch["budget"]))) for batch in batches]
     numbers, budgets = map(np.concatenate, zip(*found, strict=True))
     expected = policy.predict(queries)
     assert_array_equal(budgets[np.argsort(numbers)], expected)

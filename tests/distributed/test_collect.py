@@ -113,7 +113,7 @@ def test_samples_that_fail_for_good(tmp_path):
         "settings": {"model": 0},
         "progress": False,
     }
-    with pytest.raises(ValueError, match="returned None"):
+    with pytest.raises(ValueError, match="returned no answer"):
         collect_parts([gone], sampler, Failing(), 2, **options)
     with pytest.warns(UserWarning, match="2 samples failed for good and are NaN"):
         rewards = collect_parts(["one", gone], sampler, Failing(), 2, **options)
