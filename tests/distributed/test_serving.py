@@ -60,7 +60,7 @@ def test_replicas_of_a_node_share_one_stream(cluster, tmp_path):
         finally:
             driver.communicate()
             cluster.remove_node(node)
-    assert all(reply["adaalloc"]["samples"] >= 1 for reply in replies)
+    assert sum(reply["adaalloc"]["samples"] for reply in replies) > 20
     with policy[-1].open(path=state) as stream:
         assert stream.n_queries == 20
 
