@@ -1,5 +1,6 @@
 """Budgets of the queries of a data set on a Ray cluster."""
 
+import pickle
 from copy import copy
 from functools import partial
 from numbers import Real
@@ -137,7 +138,8 @@ def predict_budgets(
     decisions = [budgeted(value)._in_blocks() for value in groups]  # each may raise
     ray = import_optional("ray", extra="ray")
     settings = {
-        "policy": str(policy) if folder else ray.put(policy),
+        # As it is now, and for as long as a lost row may have to be computed again.
+        "policy": str(policy) if folder else ray.cloudpickle.dumps(policy),
         "column": column,
         "kept_columns": list(columns if keep is None else keep),
         "group": group,
@@ -169,10 +171,8 @@ class _Actor:
     """Holds a policy and reads queries."""
 
     def __init__(self, policy, column, kept_columns, group, budget=None):
-        if isinstance(policy, str):
-            policy = load_policy(policy)
-        else:
-            policy = import_optional("ray", extra="ray").get(policy)
+        is_folder = isinstance(policy, str)
+        policy = load_policy(policy) if is_folder else pickle.loads(policy)
         self._before, self._allocator = unwrap(policy)
         self._column = column
         self._kept_columns = kept_columns
