@@ -130,6 +130,12 @@ class UnjudgedSession:
         if is_first and len(labels) == 1 and None not in labels:
             self._left = 0
 
+    def charge(self, cost):
+        """Nothing: what is left is not planned by it."""
+
+    def refund(self, cost):
+        """Nothing: what is left is not planned by it."""
+
     def withdraw(self, gone):
         """Ask the next decoder, if the one that was asked is gone."""
         if self._order and np.ravel(gone)[self._order[0]]:

@@ -6,8 +6,9 @@ import sys
 
 from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.language_models._model import load_language_model
 from sklearn_adaalloc.persistence import load_policy
-from sklearn_adaalloc.sampling import OpenAISampler
+from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
 from sklearn_adaalloc.serving import create_app
 from sklearn_adaalloc.serving._running import run_app
 
@@ -30,14 +31,18 @@ def serve(options):
     ValueError
         If the policy, a server's address or the reward is not as it should be.
     """
+    if options.demo:
+        add_demonstration(options)
     key = os.environ.get(KEY, "").strip() or None
+    samplers, prices = samplers_of(options), prices_of(options)
     app = create_app(
-        load_policy(options.policy),
-        samplers_of(options),
+        _policy(options),
+        samplers,
         _reward(options.reward),
         model=options.model,
         state=options.state,
         default_answer=options.default_answer,
+        prices=prices,
         api_key=key,
         deadline=options.deadline,
         max_body=options.max_body,
@@ -64,8 +69,19 @@ def samplers_of(options):
 
     Returns
     -------
-    samplers : OpenAISampler or dict of str to OpenAISampler
+    samplers : OpenAISampler, TransformersSampler or dict of str to these
+
+    Raises
+    ------
+    UsageError
+        If options are missing or exclude each other.
     """
+    for name in ("model", "reward"):
+        if getattr(options, name) is None:
+            raise UsageError(
+                f"--{name} is missing. Only --demo does without, which shows the "
+                "endpoint with the model that comes with the package."
+            )
     if (options.upstream is None) == (options.decoder is None):
         raise UsageError(
             "Expected either --upstream URL, for a policy with one decoder, or "
@@ -96,14 +112,118 @@ def samplers_of(options):
     return samplers
 
 
-def _sampler(url, model, **parameters):
-    sampler = OpenAISampler(url, model, **parameters)
-    _ = sampler.settings  # raises for an address that is none
-    return sampler
+def prices_of(options):
+    """What samples cost, as `create_app` takes it; None if no price is given.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command `serve`.
+
+    Returns
+    -------
+    prices : dict, tuple of two float, float or None
+
+    Raises
+    ------
+    UsageError
+        If a price is no number or pair of numbers, or a decoder has two.
+
+    Examples
+    --------
+    >>> from argparse import Namespace
+    >>> from sklearn_adaalloc.command_line._serving import prices_of
+    >>> given = ["small=0.1,0.4", "large=3"]
+    >>> prices_of(Namespace(decoder=["..."], price=given))
+    {'small': (0.1, 0.4), 'large': 3.0}
+    """
+    if options.price is None:
+        return None
+    pairs = []
+    for text in options.price:
+        name, _, numbers = text.rpartition("=")
+        try:
+            price = tuple(map(float, numbers.split(",")))
+        except ValueError:
+            price = ()
+        known = [each for each, _ in pairs]
+        if len(price) not in (1, 2) or bool(name) != bool(options.decoder):
+            raise UsageError(
+                f"--price {text} is not accepted. Expected PROMPT,ANSWER, the price of "
+                "a token of a prompt and that of a token of an answer, or ANSWER, the "
+                "price of an answer; with --decoder, NAME= before it."
+            )
+        if name in known:
+            raise UsageError(f"--price {text} is the second for it. Expected one each.")
+        pairs.append((name, price if len(price) == 2 else price[0]))
+    return dict(pairs) if options.decoder else pairs[0][1]
+
+
+def add_demonstration(options):
+    """Fill what is not given with the embedded model, its tasks and their verdicts.
+
+    Parameters
+    ----------
+    options : Namespace
+        Of the command `serve`; it is changed.
+    """
+    options.model = options.model or "embedded"
+    options.reward = options.reward or "sklearn_adaalloc.datasets:grade_arithmetic"
+    if options.decoder is None:
+        options.upstream = options.upstream or "embedded"
+
+
+def demonstration_policy():
+    """A policy for the tasks of the embedded model, learnt in some seconds.
+
+    Returns
+    -------
+    policy : Pipeline
+        Takes texts.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+
+    from sklearn_adaalloc import RewardRegressor, StreamAllocator
+    from sklearn_adaalloc.datasets import load_arithmetic
+
+    data = load_arithmetic("math")
+    policy = make_pipeline(
+        TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True),
+        StreamAllocator(RewardRegressor(Ridge()), budget=4, random_state=0),
+    )
+    return policy.fit(data.queries_train, data.rewards_train)
+
+
+def _policy(options):
+    if options.policy is not None:
+        return load_policy(options.policy)
+    if options.demo:
+        return demonstration_policy()
+    raise UsageError(
+        "POLICY is missing. Expected the folder of a policy that `adaalloc fit` has "
+        "saved. Only --demo does without."
+    )
+
+
+def _sampler(place, model, **parameters):
+    """A sampler of a server, or of a model in this process."""
+    if "://" in place:
+        sampler = OpenAISampler(place, model, **parameters)
+        _ = sampler.settings  # raises for an address that is none
+        return sampler
+    own = {name: parameters[name] for name in ("temperature", "max_new_tokens")}
+    tokenizer = load_language_model(place, device="auto", dtype="auto").tokenizer
+    return TransformersSampler(
+        place, chat_template=tokenizer.chat_template is not None, **own
+    )
 
 
 def _reward(name):
-    return name if name in ("vote", "math", "code") else load_function(name)
+    if name in ("vote", "math", "code") or name.startswith("model:"):
+        return name
+    return load_function(name)
 
 
 def _say(text):

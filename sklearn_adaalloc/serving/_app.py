@@ -43,16 +43,20 @@ def create_app(
         A fitted allocator that decides each query alone, a pipeline that ends in one,
         or a fitted search over either. It takes texts.
         :class:`~sklearn_adaalloc.StreamAllocator` also uses verdicts.
-    samplers : OpenAISampler or dict of str to OpenAISampler
-        The server that answers, or several by the names of the decoders. What a request
-        says of temperature, tokens and the like wins over their parameters.
-    reward : {"vote", "math", "code"} or callable
+    samplers : OpenAISampler or other sampler, or dict of str to samplers
+        The server that answers, or several by the names of the decoders. Another
+        sampler, such as :class:`~sklearn_adaalloc.sampling.TransformersSampler`, runs
+        in a thread of this process. What a request says of temperature, tokens and the
+        like wins over their parameters. If the policy knows which model it learnt from,
+        as one from the table of a store does, the sampler must have that model; a dict
+        with that name says which one stands for it.
+    reward : {"vote", "math", "code"}, "model:NAME", RewardModel or callable
         Judges answers: "vote" by what most of them end with, for a policy with
         ``selection="vote"``; "math" by the reference of the request; "code" by its
-        tests, in the sandbox. Or a function of queries and answers, as for
-        :class:`~sklearn_adaalloc.decoding.BestOfK`. A request without a reference or
-        tests cannot be judged then. It gets one sample, of the first decoder, and is
-        not counted by the stream.
+        tests, in the sandbox; "model:NAME" by a reward model (its name, folder, or
+        "embedded"), for a policy that was fitted on its scores. Or a function of
+        queries and answers, as for :class:`~sklearn_adaalloc.decoding.BestOfK`. Without
+        a reference or tests, nobody can judge (see Notes).
     model : str
         Name of the model that clients ask for.
     state : path, default=None
@@ -82,6 +86,20 @@ def create_app(
         If starlette is not installed.
     ValueError
         If the policy, the samplers or the reward are not accepted.
+
+    Notes
+    -----
+    A request that nobody can judge gets as many samples as the mean budget pays for, if
+    they can vote: with "math", one decoder, and a budget for 3 samples or more. As soon
+    as a majority of them agrees, the vote is decided. In all other cases it gets one
+    sample, of the decoder that is predicted to be best among those whose sample the
+    budget pays for. `verdict` in its reply is then "vote" or "none". What it costs
+    counts for the budget of the stream, and for its cap: the mean over all requests is
+    kept. Nothing else is learnt from it.
+
+    `predicted_success` in the reply is the chance of success that the policy predicted
+    before any sample, as its ``explain`` does. None if rewards are not 0 or 1, if a
+    vote decided that no policy learnt, or if the policy predicts none.
 
     Examples
     --------

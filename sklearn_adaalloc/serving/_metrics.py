@@ -116,6 +116,9 @@ class Metrics:
         self.tokens = Counter(
             "adaalloc_tokens_total", "Tokens paid for, by decoder and kind."
         )
+        self.verdicts = Counter(
+            "adaalloc_answers_total", "Answers that were decided, by who judged them."
+        )
         self.upstream_errors = Counter(
             "adaalloc_upstream_errors_total",
             "Requests to a server that failed for good, by decoder.",
@@ -130,6 +133,7 @@ class Metrics:
             self.requests,
             self.samples,
             self.tokens,
+            self.verdicts,
             self.upstream_errors,
             self.seconds,
         )

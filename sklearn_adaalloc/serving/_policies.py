@@ -1,5 +1,7 @@
 """A policy made ready for requests: its stream opened, chats turned into texts."""
 
+from collections.abc import Mapping
+
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -48,6 +50,44 @@ def open_policy(policy, state=None):
     decider = stream or allocator
     opened = Pipeline([*steps, ("decides", decider)]) if steps else decider
     return opened, allocator, stream
+
+
+def check_answers_of(allocator, samplers):
+    """Raise if a policy of one decoder is known to have learnt from another model.
+
+    Policies keep the name of the decoder of their table, if it had one: the model, in a
+    table of a store. What a policy does not know is not checked. The model whose hidden
+    states it reads may be any; the policy itself checks that it has not changed.
+
+    Parameters
+    ----------
+    allocator : estimator
+        What decides.
+    samplers : sampler, or dict with one sampler
+        As the user gave them. A name that is given stands for what the policy knows.
+
+    Raises
+    ------
+    ValueError
+        If names differ.
+    """
+    [learnt] = getattr(allocator, "_decoder_names", None) or [None]
+    if learnt is None:
+        return
+    if isinstance(samplers, Mapping):
+        named, [model] = set(samplers), samplers
+    else:
+        model = getattr(samplers, "model", None)
+        settings = getattr(samplers, "settings", None) or {}
+        named = {str(model), str(settings.get("model"))}
+    if learnt not in named and model is not None:
+        raise ValueError(
+            f"policy learnt from answers of {learnt!r}, but {str(model)!r} is to "
+            "answer. Expected the same model, or a policy that learnt from answers of "
+            f"{str(model)!r}. If it is the same under another name, or you accept the "
+            f"difference, name it: samplers={{{learnt!r}: ...}}, or on the command "
+            f"line --decoder '{learnt}=URL,MODEL'."
+        )
 
 
 def _takes_chats(before, allocator):

@@ -9,7 +9,18 @@ from sklearn_adaalloc.serving._errors import (
     bad_request,
 )
 
-_SEEDS = 2**32  # a random state is one of so many
+SEEDS = 2**32  # a random state is one of so many
+
+
+def count_arrival(metrics, name, arrival, current):
+    """Count a sample of a decoder, and keep whether the token limit cut it off."""
+    if arrival.cut_off:
+        current.cut_off.add(arrival.answer)
+    metrics.samples.add(decoder=name)
+    for kind in ("prompt", "answer"):
+        n_tokens = getattr(arrival, f"{kind}_tokens")
+        if n_tokens == n_tokens:  # known
+            metrics.tokens.add(n_tokens, decoder=name, kind=kind)
 
 
 class Upstream:
@@ -64,13 +75,7 @@ class Upstream:
             down = isinstance(arrival.error, ConnectionError)
             kind = UpstreamError if down else RefusedUpstreamError
             return arrival._replace(error=kind(str(arrival.error)))
-        if arrival.cut_off:
-            current.cut_off.add(arrival.answer)
-        self._metrics.samples.add(decoder=self.name)
-        for kind in ("prompt", "answer"):
-            n_tokens = getattr(arrival, f"{kind}_tokens")
-            if n_tokens == n_tokens:  # known
-                self._metrics.tokens.add(n_tokens, decoder=self.name, kind=kind)
+        count_arrival(self._metrics, self.name, arrival, current)
         return arrival
 
     def _with(self, asked, number):
@@ -81,5 +86,5 @@ class Upstream:
             parameters["extra_body"] = {**own, **parameters["extra_body"]}
         seed = parameters.get("random_state")
         if isinstance(seed, int):
-            parameters["random_state"] = (seed + number) % _SEEDS
+            parameters["random_state"] = (seed + number) % SEEDS
         return sampler.with_parameters(**parameters) if parameters else sampler
