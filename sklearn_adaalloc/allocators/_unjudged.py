@@ -124,11 +124,12 @@ class UnjudgedSession:
         self._budgets += asked
         self.costs += asked if costs is None else np.reshape(costs, asked.shape)
         self.rounds_taken += 1
-        is_first = self._left == self._n_samples
+        is_majority = self._left == self._n_samples
         self._left -= int(asked.sum())
-        labels = set(answers[0])
-        if is_first and len(labels) == 1 and None not in labels:
-            self._left = 0
+        if is_majority and self._left:
+            labels = set(answers[0])
+            if len(labels) == 1 and None not in labels:
+                self._left = 0
 
     def charge(self, cost):
         """Nothing: what is left is not planned by it."""

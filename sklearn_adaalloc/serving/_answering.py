@@ -72,13 +72,12 @@ class Answerer:
         self.n_in_flight = 0
         self._verdicts = make_verdicts(reward)
         named = samplers if isinstance(samplers, Mapping) else {name: samplers}
-        several = len(named) > 1
         self._upstreams = {
             each: _upstream(each, sampler, self.metrics)
             for each, sampler in named.items()
         }
         policy, self._allocator, self.stream = open_policy(policy, state)
-        _check_kind(self._allocator, several)
+        several = _is_for_several(self._allocator, samplers)
         if not several:
             check_answers_of(self._allocator, samplers)
         _check_judge(self._allocator, self._verdicts)
@@ -258,14 +257,20 @@ def _check_judge(allocator, verdicts):
         )
 
 
-def _check_kind(allocator, several):
-    """Raise unless the policy is for as many decoders as there are."""
+def _is_for_several(allocator, samplers):
+    """Whether the policy is for several decoders; raise unless the samplers are, too.
+
+    Samplers of several decoders have names. That of a single one may have one.
+    """
     is_menu = bool(getattr(allocator, "_n_decoders", None))
     is_routing = not is_menu and getattr(allocator, "_n_axes", 2) == 3
-    if is_routing or is_menu != several:
+    named = isinstance(samplers, Mapping)
+    fits = named if is_menu else not named or len(samplers) == 1
+    if is_routing or not fits:
         found = "several decoders" if is_menu or is_routing else "one decoder"
+        wanted = "several, each with a budget of its own" if named else "one"
         raise ValueError(
-            f"policy was fitted on samples of {found}. Expected "
-            f"{'several, each with a budget of its own' if several else 'one'}, as "
-            "there are samplers."
+            f"policy was fitted on samples of {found}. Expected {wanted}, as there are "
+            "samplers."
         )
+    return is_menu

@@ -42,6 +42,8 @@ def test_a_query_is_sampled_until_it_is_solved(client, server):
         "rounds": 3,
         "reward": 1.0,
         "verdict": "grade",
+        # Half of all samples are right, and up front all 4 are worth their price.
+        "predicted_success": 1 - 0.5**4,
     }
     # The server counts 7 tokens of a prompt and 4 of an answer, for each request.
     assert body["usage"] == {
@@ -174,9 +176,8 @@ def test_a_request_may_ask_why(client):
     pytest.importorskip("pandas", reason="needs pandas")
     told = ask(client, adaalloc={"explain": True}).json()["adaalloc"]
     [row] = told["explanation"]
-    # Half of all samples are right, and up front all 4 are worth their price.
     assert row["budget"] == 4
-    assert row["expected_reward"] == pytest.approx(1 - 0.5**4)
+    assert row["expected_reward"] == pytest.approx(told["predicted_success"])
     assert row["why"]
 
 
@@ -216,8 +217,10 @@ def test_without_a_reference_one_sample_is_taken_and_that_is_said(server):
     assert body["choices"][0]["message"]["content"] == "2+3= None 0"
     assert body["adaalloc"]["verdict"] == "none"
     assert body["adaalloc"]["samples"] == 1
+    assert body["adaalloc"]["predicted_success"] == 0.5
     assert body["usage"]["total_tokens"] == 11
-    assert app.state.answerer.stream.n_queries == 0
+    stream = app.state.answerer.stream
+    assert (stream.n_queries, stream.mean_cost) == (1, 1.0)  # it was paid for
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")

@@ -7,8 +7,13 @@ from contextlib import contextmanager
 import numpy as np
 import uvicorn
 from answering import stream_policy
+from cascades import NAMES, zeros
 from servers import sampler_of
+from sklearn.dummy import DummyRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from sklearn_adaalloc import RewardRegressor, RewardTable, StreamAllocator
 from sklearn_adaalloc.serving import create_app
 
 MODEL = "best"
@@ -45,6 +50,38 @@ def ask(client, content="2+3=", headers=None, **fields):
         **fields,
     }
     return client.post("/v1/chat/completions", json=body, headers=headers)
+
+
+def menu_policy():
+    """A policy of two decoders: cheap samples are rarely right, dear ones often."""
+    rewards = np.random.default_rng(0).random((60, 2, 6)) < [[[0.3], [0.9]]]
+    table = RewardTable(rewards.astype(float), costs=[1, 5], decoders=NAMES)
+    regressor = RewardRegressor(DummyRegressor(), target="rate_profiles")
+    stream = StreamAllocator(regressor, unit="cost", budget=6, random_state=0)
+    policy = make_pipeline(FunctionTransformer(zeros), stream)
+    return policy.fit([str(i) for i in range(60)], table)
+
+
+def menu_app_of(policy, servers, reward, **parameters):
+    """An application in front of a server for each of its decoders."""
+    samplers = {
+        name: sampler_of(server, max_retries=0).set_params(model=name)
+        for name, server in zip(NAMES, servers, strict=True)
+    }
+    prices = dict(zip(NAMES, (1, 5), strict=True))
+    return app_of(
+        None,
+        policy=policy,
+        sampler=samplers,
+        reward=reward,
+        prices=prices,
+        **parameters,
+    )
+
+
+def models_of(server):
+    """The models that a server was asked for."""
+    return [body["model"] for body in server.bodies]
 
 
 @contextmanager
