@@ -27,7 +27,11 @@ class LocalUpstream:
     """
 
     def __init__(self, name, sampler, metrics):
-        as_sampler(sampler, name)  # raises if it is not one
+        if as_sampler(sampler, name).is_asynchronous:
+            raise ValueError(
+                f"sampler {name} is asynchronous, and no OpenAISampler. Expected that "
+                "class, or a sampler with an ordinary function or method sample."
+            )
         self.name = name
         self.max_concurrency = getattr(sampler, "max_concurrency", 1)
         if hasattr(sampler, "shares_prefill_with"):
