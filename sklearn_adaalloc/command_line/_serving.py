@@ -4,9 +4,11 @@ import os
 import re
 import sys
 
+import numpy as np
+
+from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
-from sklearn_adaalloc.language_models._model import load_language_model
 from sklearn_adaalloc.persistence import load_policy
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
 from sklearn_adaalloc.serving import create_app
@@ -168,7 +170,9 @@ def add_demonstration(options):
         Of the command `serve`; it is changed.
     """
     options.model = options.model or "embedded"
-    options.reward = options.reward or "sklearn_adaalloc.datasets:grade_arithmetic"
+    options.reward = options.reward or (
+        "sklearn_adaalloc.command_line._serving:grade_tasks"
+    )
     if options.decoder is None:
         options.upstream = options.upstream or "embedded"
 
@@ -196,6 +200,42 @@ def demonstration_policy():
     return policy.fit(data.queries_train, data.rewards_train)
 
 
+def grade_tasks(queries, answers):
+    """Grade tasks of the embedded model; nobody can say of others what is right.
+
+    Parameters
+    ----------
+    queries : list of n_queries str or lists of dict
+        Texts or chats.
+    answers : list of n_queries lists of str
+        Any number of answers to each.
+
+    Returns
+    -------
+    rewards : list of n_queries ndarrays
+        0 or 1; NaN for what is no task.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line._serving import grade_tasks
+    >>> grade_tasks(["2+3=", "Who are you?"], [["5", "6"], ["Me."]])
+    [array([1., 0.]), array([nan])]
+    """
+    return [
+        _grade_task(text_of(query), row)
+        for query, row in zip(queries, answers, strict=True)
+    ]
+
+
+def _grade_task(text, row):
+    from sklearn_adaalloc.datasets import grade_arithmetic
+
+    try:
+        return np.asarray(grade_arithmetic([text], [row])[0], dtype=np.float64)
+    except ValueError:
+        return np.full(len(row), np.nan)
+
+
 def _policy(options):
     if options.policy is not None:
         return load_policy(options.policy)
@@ -213,11 +253,12 @@ def _sampler(place, model, **parameters):
         sampler = OpenAISampler(place, model, **parameters)
         _ = sampler.settings  # raises for an address that is none
         return sampler
+    from sklearn_adaalloc.language_models._model import load_language_model
+
     own = {name: parameters[name] for name in ("temperature", "max_new_tokens")}
-    tokenizer = load_language_model(place, device="auto", dtype="auto").tokenizer
-    return TransformersSampler(
-        place, chat_template=tokenizer.chat_template is not None, **own
-    )
+    model = load_language_model(place, revision=None, device="auto", dtype="auto")
+    is_for_chat = model.tokenizer.chat_template is not None
+    return TransformersSampler(place, chat_template=is_for_chat, **own)
 
 
 def _reward(name):

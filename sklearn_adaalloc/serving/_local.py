@@ -7,8 +7,9 @@ from sklearn.base import clone
 from sklearn_adaalloc.sampling._protocol import as_sampler
 from sklearn_adaalloc.serving._current import CURRENT
 from sklearn_adaalloc.serving._errors import RefusedUpstreamError, bad_request
-from sklearn_adaalloc.serving._upstream import SEEDS, count_arrival
+from sklearn_adaalloc.serving._upstream import count_arrival
 
+_SEEDS = 2**31  # a random state is one of so many
 _MEANINGLESS = {"user", "metadata", "store"}  # fields that change no answer
 
 
@@ -32,6 +33,7 @@ class LocalUpstream:
                 f"sampler {name} is asynchronous, and no OpenAISampler. Expected that "
                 "class, or a sampler with an ordinary function or method sample."
             )
+        _ = getattr(sampler, "settings", None)  # loads a model, or raises
         self.name = name
         self.max_concurrency = getattr(sampler, "max_concurrency", 1)
         if hasattr(sampler, "shares_prefill_with"):
@@ -84,8 +86,8 @@ class LocalUpstream:
         }
         if "random_state" in self._known:
             seed = changed.get("random_state")
-            own = secrets.randbelow(SEEDS) if seed is None else seed
-            changed["random_state"] = (own + number) % SEEDS if _is_seed(own) else own
+            own = secrets.randbelow(_SEEDS) if seed is None else seed
+            changed["random_state"] = (own + number) % _SEEDS if _is_seed(own) else own
         if asked.kind == "text" and "chat_template" in self._known:
             changed["chat_template"] = False  # the text as it is
         return clone(self._sampler).set_params(**changed)

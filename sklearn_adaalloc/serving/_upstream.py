@@ -9,7 +9,7 @@ from sklearn_adaalloc.serving._errors import (
     bad_request,
 )
 
-SEEDS = 2**32  # a random state is one of so many
+_SEEDS = 2**32  # a random state is one of so many
 
 
 def count_arrival(metrics, name, arrival, current):
@@ -86,5 +86,5 @@ class Upstream:
             parameters["extra_body"] = {**own, **parameters["extra_body"]}
         seed = parameters.get("random_state")
         if isinstance(seed, int):
-            parameters["random_state"] = (seed + number) % SEEDS
+            parameters["random_state"] = (seed + number) % _SEEDS
         return sampler.with_parameters(**parameters) if parameters else sampler

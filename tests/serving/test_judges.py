@@ -60,7 +60,7 @@ def test_what_threads_ask_while_the_model_is_busy_is_read_together():
         sizes.append(len(queries))
         busy.set()
         go.wait(20)
-        return [np.full(len(row), float(query)) for query, row in zip(queries, answers)]
+        return [np.array([float(query)]) for query in queries]
 
     together, graded = Together(reward), {}
 

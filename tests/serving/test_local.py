@@ -1,6 +1,5 @@
 """Samplers of this process behind the endpoint."""
 
-import numpy as np
 import pytest
 from answering import Awaited, Blocking, solved_by, stream_policy
 from endpoints import app_of, ask
@@ -87,14 +86,16 @@ def test_what_the_sampler_cannot_do_is_refused(client, fields, message):
     assert message in reply.json()["error"]["message"]
 
 
-def test_a_chat_for_a_model_without_a_template_is_refused(client):
-    chat = [{"role": "system", "content": "a"}, {"role": "user", "content": "2+3="}]
-    reply = client.post(
-        "/v1/chat/completions", json={"model": "best", "messages": chat}
-    )
+def test_what_the_sampler_refuses_is_refused():
+    def refuse(prompt):
+        raise ValueError("This prompt is too long.")
+
+    app = app_of(None, policy=stream_policy(), sampler=Blocking(work=refuse))
+    with TestClient(app) as client:
+        reply = ask(client)
     assert reply.status_code == 400
     assert reply.json()["error"]["code"] == "refused_upstream"
-    assert client.app.state.answerer.n_in_flight == 0
+    assert reply.json()["error"]["message"] == "This prompt is too long."
 
 
 def test_any_sampler_and_any_function():
@@ -116,6 +117,6 @@ def test_any_sampler_and_any_function():
 
 def test_samplers_that_are_none_or_that_must_be_awaited():
     with pytest.raises(ValueError, match="not a sampler"):
-        app_of(None, policy=stream_policy(), sampler=np.zeros(3))
+        app_of(None, policy=stream_policy(), sampler=3)
     with pytest.raises(ValueError, match="asynchronous"):
         app_of(None, policy=stream_policy(), sampler=Awaited())
