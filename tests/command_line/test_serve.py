@@ -317,6 +317,7 @@ def test_a_policy_of_another_model_is_refused_at_the_start(run, tmp_path):
         2,
         store=store,
         settings={"sampler": "OpenAISampler", "model": "large"},
+        progress=False,
     )
     words = ("--budget", 1, "--policy", "stream", "--features", "text")
     code, _, err = run("fit", store, *words, "--out", out)
