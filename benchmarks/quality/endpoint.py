@@ -34,7 +34,7 @@ from sklearn_adaalloc.sampling import TransformersSampler
 from sklearn_adaalloc.serving import create_app
 
 PRICES = {"weak": 1, "strong": 5}
-BUDGETS = {"one model": (2, 4), "two models": (6, 12)}
+BUDGETS = {"one model": (2, 4), "two models": (4, 8)}
 N_SAMPLES = 16  # of each model in the tables
 N_ORDERS = 5
 AT_A_TIME = 8
@@ -42,7 +42,7 @@ AT_A_TIME = 8
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--train", type=int, default=1000, help="queries to learn from")
+    parser.add_argument("--train", type=int, default=2000, help="queries to learn from")
     parser.add_argument("--queries", type=int, default=600, help="queries to ask")
     parser.add_argument("--output", type=Path, default=RESULTS / "quality")
     options = parser.parse_args()

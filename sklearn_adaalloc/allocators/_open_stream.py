@@ -287,7 +287,7 @@ class Stream:
                 grant=grant,
                 **options,
             )
-            expect = partial(_expected, policy, predicted, costs)
+            expect = partial(_expected, policy, inner, predicted, costs)
         else:
             inner = open_unjudged(
                 policy, predicted, costs, self._usual_spend, votes=votes, grant=grant
@@ -338,8 +338,11 @@ class Stream:
         )
 
 
-def _expected(policy, predicted, costs):
-    """Predicted reward of queries (n_queries,) at the budgets of the one-shot plan."""
+def _expected(policy, session, predicted, costs):
+    """Predicted reward of queries (n_queries,), as planned or in the one-shot plan."""
+    planned = getattr(session._belief, "expected", None)
+    if planned is not None:
+        return planned
     return policy._expected_by(predicted, costs, policy._allocate(predicted, costs))
 
 

@@ -92,7 +92,8 @@ class StreamSession:
         """Reward that was predicted of each query before any sample, (n_queries,).
 
         It is that of the one-shot plan, as ``explain`` shows it: a chance of success,
-        if rewards are 0 or 1.
+        if rewards are 0 or 1. With several decoders and no `n_rounds`, it is that of
+        the order in which they are asked, once `ask` has chosen it.
         """
         return self._expect()
 

@@ -166,7 +166,7 @@ class Answerer:
             "rounds": answered.rounds_taken,
             "reward": as_json(answered.reward),
             "verdict": verdict,
-            "predicted_success": as_json(current.predicted_success),
+            "predicted_success": None if current.predict is None else current.predict(),
             "price": None if self.stream is None else self.stream.price,
         }
         if asked.wishes.explain:

@@ -4,7 +4,7 @@ A context variable follows a request through tasks and into threads, so that one
 serves all requests.
 """
 
-import math
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -29,8 +29,9 @@ class Current:
         Answers that the token limit cut off.
     features : array-like of 1 query or None
         What the policy reads of the query, once it has decided.
-    predicted_success : float
-        Chance of success that it then predicts; NaN if it predicts none.
+    predict : callable or None
+        Returns the chance of success that it then predicts, or None. None if rewards
+        are no chances.
     """
 
     asked: Asked
@@ -39,7 +40,7 @@ class Current:
     may_vote: bool = False
     cut_off: set = field(default_factory=set)
     features: object = None
-    predicted_success: float = math.nan
+    predict: Callable | None = None
 
 
 CURRENT = ContextVar("adaalloc_current")

@@ -1,7 +1,10 @@
 """Decoders of requests, some of which nobody can judge."""
 
+from functools import partial
+
 import numpy as np
 
+from sklearn_adaalloc._utils.numbers import as_json
 from sklearn_adaalloc.allocators._unjudged import UnjudgedSession
 from sklearn_adaalloc.decoding import BestOfK, Cascade
 from sklearn_adaalloc.decoding._rounds import Answering, WithDecoderAxis
@@ -23,7 +26,8 @@ class _OfRequests:
         current.features = X
         begin = super()._start if current.is_judged else self._start_unjudged
         answering, session = begin(queries, max_samples, allocator, X, rest)
-        current.predicted_success = _predicted_success(allocator, X, session)
+        if getattr(allocator, "_binary", False):
+            current.predict = partial(_predicted_success, allocator, X, session)
         return answering, session
 
     def _start_unjudged(self, queries, max_samples, allocator, X, rest):
@@ -54,10 +58,8 @@ def _no_verdict(queries, answers):
 
 
 def _predicted_success(allocator, X, session):
-    """Chance that the only query is solved; NaN if the policy predicts none."""
-    if not getattr(allocator, "_binary", False):
-        return np.nan
+    """Chance that the only query is solved; None if the policy predicts none."""
     expected = getattr(session, "expected_rewards", None)
     if expected is None and hasattr(allocator, "_expected_of"):
         expected = allocator._expected_of(X)
-    return np.nan if expected is None else float(expected[0])
+    return None if expected is None else as_json(float(expected[0]))

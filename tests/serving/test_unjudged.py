@@ -105,7 +105,7 @@ def test_code_without_tests_gets_one_sample():
 
 def test_what_they_leave_of_the_budget_is_spent_on_others():
     with faulty.serving() as server:
-        app = app_of(server, policy=budgeted(5), reward="code")
+        app = app_of(server, policy=budgeted(2), reward="code")
         stream = app.state.answerer.stream
         price = stream.price
         with TestClient(app) as client:
