@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from sklearn_adaalloc import PricedAllocator, RewardTable, StreamAllocator
 from sklearn_adaalloc.datasets import embedded_model_path
 from sklearn_adaalloc.rewards import RewardModel
+from sklearn_adaalloc.sampling import TransformersSampler
 from sklearn_adaalloc.serving._verdicts import Together, make_verdicts
 
 
@@ -160,6 +161,15 @@ def test_another_model_may_stand_for_it_if_it_is_named(server):
 def test_a_name_that_the_policy_does_not_know(server):
     with pytest.raises(ValueError, match="'large', but 'other' is to answer"):
         app_of(server, policy=policy_of("large"), sampler={"other": sampler_of(server)})
+
+
+def test_a_fingerprint_is_compared_with_a_model_of_this_process_alone(server):
+    sampler = TransformersSampler(device="cpu")
+    own, other = sampler.settings["model"], "0" * 64
+    app_of(server, policy=policy_of(own), sampler=sampler)
+    app_of(server, policy=policy_of(other))  # a server has a name, and no more
+    with pytest.raises(ValueError, match="answers of '0000"):
+        app_of(server, policy=policy_of(other), sampler=sampler)
 
 
 def test_a_policy_that_does_not_know_is_believed(server):
