@@ -135,6 +135,18 @@ class Dispatcher:
         for request in requests:
             self._line.put_nowait(request)
         n_workers = min(max_concurrency, sum(request.n for request in requests))
+        if n_workers == 1:  # a task more would cost a server time for each request
+            while not self._line.empty():
+                await self._take(self._line.get_nowait())
+        else:
+            await self._share_out(n_workers)
+        if len(self._failed) > 1 and not self._memory.has_answered:
+            error = next(iter(self._failed.values()))
+            raise type(error)(
+                f"None of {len(self._failed)} prompts was answered. The first: {error}"
+            )
+
+    async def _share_out(self, n_workers):
         workers = [asyncio.create_task(self._work()) for _ in range(n_workers)]
         done = asyncio.create_task(self._line.join())
         try:
@@ -144,20 +156,17 @@ class Dispatcher:
                     worker.result()
         finally:
             await _cancel([done, *workers])
-        if len(self._failed) > 1 and not self._memory.has_answered:
-            error = next(iter(self._failed.values()))
-            raise type(error)(
-                f"None of {len(self._failed)} prompts was answered. The first: {error}"
-            )
 
     async def _work(self):
         while True:
-            request = await self._line.get()
-            if self._memory.several == "singly" and request.n > 1:
-                self._split(request)
-            else:
-                await self._serve(request)
+            await self._take(await self._line.get())
             self._line.task_done()
+
+    async def _take(self, request):
+        if self._memory.several == "singly" and request.n > 1:
+            self._split(request)
+        else:
+            await self._serve(request)
 
     def _split(self, request):
         row, first, n, _ = request
