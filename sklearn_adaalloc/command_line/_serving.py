@@ -1,13 +1,17 @@
 """From the options of the command `serve` to an application that runs."""
 
+import asyncio
 import os
 import re
 import sys
+from functools import partial
 
+from sklearn_adaalloc._utils.estimators import unwrap
 from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
 from sklearn_adaalloc.persistence import load_policy
 from sklearn_adaalloc.sampling import OpenAISampler
+from sklearn_adaalloc.sampling._openai.probing import probe
 from sklearn_adaalloc.serving import create_app
 from sklearn_adaalloc.serving._running import run_app
 
@@ -28,30 +32,64 @@ def serve(options):
     UsageError
         If options do not fit together.
     ValueError
-        If the policy, a server's address or the reward is not as it should be.
+        If the policy, a server's address or the reward is not as it should be, or if a
+        server refuses the key or does not have the model.
+    ConnectionError
+        If a server does not answer.
     """
-    key = os.environ.get(KEY, "").strip() or None
-    app = create_app(
+    samplers = samplers_of(options)
+    _check_workers(options)
+    if not options.no_probe:
+        named = samplers if isinstance(samplers, dict) else {"": samplers}
+        asyncio.run(_probe_all(named.values()))
+    if not _key() and options.host not in _LOOPBACK:
+        _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
+    run_app(
+        partial(make_app, options),
+        host=options.host,
+        port=options.port,
+        n_workers=options.workers,
+        patience=options.deadline,
+        announce=lambda address: _say(f"{options.model} answers at {address}"),
+    )
+
+
+def make_app(options):
+    """Make the application that the options describe; see :func:`serve`."""
+    return create_app(
         load_policy(options.policy),
         samplers_of(options),
         _reward(options.reward),
         model=options.model,
         state=options.state,
         default_answer=options.default_answer,
-        api_key=key,
+        api_key=_key(),
         deadline=options.deadline,
         max_body=options.max_body,
         max_in_flight=options.max_in_flight,
+        max_queue=options.max_queue,
     )
-    if key is None and options.host not in _LOOPBACK:
-        _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
-    run_app(
-        app,
-        host=options.host,
-        port=options.port,
-        patience=options.deadline,
-        announce=lambda address: _say(f"{options.model} answers at {address}"),
-    )
+
+
+def _key():
+    return os.environ.get(KEY, "").strip() or None
+
+
+async def _probe_all(samplers):
+    for sampler in samplers:
+        await probe(sampler)
+
+
+def _check_workers(options):
+    """Raise if processes would each keep a stream of their own."""
+    if options.workers == 1 or options.state is not None:
+        return
+    _, allocator = unwrap(load_policy(options.policy))
+    if hasattr(allocator, "open"):
+        raise UsageError(
+            f"--workers {options.workers} needs --state FILE: without it, each process "
+            "would keep a budget of its own."
+        )
 
 
 def samplers_of(options):

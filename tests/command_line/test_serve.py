@@ -45,6 +45,7 @@ def serving(policy, server, *words, **variables):
     (policy.parent / "rewards.py").write_text(GRADE)
     command = [sys.executable, "-m", "sklearn_adaalloc", "serve", str(policy)]
     command += ["--upstream", server.base_url, "--model", "m", "--port", "0"]
+    command += ["--no-probe"]
     process = subprocess.Popen(
         [*command, "--reward", "rewards:grade", *words],
         env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
@@ -187,6 +188,7 @@ def test_what_is_wrong_is_said_before_it_listens(
     monkeypatch.chdir(policy.parent)
     Path("rewards.py").write_text(GRADE)
     words = words if "--reward" in words else [*words, "--reward", "math"]
+    words = [*words, "--no-probe"]
     code, _, err = run("serve", policy, "--model", "m", "--port", 0, *words)
     assert code in (1, 2)
     assert message in err
@@ -196,6 +198,6 @@ def test_a_policy_for_batches_is_refused_at_the_start(run, table, tmp_path):
     out = tmp_path / "policy"
     run("fit", table, "--budget", 2, "--out", out)
     words = ("--upstream", "http://a/v1", "--model", "m", "--reward", "math")
-    code, _, err = run("serve", out, *words, "--port", 0)
+    code, _, err = run("serve", out, *words, "--port", 0, "--no-probe")
     assert code == 1
     assert "decides jointly for a batch" in err

@@ -173,7 +173,8 @@ def test_a_server_that_is_down(server, monkeypatch):
     ("fault", "status", "code"),
     [
         (faulty.status(500), 502, "upstream_error"),
-        (faulty.status(429, Retry_After="0"), 502, "upstream_error"),
+        (faulty.status(429, Retry_After="0"), 429, "upstream_busy"),
+        (faulty.status(503), 503, "upstream_busy"),
         (faulty.garble, 502, "upstream_error"),
         (faulty.drop, 502, "upstream_error"),
         (faulty.status(400, "too long"), 400, "refused_upstream"),
@@ -232,7 +233,7 @@ def test_more_requests_than_are_answered_at_a_time(server):
 
     server.faults = lambda number, body: None if number else wait
     replies = []
-    with TestClient(app_of(server, max_in_flight=1)) as client:
+    with TestClient(app_of(server, max_in_flight=1, max_queue=0)) as client:
         thread = threading.Thread(target=lambda: replies.append(ask(client)))
         thread.start()
         assert asked.wait(10)

@@ -11,12 +11,13 @@ import numpy as np
 from sklearn_adaalloc.sampling._openai.replies import (
     covers_all,
     read_reply,
+    seconds_asked,
     seconds_to_wait,
     share_tokens,
 )
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
-_LONGEST_ASKED = 300.0  # seconds; we give up if the server asks for a longer wait
+LONGEST_WAIT = 300.0  # seconds; we give up if the server asks for a longer one
 _N_PROBES, _PROBE_LIMIT, _PROBE_RETRIES = 3, 1, 2
 
 
@@ -45,12 +46,29 @@ class Problem(NamedTuple):
         Headers of the reply.
     n_attempts : int
         How often the request was sent.
+    status : int or None
+        Status of the reply; None if there was none, or no error by its status.
     """
 
     kind: str
     message: str
     headers: object = None
     n_attempts: int = 1
+    status: int | None = None
+
+
+class UnansweredError(ConnectionError):
+    """A server that did not answer, after all attempts.
+
+    Attributes
+    ----------
+    status : int or None
+        Status of its last reply, if there was one.
+    retry_after : float or None
+        Seconds after which it wants to be asked again, if it said so.
+    """
+
+    status = retry_after = None
 
 
 class Memory:
@@ -87,14 +105,25 @@ class Dispatcher:
         Attempts after the first, for each request.
     memory : Memory, default=None
         Memory of the server; None for a new one.
+    longest_wait : float, default=300.0
+        If the server asks for a longer wait, in seconds, that was the last attempt.
     """
 
-    def __init__(self, send, diagnose, give, max_retries, memory=None):
+    def __init__(
+        self,
+        send,
+        diagnose,
+        give,
+        max_retries,
+        memory=None,
+        longest_wait=LONGEST_WAIT,
+    ):
         self._send = send
         self._diagnose = diagnose
         self._give = give
         self._max_retries = max_retries
         self._memory = memory or Memory()
+        self._longest_wait = longest_wait
         self._n_answered = 0
         self._failed = {}  # row -> exception
 
@@ -214,7 +243,7 @@ class Dispatcher:
             if problem.kind not in ("passing", "half") or attempt == max_retries:
                 break
             seconds = seconds_to_wait(attempt, problem.headers)
-            if seconds > _LONGEST_ASKED:
+            if seconds > self._longest_wait:
                 break
             await asyncio.sleep(seconds)
         return None, problem
@@ -272,7 +301,10 @@ def _as_exception(problem):
     if problem.kind in ("passing", "half"):
         n = problem.n_attempts
         times = f"{n} attempts" if n > 1 else "1 attempt"
-        return ConnectionError(f"{problem.message} ({times}).")
+        error = UnansweredError(f"{problem.message} ({times}).")
+        error.status = problem.status
+        error.retry_after = seconds_asked(problem.headers)
+        return error
     return ValueError(problem.message)
 
 

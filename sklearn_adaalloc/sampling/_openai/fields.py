@@ -4,6 +4,7 @@ import hashlib
 
 from sklearn_adaalloc.sampling._requests import stop_strings
 
+PATHS = {"chat": "chat/completions", "text": "completions"}
 # Fields of a request that limit the tokens of an answer.
 _LIMITS = ("max_tokens", "max_completion_tokens")
 

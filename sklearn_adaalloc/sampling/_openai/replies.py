@@ -294,14 +294,26 @@ def seconds_to_wait(attempt, headers=None):
     (2.0, 7.0)
     """
     own = min(_FIRST_WAIT * 2.0**attempt, _LONGEST_WAIT)
+    return max(own, seconds_asked(headers) or 0.0)
+
+
+def seconds_asked(headers):
+    """Seconds that a server asks to wait, None if it does not.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._openai.replies import seconds_asked
+    >>> seconds_asked({"retry-after": "7"}), seconds_asked({})
+    (7.0, None)
+    """
     asked = (headers or {}).get("retry-after")
     if asked is None:
-        return own
+        return None
     try:
         seconds = float(asked)
     except ValueError:
         try:
             seconds = parsedate_to_datetime(asked).timestamp() - time.time()
         except ValueError:
-            return own
-    return max(own, seconds) if math.isfinite(seconds) else own
+            return None
+    return seconds if math.isfinite(seconds) else None

@@ -23,13 +23,14 @@ from sklearn_adaalloc.sampling._openai.answered import Answered
 from sklearn_adaalloc.sampling._openai.client import Client
 from sklearn_adaalloc.sampling._openai.connections import Connections
 from sklearn_adaalloc.sampling._openai.dispatch import (
+    LONGEST_WAIT,
     Dispatcher,
     Memory,
     Request,
     iterate,
     iterate_here,
 )
-from sklearn_adaalloc.sampling._openai.fields import request_fields
+from sklearn_adaalloc.sampling._openai.fields import PATHS, request_fields
 from sklearn_adaalloc.sampling._openai.server import (
     Server,
     check_address,
@@ -37,8 +38,6 @@ from sklearn_adaalloc.sampling._openai.server import (
     read_key,
 )
 from sklearn_adaalloc.sampling._requests import check_request, stop_strings
-
-_PATHS = {"chat": "chat/completions", "text": "completions"}
 
 
 class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
@@ -150,6 +149,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
     }
 
     _connections = None
+    _longest_wait = LONGEST_WAIT  # a server with deadlines sets a shorter one
 
     def __init__(
         self,
@@ -417,7 +417,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         If the usage of several answers is wrong, each answer is requested alone.
         """
         keys = query_keys(prompts)
-        path = _PATHS[self.completion]
+        path = PATHS[self.completion]
 
         async def send(request):
             fields = request_fields(
@@ -427,7 +427,9 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
                 return await connection.client.post(path, fields)
 
         server = Server(self.base_url, key, self.api_key_env, self.timeout)
-        dispatcher = Dispatcher(send, server.diagnose, give, self.max_retries, memory)
+        dispatcher = Dispatcher(
+            send, server.diagnose, give, self.max_retries, memory, self._longest_wait
+        )
         async with self._connection(key) as connection:
             if probes:
                 async with connection.finding_out:

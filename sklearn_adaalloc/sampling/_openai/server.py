@@ -81,7 +81,7 @@ class Server(NamedTuple):
         if error.status == 401 and not self.key:
             message += f" (There is no key: {self.key_name} is not set.)"
         kind = _kind([error.status, *error.codes], reason, unknown="refused")
-        return Problem(kind, message, error.headers)
+        return Problem(kind, message, error.headers, status=error.status)
 
     def _without_key(self, message):
         return message.replace(self.key, "***") if self.key else message
