@@ -77,7 +77,9 @@ def _work(make_app, listening, patience, folder):
     async def write():
         metrics.write()
 
-    _serve(app, listening, patience, callback_notify=write, timeout_notify=WRITTEN_EVERY)
+    _serve(
+        app, listening, patience, callback_notify=write, timeout_notify=WRITTEN_EVERY
+    )
     metrics.write()
 
 

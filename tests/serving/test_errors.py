@@ -188,6 +188,20 @@ def test_a_server_that_fails(fault, status, code, monkeypatch):
             error_of(ask(client), status, code)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_a_busy_server_asks_is_handed_on(status):
+    fault = faulty.status(status, "too many", Retry_After="200")
+    with (
+        faulty.serving(lambda number, body: fault) as server,
+        TestClient(app_of(server, deadline=60)) as client,
+    ):
+        reply = ask(client)  # at once: the wait is longer than the deadline
+    error = error_of(reply, status, "upstream_busy")
+    assert reply.headers["Retry-After"] == "200"
+    assert "too many (1 attempt)" in error["message"]
+    assert len(server.bodies) == 1
+
+
 def test_a_failure_that_passes_is_not_seen(monkeypatch):
     shorten_waits(monkeypatch)
     faults = {0: faulty.status(429, Retry_After="0"), 2: faulty.break_off}

@@ -145,7 +145,8 @@ def test_models_and_health(client):
     [model] = client.get("/v1/models").json()["data"]
     assert model["id"] == MODEL
     assert client.get(f"/v1/models/{MODEL}").json() == model
-    assert client.get("/healthz").json() == {"status": "ok", "in_flight": 0}
+    numbers = {"in_flight": 0, "waiting": 0}
+    assert client.get("/healthz").json() == {"status": "ok", **numbers}
 
 
 def test_tokens_that_the_server_does_not_count_are_left_out(server):

@@ -82,7 +82,7 @@ class Connections:
         try:
             async with connection.making:
                 if connection.client is None:
-                    # An import that reads certificates, for which the event loop does not wait.
+                    # An import that reads certificates: the event loop does not wait.
                     connection.client = await asyncio.to_thread(make_client)
             yield connection
         finally:
