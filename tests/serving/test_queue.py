@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import faulty_server as faulty
-import httpx2
 import pytest
 from endpoints import MODEL, app_of, right_from, running
 from starlette.testclient import TestClient
@@ -15,6 +14,9 @@ from starlette.testclient import TestClient
 from sklearn_adaalloc.serving._errors import ApiError
 from sklearn_adaalloc.serving._metrics import Counter
 from sklearn_adaalloc.serving._queue import Queue
+
+
+openai = pytest.importorskip("openai", reason="needs the extra openai")
 
 
 class Clock:
@@ -214,24 +216,20 @@ def test_who_hangs_up_leaves_the_queue():
         go.wait(20)
         handler.answer(choices)
 
-    def body_of(name):
-        return {"model": MODEL, "messages": [{"role": "user", "content": name}]}
+    def post(name, **options):
+        chat = [{"role": "user", "content": name}]
+        client.chat.completions.create(model=MODEL, messages=chat, **options)
 
     with (
         faulty.serving(lambda number, body: wait) as server,
-        running(
-            app := app_of(server, max_in_flight=1, reward=right_from(0))
-        ) as address,
-        httpx2.Client(base_url=address, timeout=30) as client,
+        running(app := app_of(server, max_in_flight=1)) as address,
+        openai.OpenAI(base_url=address, api_key="-", max_retries=0) as client,
     ):
-        url = "/chat/completions"
-        thread = threading.Thread(
-            target=client.post, args=(url,), kwargs={"json": body}
-        )
+        thread = threading.Thread(target=post, args=("first",))
         thread.start()
         assert asked.wait(20)
-        with pytest.raises(httpx2.ReadTimeout):
-            client.post(url, json=body_of("second"), timeout=0.3)
+        with pytest.raises(openai.APITimeoutError):
+            post("second", timeout=0.3)
         until(lambda: app.state.queue.n_waiting == 0)
         go.set()
         thread.join()
