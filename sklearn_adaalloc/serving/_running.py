@@ -60,7 +60,8 @@ def run_app(make_app, *, host, port, n_workers, patience, announce):
             _serve(app, listening, patience)
             return
         if app.state.answerer.stream is not None:
-            app.state.answerer.stream.close()  # each process opens it for itself
+            app.state.answerer.stream.close()
+        del app  # each process makes its own
         announce(address)
         with TemporaryDirectory(prefix="adaalloc-") as folder:
             work = partial(_work, make_app, listening, patience, folder)

@@ -20,7 +20,7 @@ def supervise(n_workers, work, patience):
     ----------
     n_workers : int
         Number of processes.
-    work : callable
+    work : partial
         What each of them does; it must be picklable.
     patience : float
         Seconds that they have when they are told to stop. Then they are killed.
@@ -30,8 +30,7 @@ def supervise(n_workers, work, patience):
     ChildProcessError
         If five in a row die within 30 seconds of their start.
     """
-    # What is forked from a process with threads, as numerical libraries have, may hang.
-    context = multiprocessing.get_context("spawn")
+    context = _context(work.func.__module__)
     workers, n_early = {}, 0  # process -> when it was started
     with _told_to_stop() as is_told:
         try:
@@ -51,6 +50,19 @@ def supervise(n_workers, work, patience):
                     )
         finally:
             _stop(workers, patience)
+
+
+def _context(module):
+    """How processes are started.
+
+    What is forked from a process with threads, as numerical libraries have, may hang.
+    So they are forked from one that has only imported what they need, where possible.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module, "sklearn_adaalloc", "uvicorn"])
+    return context
 
 
 @contextmanager

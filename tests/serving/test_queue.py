@@ -15,7 +15,6 @@ from sklearn_adaalloc.serving._errors import ApiError
 from sklearn_adaalloc.serving._metrics import Counter
 from sklearn_adaalloc.serving._queue import Queue
 
-
 openai = pytest.importorskip("openai", reason="needs the extra openai")
 
 
