@@ -162,7 +162,7 @@ async def _measure(name, address, pid, options):
         "memory_growth_mib": "",
     }
     if pid:
-        text = await get(address.removesuffix("/v1") + "/metrics")
+        text = await exchange(address.removesuffix("/v1") + "/metrics", "GET", "")
         [spent] = re.findall(r"^adaalloc_mean_cost (\S+)$", text, re.M)
         row["spent_per_query"] = float(spent)
         used = processor_seconds(pid) - before
@@ -175,16 +175,12 @@ async def ask(address, query):
     """Post a chat on a connection of its own, and return the status."""
     content = {"model": "m", "messages": [{"role": "user", "content": f"q{query}"}]}
     body = json.dumps(content)
-    head = await _exchange(f"{address}/chat/completions", "POST", body)
+    head = await exchange(f"{address}/chat/completions", "POST", body)
     return int(head.split(" ", 2)[1])
 
 
-async def get(url):
-    """Text of a page."""
-    return await _exchange(url, "GET", "")
-
-
-async def _exchange(url, method, body):
+async def exchange(url, method, body):
+    """Send a request on a connection of its own; the whole reply as a text."""
     _, _, host, path = url.split("/", 3)
     name, port = host.split(":")
     reader, writer = await asyncio.open_connection(name, int(port))
