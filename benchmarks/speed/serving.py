@@ -210,7 +210,7 @@ async def _measure(name, address, server, pid, load):
 
 @asynccontextmanager
 async def connected(address):
-    """A connection that is kept: a function that posts a chat and returns the status."""
+    """A kept connection, as a function that posts a chat and returns the status."""
     _, _, host, path = f"{address}/chat/completions".split("/", 3)
     reader, writer = await asyncio.open_connection(*host.split(":"))
 

@@ -57,20 +57,6 @@ class Problem(NamedTuple):
     status: int | None = None
 
 
-class UnansweredError(ConnectionError):
-    """A server that did not answer, after all attempts.
-
-    Attributes
-    ----------
-    status : int or None
-        Status of its last reply, if there was one.
-    retry_after : float or None
-        Seconds after which it wants to be asked again, if it said so.
-    """
-
-    status = retry_after = None
-
-
 class Memory:
     """What is known about a server from its replies; kept between calls.
 
@@ -301,7 +287,8 @@ def _as_exception(problem):
     if problem.kind in ("passing", "half"):
         n = problem.n_attempts
         times = f"{n} attempts" if n > 1 else "1 attempt"
-        error = UnansweredError(f"{problem.message} ({times}).")
+        error = ConnectionError(f"{problem.message} ({times}).")
+        # For servers that pass on what a busy server says.
         error.status = problem.status
         error.retry_after = seconds_asked(problem.headers)
         return error
