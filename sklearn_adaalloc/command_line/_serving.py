@@ -6,7 +6,6 @@ import re
 import sys
 from functools import partial
 
-from sklearn_adaalloc._utils.estimators import unwrap
 from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
 from sklearn_adaalloc.persistence import load_policy
@@ -38,7 +37,6 @@ def serve(options):
         If a server does not answer.
     """
     samplers = samplers_of(options)
-    _check_workers(options)
     if not options.no_probe:
         named = samplers if isinstance(samplers, dict) else {"": samplers}
         asyncio.run(_probe_all(named.values()))
@@ -56,7 +54,7 @@ def serve(options):
 
 def make_app(options):
     """Make the application that the options describe; see :func:`serve`."""
-    return create_app(
+    app = create_app(
         load_policy(options.policy),
         samplers_of(options),
         _reward(options.reward),
@@ -69,6 +67,13 @@ def make_app(options):
         max_in_flight=options.max_in_flight,
         max_queue=options.max_queue,
     )
+    has_stream = app.state.answerer.stream is not None
+    if options.workers > 1 and has_stream and options.state is None:
+        raise UsageError(
+            f"--workers {options.workers} needs --state FILE: without it, each process "
+            "would keep a budget of its own."
+        )
+    return app
 
 
 def _key():
@@ -78,18 +83,6 @@ def _key():
 async def _probe_all(samplers):
     for sampler in samplers:
         await probe(sampler)
-
-
-def _check_workers(options):
-    """Raise if processes would each keep a stream of their own."""
-    if options.workers == 1 or options.state is not None:
-        return
-    _, allocator = unwrap(load_policy(options.policy))
-    if hasattr(allocator, "open"):
-        raise UsageError(
-            f"--workers {options.workers} needs --state FILE: without it, each process "
-            "would keep a budget of its own."
-        )
 
 
 def samplers_of(options):

@@ -5,6 +5,7 @@ import hmac
 import time
 import uuid
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc.serving._answering import Answerer
@@ -133,7 +134,10 @@ def create_app(
 
     app = applications.Starlette(
         routes=[
-            *(routing.Route(path, door.complete, methods=["POST"]) for path in _KINDS),
+            *(
+                routing.Route(path, partial(door.complete, path), methods=["POST"])
+                for path in _KINDS
+            ),
             routing.Route("/v1/models", door.models),
             routing.Route("/v1/models/{name:path}", door.models),
             routing.Route("/metrics", door.metrics),
@@ -168,9 +172,9 @@ class Door:
         self._max_body = max_body
         self._since = int(time.time())
 
-    async def complete(self, request):
-        """Answer a request for a completion."""
-        metrics, path = self._answerer.metrics, request.url.path
+    async def complete(self, path, request):
+        """Answer a request for a completion, at one of the routes for them."""
+        metrics = self._answerer.metrics
         start = time.monotonic()
         try:
             reply = await self._reply(request, _KINDS[path])

@@ -226,7 +226,7 @@ def test_workers_do_not_outlive_the_process_that_started_them(policy, tmp_path):
 
 def test_workers_need_a_file_that_they_share(policy, run):
     words = ("--upstream", "http://a/v1", "--model", "m", "--reward", "math")
-    code, _, err = run("serve", policy, *words, "--workers", 2)
+    code, _, err = run("serve", policy, *words, "--workers", 2, "--no-probe")
     assert code == 2
     assert "--workers 2 needs --state FILE" in err
 

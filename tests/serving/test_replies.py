@@ -8,6 +8,8 @@ import faulty_server as faulty
 import pytest
 from answering import stream_policy
 from endpoints import MODEL, app_of, ask, right_from
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from voting import voting_policy
 
@@ -139,6 +141,17 @@ def test_a_stream_of_events_once_all_is_decided(client):
 
 def test_without_include_usage_no_event_has_it(client):
     assert all("usage" not in event for event in events(ask(client, stream=True)))
+
+
+def test_it_may_be_mounted_in_another_application():
+    with (
+        faulty.serving() as server,
+        TestClient(Starlette(routes=[Mount("/lm", app := app_of(server))])) as client,
+    ):
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "2+3="}]}
+        reply = client.post("/lm/v1/chat/completions", json=body)
+    assert reply.status_code == 200
+    assert app.state.answerer.stream.n_queries == 1
 
 
 def test_models_and_health(client):
