@@ -1,8 +1,8 @@
 """A client of HTTP for one server: posts JSON, and returns the text of the reply.
 
-It does no more than the sampler needs, in a tenth of a millisecond or so. A client that
-builds objects of replies takes many times as long, which servers that pass requests on
-cannot afford. aiohttp is imported when needed.
+It does no more than the sampler needs. Clients that make objects of replies take
+several times as long, which servers that pass requests on cannot afford. aiohttp is
+imported when needed.
 """
 
 import asyncio
@@ -74,8 +74,8 @@ class Client:
             "User-Agent": f"sklearn-adaalloc/{__version__}",
         }
         parts = urlsplit(self._base_url)
-        bypassed = proxy_bypass(parts.hostname or "")
-        self._proxy = None if bypassed else getproxies().get(parts.scheme)
+        proxies = {} if proxy_bypass(parts.hostname or "") else getproxies()
+        self._proxy = proxies.get(parts.scheme) or proxies.get("all")
         self._session = None
 
     async def post(self, path, fields):
