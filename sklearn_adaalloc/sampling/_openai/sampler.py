@@ -347,7 +347,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         """Keep connections open between calls, in an ``async with`` block.
 
         Without it, the last of the calls that run at the same time closes them, and the
-        next call opens new ones, which takes some 30 ms.
+        next call opens new ones.
 
         Returns
         -------
