@@ -1,8 +1,10 @@
 """From the options of the command `serve` to an application that runs."""
 
+import asyncio
 import os
 import re
 import sys
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
 from sklearn_adaalloc.persistence import load_policy
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
+from sklearn_adaalloc.sampling._openai.probing import probe
 from sklearn_adaalloc.serving import create_app
 from sklearn_adaalloc.serving._running import run_app
 
@@ -31,34 +34,62 @@ def serve(options):
     UsageError
         If options do not fit together.
     ValueError
-        If the policy, a server's address or the reward is not as it should be.
+        If the policy, a server's address or the reward is not as it should be, or if a
+        server refuses the key or does not have the model.
+    ConnectionError
+        If a server does not answer.
     """
     if options.demo:
         add_demonstration(options)
-    key = os.environ.get(KEY, "").strip() or None
-    samplers, prices = samplers_of(options), prices_of(options)
+    samplers = samplers_of(options)
+    if not options.no_probe:
+        named = samplers if isinstance(samplers, dict) else {"": samplers}
+        asyncio.run(_probe_all(named.values()))
+    if not _key() and options.host not in _LOOPBACK:
+        _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
+    run_app(
+        partial(make_app, options),
+        host=options.host,
+        port=options.port,
+        n_workers=options.workers,
+        patience=options.deadline,
+        announce=lambda address: _say(f"{options.model} answers at {address}"),
+    )
+
+
+def make_app(options):
+    """Make the application that the options describe; see :func:`serve`."""
     app = create_app(
         _policy(options),
-        samplers,
+        samplers_of(options),
         _reward(options.reward),
         model=options.model,
         state=options.state,
         default_answer=options.default_answer,
-        prices=prices,
-        api_key=key,
+        prices=prices_of(options),
+        api_key=_key(),
         deadline=options.deadline,
         max_body=options.max_body,
         max_in_flight=options.max_in_flight,
+        max_queue=options.max_queue,
     )
-    if key is None and options.host not in _LOOPBACK:
-        _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
-    run_app(
-        app,
-        host=options.host,
-        port=options.port,
-        patience=options.deadline,
-        announce=lambda address: _say(f"{options.model} answers at {address}"),
-    )
+    has_stream = app.state.answerer.stream is not None
+    if options.workers > 1 and has_stream and options.state is None:
+        raise UsageError(
+            f"--workers {options.workers} needs --state FILE: without it, each process "
+            "would keep a budget of its own."
+        )
+    return app
+
+
+def _key():
+    return os.environ.get(KEY, "").strip() or None
+
+
+async def _probe_all(samplers):
+    for sampler in samplers:
+        if isinstance(sampler, OpenAISampler):  # others are of this process
+            await probe(sampler)
 
 
 def samplers_of(options):

@@ -63,17 +63,18 @@ class Answerer:
         Answer to a query without a sample.
     prices : dict, tuple, float or None
         Prices of the decoders.
+    deadline : float
+        Seconds that a request may take.
     """
 
     def __init__(
-        self, policy, samplers, reward, *, name, state, default_answer, prices
+        self, policy, samplers, reward, *, name, state, default_answer, prices, deadline
     ):
         self.metrics = Metrics(self._gauges)
-        self.n_in_flight = 0
         self._verdicts = make_verdicts(reward)
         named = samplers if isinstance(samplers, Mapping) else {name: samplers}
         self._upstreams = {
-            each: _upstream(each, sampler, self.metrics)
+            each: _upstream(each, sampler, self.metrics, deadline)
             for each, sampler in named.items()
         }
         policy, self._allocator, self.stream = open_policy(policy, state)
@@ -202,30 +203,29 @@ class Answerer:
         }
 
     def _gauges(self):
-        gauges = {"adaalloc_in_flight": ("Requests in flight.", self.n_in_flight)}
-        if self.stream is not None:
-            gauges |= {
-                "adaalloc_price": ("Price of a unit of budget.", self.stream.price),
-                "adaalloc_mean_cost": (
-                    "Mean spend of the queries of the stream, in the unit of the "
-                    "budget.",
-                    self.stream.mean_cost,
-                ),
-                "adaalloc_budget": (
-                    "Mean spend that is wanted.",
-                    self.stream.policy.budget,
-                ),
-                "adaalloc_stream_queries": (
-                    "Queries of the stream that were closed, over all restarts.",
-                    self.stream.n_queries,
-                ),
-            }
-        return gauges
+        if self.stream is None:
+            return {}
+        return {
+            "adaalloc_price": ("Price of a unit of budget.", self.stream.price),
+            "adaalloc_mean_cost": (
+                "Mean spend of the queries of the stream, in the unit of the budget.",
+                self.stream.mean_cost,
+            ),
+            "adaalloc_budget": (
+                "Mean spend that is wanted.",
+                self.stream.policy.budget,
+            ),
+            "adaalloc_stream_queries": (
+                "Queries of the stream that were closed, over all restarts.",
+                self.stream.n_queries,
+            ),
+        }
 
 
-def _upstream(name, sampler, metrics):
-    kind = Upstream if isinstance(sampler, OpenAISampler) else LocalUpstream
-    return kind(name, sampler, metrics)
+def _upstream(name, sampler, metrics, deadline):
+    if isinstance(sampler, OpenAISampler):
+        return Upstream(name, sampler, metrics, deadline)
+    return LocalUpstream(name, sampler, metrics)
 
 
 def _only_price(prices, name):

@@ -5,11 +5,13 @@ import hmac
 import time
 import uuid
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc.serving._answering import Answerer
 from sklearn_adaalloc.serving._asking import read_request
 from sklearn_adaalloc.serving._errors import ApiError, as_api_error
+from sklearn_adaalloc.serving._queue import Queue
 from sklearn_adaalloc.serving._replies import make_body, make_events
 
 _KINDS = {"/v1/chat/completions": "chat", "/v1/completions": "text"}
@@ -28,6 +30,7 @@ def create_app(
     deadline=120.0,
     max_body=1_048_576,
     max_in_flight=1000,
+    max_queue=1000,
 ):
     """Make an application with OpenAI's protocol that answers by a policy.
 
@@ -70,11 +73,14 @@ def create_app(
     api_key : str, default=None
         Key that clients must send. None lets everyone in.
     deadline : float, default=120.0
-        Seconds that a request may take.
+        Seconds that a request may take, with the time that it waits.
     max_body : int, default=1048576
         Bytes that the body of a request may have.
     max_in_flight : int, default=1000
-        Requests that are answered at a time. Further ones are told to come again.
+        Requests that are answered at a time, by each process.
+    max_queue : int, default=1000
+        Further requests that wait for their turn, first come, first served. Those
+        beyond are told to come again, and when.
 
     Returns
     -------
@@ -130,8 +136,11 @@ def create_app(
         state=state,
         default_answer=default_answer,
         prices=prices,
+        deadline=deadline,
     )
-    door = Door(answerer, model, api_key, deadline, max_body, max_in_flight)
+    queue = Queue(max_in_flight, max_queue, answerer.metrics.refused)
+    answerer.metrics.watch(queue)
+    door = Door(answerer, queue, model, api_key, deadline, max_body)
 
     @asynccontextmanager
     async def lifespan(app):
@@ -143,7 +152,10 @@ def create_app(
 
     app = applications.Starlette(
         routes=[
-            *(routing.Route(path, door.complete, methods=["POST"]) for path in _KINDS),
+            *(
+                routing.Route(path, partial(door.complete, path), methods=["POST"])
+                for path in _KINDS
+            ),
             routing.Route("/v1/models", door.models),
             routing.Route("/v1/models/{name:path}", door.models),
             routing.Route("/metrics", door.metrics),
@@ -152,7 +164,7 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={404: _no_route, 405: _no_route},
     )
-    app.state.answerer = answerer
+    app.state.answerer, app.state.queue = answerer, queue
     return app
 
 
@@ -163,22 +175,24 @@ class Door:
     ----------
     answerer : Answerer
         Answers.
-    model, api_key, deadline, max_body, max_in_flight
+    queue : Queue
+        Where they wait for their turn.
+    model, api_key, deadline, max_body
         As for :func:`create_app`.
     """
 
-    def __init__(self, answerer, model, api_key, deadline, max_body, max_in_flight):
+    def __init__(self, answerer, queue, model, api_key, deadline, max_body):
         self._answerer = answerer
+        self._queue = queue
         self._model = model
         self._key = None if api_key is None else api_key.encode()
         self._deadline = deadline
         self._max_body = max_body
-        self._max_in_flight = max_in_flight
         self._since = int(time.time())
 
-    async def complete(self, request):
-        """Answer a request for a completion."""
-        metrics, path = self._answerer.metrics, request.url.path
+    async def complete(self, path, request):
+        """Answer a request for a completion, at one of the routes for them."""
+        metrics = self._answerer.metrics
         start = time.monotonic()
         try:
             reply = await self._reply(request, _KINDS[path])
@@ -227,27 +241,31 @@ class Door:
         """Say that the process runs."""
         from starlette.responses import JSONResponse
 
-        return JSONResponse({"status": "ok", "in_flight": self._answerer.n_in_flight})
+        numbers = {
+            "in_flight": self._queue.n_in_flight,
+            "waiting": self._queue.n_waiting,
+        }
+        return JSONResponse({"status": "ok", **numbers})
 
     async def _reply(self, request, kind):
         from starlette.responses import JSONResponse, Response
 
         self._check_key(request)
-        answerer = self._answerer
-        if answerer.n_in_flight >= self._max_in_flight:
-            raise ApiError(
-                503,
-                f"{self._max_in_flight} requests are in flight. Come again later.",
-                "overloaded",
-                retry_after=1,
-            )
-        answerer.n_in_flight += 1
+        turn = self._queue.enter()
         try:
             asked, choices = await asyncio.wait_for(
-                self._answer(request, kind), self._deadline
+                self._answer(request, kind, turn), self._deadline
             )
+        except asyncio.TimeoutError:
+            if turn.cancelled() or not turn.done():  # it waited, and cost nothing
+                raise self._queue.refusal(
+                    f"It was not the request's turn within {self._deadline:g} seconds. "
+                    "Come again later.",
+                    "deadline",
+                ) from None
+            raise
         finally:
-            answerer.n_in_flight -= 1
+            self._queue.leave(turn)
         prefix = "chatcmpl" if kind == "chat" else "cmpl"
         named = {
             "identity": f"{prefix}-{uuid.uuid4().hex}",
@@ -260,11 +278,16 @@ class Door:
             return Response(events, media_type="text/event-stream")
         return JSONResponse(make_body(asked, choices, **named))
 
-    async def _answer(self, request, kind):
+    async def _answer(self, request, kind, turn):
         content = await self._read(request)
         asked = read_request(content, kind, self._model)
         self._answerer.check(asked)
-        return asked, await _while_listening(request, self._answerer.answer(asked))
+
+        async def in_turn():
+            await turn
+            return await self._answerer.answer(asked)
+
+        return asked, await _while_listening(request, in_turn())
 
     def _check_key(self, request):
         if self._key is None:

@@ -47,7 +47,9 @@ def open_policy(policy, state=None):
             "state. Expected a StreamAllocator, or no file."
         )
     stream = allocator.open(path=state) if hasattr(allocator, "open") else None
-    steps = [(f"before{i}", steps) for i, steps in enumerate(before)]
+    # One pipeline, not several in each other: each costs time for each request.
+    flat = [step for steps in before for _, step in steps.steps]
+    steps = [(f"before{i}", step) for i, step in enumerate(flat)]
     if not _takes_chats(before, allocator):
         steps.insert(0, ("texts", FunctionTransformer(_texts_of)))
     decider = stream or allocator

@@ -34,14 +34,18 @@ class Upstream:
         Its parameters hold where a request does not say otherwise.
     metrics : Metrics
         Counts samples and tokens.
+    deadline : float
+        Seconds that a request may take: longer waits are not waited for.
     """
 
-    def __init__(self, name, sampler, metrics):
+    def __init__(self, name, sampler, metrics, deadline):
         self.name = name
         self._samplers = {
             kind: sampler.with_parameters(completion=kind, random_state=None)
             for kind in ("chat", "text")
         }
+        for each in self._samplers.values():
+            each._longest_wait = deadline
         self._metrics = metrics
 
     def connected(self):
@@ -50,6 +54,8 @@ class Upstream:
 
     def check(self, asked):
         """Raise an ApiError if the parameters of a request are not accepted."""
+        if not asked.parameters:
+            return  # those of the sampler were checked
         try:
             _ = self._with(asked, 0).settings
         except ValueError as error:
@@ -67,14 +73,14 @@ class Upstream:
         except (ConnectionError, ValueError) as error:
             # Also a key that the server refuses: the client cannot mend it.
             self._metrics.upstream_errors.add(decoder=self.name)
-            raise UpstreamError(str(error)) from error
+            raise _explained(error) from error
 
     def _noted(self, arrival, current):
         if arrival.error is not None:
             self._metrics.upstream_errors.add(decoder=self.name)
-            down = isinstance(arrival.error, ConnectionError)
-            kind = UpstreamError if down else RefusedUpstreamError
-            return arrival._replace(error=kind(str(arrival.error)))
+            if isinstance(arrival.error, ConnectionError):
+                return arrival._replace(error=_explained(arrival.error))
+            return arrival._replace(error=RefusedUpstreamError(str(arrival.error)))
         count_arrival(self._metrics, self.name, arrival, current)
         return arrival
 
@@ -88,3 +94,9 @@ class Upstream:
         if isinstance(seed, int):
             parameters["random_state"] = (seed + number) % _SEEDS
         return sampler.with_parameters(**parameters) if parameters else sampler
+
+
+def _explained(error):
+    """An error of a sampler, with what its server said besides words."""
+    status = getattr(error, "status", None)
+    return UpstreamError(str(error), status, getattr(error, "retry_after", None))

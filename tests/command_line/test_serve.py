@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def serving(policy, server, *words, **variables):
     (policy.parent / "rewards.py").write_text(GRADE)
     command = [sys.executable, "-m", "sklearn_adaalloc", "serve", str(policy)]
     command += ["--upstream", server.base_url, "--model", "m", "--port", "0"]
-    command += ["--reward", "rewards:grade", *words]
+    command += ["--reward", "rewards:grade", "--no-probe", *words]
     return started(command, "m", cwd=policy.parent, **variables)
 
 
@@ -82,6 +84,12 @@ def started(command, model, *, cwd, **variables):
 
 def ask(client):
     return client.chat.completions.create(model="m", messages=CHAT)
+
+
+def ask_together(client, n):
+    """Ask so many at a time; the replies, once all are there."""
+    with ThreadPoolExecutor(n) as threads:
+        return list(threads.map(lambda _: ask(client), range(n)))
 
 
 def test_it_counts_on_after_it_was_killed(policy, tmp_path):
@@ -141,6 +149,125 @@ def test_keys_come_from_the_environment_and_are_not_printed(policy):
         printed = process.stderr.read()
     assert "sesame" not in printed
     assert "upstream-key" not in printed
+
+
+# Several processes
+
+
+def workers_of(process):
+    """Numbers of the processes that answer: children of the child that starts them."""
+
+    def children(pid):
+        command = ["ps", "-o", "pid=", "--ppid", str(pid)]
+        return subprocess.run(command, capture_output=True, text=True).stdout.split()
+
+    return {int(each) for child in children(process.pid) for each in children(child)}
+
+
+@pytest.mark.slow
+def test_workers_count_together_and_are_replaced(policy, tmp_path):
+    words = ("--state", str(tmp_path / "stream.sqlite"), "--workers", "2")
+    with (
+        faulty.serving() as server,
+        serving(policy, server, *words) as (process, client),
+    ):
+        replies = ask_together(client, 12)
+        before = workers_of(process)
+        assert len(before) == 2
+        killed = min(before)
+        time.sleep(1.5)  # it has written its counts
+        os.kill(killed, signal.SIGKILL)
+        end = time.monotonic() + 60
+        while len(workers_of(process) - {killed}) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        replies += ask_together(client, 12)
+        time.sleep(1.5)
+        metrics = client.get("/../metrics", cast_to=str)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert "Traceback" not in process.stderr.read()
+    n_samples = sum(reply.adaalloc["samples"] for reply in replies)
+    assert len(server.bodies) == n_samples
+    assert f'adaalloc_samples_total{{decoder="m"}} {n_samples}\n' in metrics
+    assert "adaalloc_request_seconds_count 24\n" in metrics
+    with sklearn_adaalloc.load_policy(policy)[-1].open(path=words[1]) as stream:
+        assert stream.n_queries == 24
+        assert stream.mean_cost * 24 == pytest.approx(n_samples)
+
+
+@pytest.mark.slow
+def test_all_workers_finish_what_is_in_flight(policy, tmp_path):
+    go, asked = threading.Event(), threading.Semaphore(0)
+
+    def wait(handler, choices):
+        asked.release()
+        go.wait(60)
+        handler.answer(choices)
+
+    words = ("--state", str(tmp_path / "stream.sqlite"), "--workers", "2")
+    with (
+        faulty.serving(lambda number, body: wait) as server,
+        serving(policy, server, *words) as (process, client),
+        ThreadPoolExecutor(1) as thread,
+    ):
+        replies = thread.submit(ask_together, client, 8)
+        for _ in range(8):
+            assert asked.acquire(timeout=60)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        go.set()
+        assert len(replies.result()) == 8
+        assert process.wait(60) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_the_process_that_started_them(policy, tmp_path):
+    words = ("--state", str(tmp_path / "stream.sqlite"), "--workers", "2")
+    with (
+        faulty.serving() as server,
+        serving(policy, server, *words) as (process, client),
+    ):
+        ask(client)
+        workers = workers_of(process)
+        process.kill()
+        process.wait()
+        end = time.monotonic() + 60
+        while any(Path(f"/proc/{each}").exists() for each in workers):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+def test_workers_need_a_file_that_they_share(policy, run):
+    words = ("--upstream", "http://a/v1", "--model", "m", "--reward", "math")
+    code, _, err = run("serve", policy, *words, "--workers", 2, "--no-probe")
+    assert code == 2
+    assert "--workers 2 needs --state FILE" in err
+
+
+# The start
+
+
+@pytest.mark.parametrize(
+    ("models", "fault", "message"),
+    [
+        (["m2"], faulty.status(404, "no model m"), "no model m. Its models are m2."),
+        (None, faulty.echo_key, "status 401: Incorrect API key: Bearer none"),
+        (None, faulty.drop, "cannot be reached"),
+    ],
+)
+def test_a_server_that_will_not_answer_is_found_out_first(
+    models, fault, message, policy, run, tmp_path
+):
+    state = tmp_path / "stream.sqlite"
+    with faulty.serving(lambda number, body: fault, models=models) as server:
+        words = ("--upstream", server.base_url, "--model", "m", "--reward", "math")
+        code, _, err = run("serve", policy, *words, "--state", state, "--port", 0)
+    assert code == 1
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not state.exists()
 
 
 OPTIONS = {
@@ -209,6 +336,7 @@ def test_what_is_wrong_is_said_before_it_listens(
     monkeypatch.chdir(policy.parent)
     Path("rewards.py").write_text(GRADE)
     words = words if "--reward" in words else [*words, "--reward", "math"]
+    words = [*words, "--no-probe"]
     code, _, err = run("serve", policy, "--model", "m", "--port", 0, *words)
     assert code in (1, 2)
     assert message in err
@@ -218,7 +346,7 @@ def test_a_policy_for_batches_is_refused_at_the_start(run, table, tmp_path):
     out = tmp_path / "policy"
     run("fit", table, "--budget", 2, "--out", out)
     words = ("--upstream", "http://a/v1", "--model", "m", "--reward", "math")
-    code, _, err = run("serve", out, *words, "--port", 0)
+    code, _, err = run("serve", out, *words, "--port", 0, "--no-probe")
     assert code == 1
     assert "decides jointly for a batch" in err
 

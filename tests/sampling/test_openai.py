@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from sklearn_adaalloc.sampling import OpenAISampler
 
-pytest.importorskip("openai", reason="needs the extra openai")
+pytest.importorskip("aiohttp", reason="needs the extra openai")
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 
@@ -236,7 +236,6 @@ def test_the_key_is_nowhere(monkeypatch, caplog, capsys, fault):
             raise next(arrivals).error
         arrivals.close()
     assert server.keys[0] == f"Bearer {KEY}"  # it was in use
-    assert "HTTP" in caplog.text  # and something was logged
     output = capsys.readouterr()
     texts = [caplog.text, output.out, output.err, *everything_in(caught.value)]
     texts += [repr(sampler), str(sampler.settings), str(vars(sampler))]

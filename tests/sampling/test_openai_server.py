@@ -17,7 +17,7 @@ from tiny_gguf import write_gguf
 from sklearn_adaalloc.datasets import embedded_model_path
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
 
-pytest.importorskip("openai", reason="needs the extra openai")
+pytest.importorskip("aiohttp", reason="needs the extra openai")
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

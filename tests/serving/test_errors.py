@@ -173,7 +173,8 @@ def test_a_server_that_is_down(server, monkeypatch):
     ("fault", "status", "code"),
     [
         (faulty.status(500), 502, "upstream_error"),
-        (faulty.status(429, Retry_After="0"), 502, "upstream_error"),
+        (faulty.status(429, Retry_After="0"), 429, "upstream_busy"),
+        (faulty.status(503), 503, "upstream_busy"),
         (faulty.garble, 502, "upstream_error"),
         (faulty.drop, 502, "upstream_error"),
         (faulty.status(400, "too long"), 400, "refused_upstream"),
@@ -185,6 +186,20 @@ def test_a_server_that_fails(fault, status, code, monkeypatch):
         app = app_of(server, sampler=sampler_of(server, max_retries=1))
         with TestClient(app) as client:
             error_of(ask(client), status, code)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_a_busy_server_asks_is_handed_on(status):
+    fault = faulty.status(status, "too many", Retry_After="200")
+    with (
+        faulty.serving(lambda number, body: fault) as server,
+        TestClient(app_of(server, deadline=60)) as client,
+    ):
+        reply = ask(client)  # at once: the wait is longer than the deadline
+    error = error_of(reply, status, "upstream_busy")
+    assert reply.headers["Retry-After"] == "200"
+    assert "too many (1 attempt)" in error["message"]
+    assert len(server.bodies) == 1
 
 
 def test_a_failure_that_passes_is_not_seen(monkeypatch):
@@ -232,7 +247,7 @@ def test_more_requests_than_are_answered_at_a_time(server):
 
     server.faults = lambda number, body: None if number else wait
     replies = []
-    with TestClient(app_of(server, max_in_flight=1)) as client:
+    with TestClient(app_of(server, max_in_flight=1, max_queue=0)) as client:
         thread = threading.Thread(target=lambda: replies.append(ask(client)))
         thread.start()
         assert asked.wait(10)

@@ -8,6 +8,8 @@ import faulty_server as faulty
 import pytest
 from answering import stream_policy
 from endpoints import MODEL, app_of, ask, right_from
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from voting import voting_policy
 
@@ -143,11 +145,23 @@ def test_without_include_usage_no_event_has_it(client):
     assert all("usage" not in event for event in events(ask(client, stream=True)))
 
 
+def test_it_may_be_mounted_in_another_application():
+    with (
+        faulty.serving() as server,
+        TestClient(Starlette(routes=[Mount("/lm", app := app_of(server))])) as client,
+    ):
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "2+3="}]}
+        reply = client.post("/lm/v1/chat/completions", json=body)
+    assert reply.status_code == 200
+    assert app.state.answerer.stream.n_queries == 1
+
+
 def test_models_and_health(client):
     [model] = client.get("/v1/models").json()["data"]
     assert model["id"] == MODEL
     assert client.get(f"/v1/models/{MODEL}").json() == model
-    assert client.get("/healthz").json() == {"status": "ok", "in_flight": 0}
+    numbers = {"in_flight": 0, "waiting": 0}
+    assert client.get("/healthz").json() == {"status": "ok", **numbers}
 
 
 def test_tokens_that_the_server_does_not_count_are_left_out(server):

@@ -103,8 +103,28 @@ def add_arguments(parser):
         type=whole(1),
         default=1000,
         metavar="N",
-        help="requests answered at a time; further ones are told to come again; "
-        "default: 1000",
+        help="requests answered at a time, by each process; default: 1000",
+    )
+    parser.add_argument(
+        "--max-queue",
+        type=whole(0),
+        default=1000,
+        metavar="N",
+        help="further requests that wait for their turn, at each process; those beyond "
+        "are told to come again; default: 1000",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="processes that share the port and the file of --state; one that dies is "
+        "replaced; default: 1",
+    )
+    parser.add_argument(
+        "--no-probe",
+        action="store_true",
+        help="start without asking the servers whether they have the model",
     )
     parser.add_argument(
         "--deadline",
