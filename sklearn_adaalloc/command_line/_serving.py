@@ -41,6 +41,11 @@ def serve(options):
     """
     if options.demo:
         add_demonstration(options)
+    elif options.policy is None:
+        raise UsageError(
+            "POLICY is missing. Expected the folder of a policy that `adaalloc fit` "
+            "has saved. Only --demo does without."
+        )
     samplers = samplers_of(options)
     if not options.no_probe:
         named = samplers if isinstance(samplers, dict) else {"": samplers}
@@ -268,14 +273,9 @@ def _grade_task(text, row):
 
 
 def _policy(options):
-    if options.policy is not None:
-        return load_policy(options.policy)
-    if options.demo:
+    if options.policy is None:
         return demonstration_policy()
-    raise UsageError(
-        "POLICY is missing. Expected the folder of a policy that `adaalloc fit` has "
-        "saved. Only --demo does without."
-    )
+    return load_policy(options.policy)
 
 
 def _sampler(place, model, **parameters):

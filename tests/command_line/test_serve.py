@@ -450,7 +450,7 @@ def test_a_policy_of_another_model_is_refused_at_the_start(run, tmp_path):
     words = ("--budget", 1, "--policy", "stream", "--features", "text")
     code, _, err = run("fit", store, *words, "--out", out)
     assert (code, err) == (0, "")
-    words = ("--reward", "math", "--port", 0)
+    words = ("--reward", "math", "--port", 0, "--no-probe")
     code, _, err = run(
         "serve", out, "--upstream", "http://a/v1", "--model", "m", *words
     )
