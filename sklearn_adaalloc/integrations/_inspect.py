@@ -120,14 +120,14 @@ class AdaptiveEpochs:
         Raises
         ------
         ValueError
-            If the task reduces epochs in a way other than above, or if another task
-            runs with this manager.
+            If the task reduces epochs in a way other than above, or if this manager is
+            that of another task which has not completed.
         """
         reducers = set(task.config.epochs_reducer or ["mean"])
-        if self._plan is not None and self._plan.is_running:
+        if self._plan is not None:
             raise ValueError(
-                "early_stopping is a manager that another task still runs with. "
-                "Expected a new AdaptiveEpochs for each task."
+                "early_stopping is a manager that another task runs with, or that a "
+                "task ended with in an error. Expected a new AdaptiveEpochs for each."
             )
         if not (reducers <= _OF_THE_MEAN or reducers <= _OF_THE_BEST):
             raise ValueError(
@@ -199,16 +199,15 @@ class AdaptiveEpochs:
         Returns
         -------
         summary : dict
-            The numbers of epochs that were run and that were planned, and of a mean
-            the expected standard errors.
+            The number of epochs that were run. Of a mean, those that were planned and
+            the expected standard errors; in rounds, the rounds and the solved samples.
         """
-        return self._plan.summary()
+        plan, self._plan = self._plan, None
+        return plan.summary()
 
 
 class _UpFront:
     """Epochs of each sample for a mean, decided before the first."""
-
-    is_running = False
 
     def __init__(self, rows, allocator, X, epochs, tolerance):
         marginals = allocator.predict_marginals(X)
@@ -218,8 +217,9 @@ class _UpFront:
                 "how outcomes vary. Expected at least two."
             )
         self._rows = rows
+        rates, variances = np.clip(marginals[:, :2], 0, 1).T
         self._budgets, self._errors = budgets_for_precision(
-            marginals[:, 0], marginals[:, 1], epochs, tolerance=tolerance
+            rates, variances, epochs, tolerance=tolerance
         )
         self._n_run = 0
 
@@ -252,11 +252,8 @@ class _InRounds:
         # inspect_ai goes through the samples once per epoch: a round each.
         self._session = copy(allocator).set_params(n_rounds=epochs).start(X)
         self._running = set()
+        self._n_run = 0
         self._begin_round()
-
-    @property
-    def is_running(self):
-        return bool(self._running)
 
     def _begin_round(self):
         anyio = import_optional("anyio", "inspect")
@@ -284,6 +281,7 @@ class _InRounds:
 
     def _start(self, id, epoch):
         self._started[self._rows[id]] += 1
+        self._n_run += 1
         self._running.add((id, epoch))
 
     def complete(self, id, epoch, reward):
@@ -306,14 +304,10 @@ class _InRounds:
 
     def summary(self):
         return {
-            "epochs_run": int(self._session.budgets.sum()),
-            "epochs_planned": int(self._session.budgets.sum() + self._unspent()),
+            "epochs_run": self._n_run,
             "rounds": self._session.rounds_taken,
             "solved": int((self._session.best_rewards >= 1).sum()),
         }
-
-    def _unspent(self):
-        return int(self._session.money_left)
 
 
 @cache
@@ -329,7 +323,7 @@ def _managers():
     class SampleEnds(hooks.Hooks):
         async def on_sample_end(self, data):
             manager = managers.get(data.eval_id)
-            if manager is not None and not data.sample.scores:
+            if manager is not None and manager._plan is not None and not data.sample.scores:
                 manager._plan.complete(data.sample.id, data.sample.epoch, None)
 
     return managers
