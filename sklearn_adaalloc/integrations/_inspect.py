@@ -32,8 +32,9 @@ class AdaptiveEpochs:
       would bias the mean. The expected standard error of the score is at most that of
       all epochs, times 1 + `tolerance`.
     - Their best, ``Epochs(10, "max")`` or ``"at_least_1"``: a session of the policy
-      decides in rounds, an epoch each. A sample that is solved is not run again, and
-      the policy's budget is the mean number of epochs that may be run.
+      decides in rounds, an epoch each. All samples are run once. One that is solved is
+      not run again, and the policy's budget is the mean number of epochs that may be
+      run, at least 1.
 
     It needs the extra ``inspect``.
 
@@ -144,7 +145,7 @@ class AdaptiveEpochs:
             self._plan = _UpFront(rows, self._allocator, X, epochs, self.tolerance)
         else:
             self._plan = _InRounds(rows, self._allocator, X, epochs)
-            _managers()[task.eval_id] = self
+            _plans()[task.eval_id] = self._plan
         return "adaalloc"
 
     async def schedule_sample(self, id, epoch):
@@ -249,23 +250,36 @@ class _InRounds:
     def __init__(self, rows, allocator, X, epochs):
         self._rows = rows
         self._binary = allocator.binary_
-        # inspect_ai goes through the samples once per epoch: a round each.
-        self._session = copy(allocator).set_params(n_rounds=epochs).start(X)
+        # inspect_ai goes through the samples once per epoch: a round each. A sample
+        # without any epoch would be missing from the score.
+        limits = {
+            "n_rounds": epochs,
+            "min_budget": max(allocator.min_budget, 1),
+            "max_budget": min(epochs, allocator.max_budget or allocator.n_steps_),
+        }
+        self._session = copy(allocator).set_params(**limits).start(X)
         self._running = set()
         self._n_run = 0
+        self._change = None
         self._begin_round()
 
     def _begin_round(self):
-        anyio = import_optional("anyio", "inspect")
         self._asked = self._session.ask()
         self._started = np.zeros(len(self._rows), dtype=np.int64)
         self._told = [[] for _ in self._rows]
-        self._end = anyio.Event()
+        self._wake()
+
+    def _wake(self):
+        """Let those that wait look again."""
+        before, self._change = self._change, import_optional("anyio", "inspect").Event()
+        if before is not None:
+            before.set()
 
     async def schedule(self, id, epoch):
         """Why an epoch is not run; None if it is.
 
-        It waits only for epochs that have started, so it never waits for ever.
+        It waits only for epochs that have started and hold a place among those that
+        inspect_ai runs at a time, so it never waits for ever.
         """
         row = self._rows.get(id)
         while row is not None and (id, epoch) not in self._running:
@@ -276,7 +290,7 @@ class _InRounds:
             elif (self._started < self._asked).any():
                 return "solved, or others come first in this round"
             else:
-                await self._end.wait()
+                await self._change.wait()
         return None
 
     def _start(self, id, epoch):
@@ -298,9 +312,15 @@ class _InRounds:
         self._told[row].append(float(reward >= 1) if self._binary else reward)
         if sum(map(len, self._told)) == self._asked.sum():
             self._session.tell(self._told)
-            end = self._end
             self._begin_round()
-            end.set()
+
+    def put_off(self, id, epoch):
+        """Take back the start of an epoch that failed and is tried again, later."""
+        if (id, epoch) in self._running:
+            self._running.remove((id, epoch))
+            self._started[self._rows[id]] -= 1
+            self._n_run -= 1
+            self._wake()
 
     def summary(self):
         return {
@@ -311,22 +331,27 @@ class _InRounds:
 
 
 @cache
-def _managers():
-    """Managers by the id of what they run, told of samples that end without a score.
+def _plans():
+    """Plans in rounds by the id of what is run, told of attempts without a score.
 
-    inspect_ai's protocol says nothing of those.
+    inspect_ai's protocol for managers says nothing of those.
     """
     hooks = import_optional("inspect_ai.hooks", "inspect")
-    managers = WeakValueDictionary()
+    plans = WeakValueDictionary()
 
-    @hooks.hooks(name="adaalloc_epochs", description="Samples that end unscored")
-    class SampleEnds(hooks.Hooks):
+    @hooks.hooks(name="adaalloc_epochs", description="Attempts without a score")
+    class Attempts(hooks.Hooks):
+        async def on_sample_attempt_end(self, data):
+            plan = plans.get(data.eval_id)
+            if plan is not None and data.will_retry:
+                plan.put_off(data.summary.id, data.summary.epoch)
+
         async def on_sample_end(self, data):
-            manager = managers.get(data.eval_id)
-            if manager is not None and manager._plan is not None and not data.sample.scores:
-                manager._plan.complete(data.sample.id, data.sample.epoch, None)
+            plan = plans.get(data.eval_id)
+            if plan is not None and not data.sample.scores:
+                plan.complete(data.sample.id, data.sample.epoch, None)
 
-    return managers
+    return plans
 
 
 def _number(score):

@@ -43,7 +43,7 @@ def budgets_for_precision(rates, variances, max_budget, *, tolerance):
     >>> rates, variances = np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.25, 0.0])
     >>> budgets, errors = budgets_for_precision(rates, variances, 8, tolerance=0.05)
     >>> budgets
-    array([1, 2, 1])
+    array([1, 3, 1])
     """
     n_queries = len(rates)
     mean = rates.mean()

@@ -5,51 +5,35 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.pipeline import make_pipeline
-from sklearn.tree import DecisionTreeRegressor
+from levels import fitted, outcomes, questions, rates, tree
 
-from sklearn_adaalloc import (
-    AdaptiveAllocator,
-    RewardRegressor,
-    RewardTable,
-    SequentialAllocator,
-)
+from sklearn_adaalloc import AdaptiveAllocator, RewardTable, SequentialAllocator
 from sklearn_adaalloc.integrations import AdaptiveEpochs
 
 pytest.importorskip(
     "inspect_ai", reason="needs inspect_ai: `make test-integrations` has it"
 )
-from inspect_ai import Epochs, Task, eval as run_eval  # noqa: E402
-from inspect_ai.dataset import Sample  # noqa: E402
-from inspect_ai.model import ModelOutput, ModelUsage, get_model  # noqa: E402
-from inspect_ai.scorer import match  # noqa: E402
+from inspect_ai import Epochs, Task
+from inspect_ai import eval as run_eval
+from inspect_ai.dataset import Sample
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import match
 
 N_EPOCHS = 8
-LEVELS = {"never": 0.0, "rarely": 0.2, "often": 0.7, "always": 1.0}
-QUESTIONS = [f"{level} {i}" for i in range(10) for level in LEVELS]
-
-
-def rates(questions):
-    return np.array([LEVELS[question.split()[0]] for question in questions])
-
-
-def earlier_outcomes(questions, seed):
-    draws = np.random.default_rng(seed).random((len(questions), 16))
-    return (draws < rates(questions)[:, None]).astype(int)
+QUESTIONS = questions(range(10))
 
 
 @pytest.fixture(scope="module")
 def policy():
-    questions = [f"{level} {i}" for i in range(100, 200) for level in LEVELS]
-    policy = make_pipeline(
-        CountVectorizer(vocabulary=list(LEVELS)),
-        SequentialAllocator(
-            RewardRegressor(DecisionTreeRegressor(max_depth=4, random_state=0)),
-            budget=4,
-        ),
-    )
-    return policy.fit(questions, earlier_outcomes(questions, 0))
+    return fitted(SequentialAllocator(tree(), budget=4))
+
+
+def with_costs(asked):
+    return RewardTable(outcomes(asked, 16, 0), costs=2.0)
+
+
+def of_two_decoders(asked):
+    return np.stack([outcomes(asked, 8, seed) for seed in (0, 1)], axis=1)
 
 
 def output(text):
@@ -80,7 +64,6 @@ def evaluate(tmp_path, manager, *, seed=0, reducer=None, failing=(), **options):
     )
     model = get_model("mockllm/model", custom_outputs=answer, memoize=False)
     [log] = run_eval(task, model, log_dir=str(tmp_path), display="none", **options)
-    print(log.error and log.error.traceback[-1500:])
     return log, asked
 
 
@@ -97,8 +80,6 @@ def test_a_mean_keeps_its_standard_error_with_fewer_epochs(policy, tmp_path):
     # What is decided before a sample is known not to vary.
     assert {asked[q] for q in QUESTIONS if q.startswith(("never", "always"))} == {1}
     assert min(asked[q] for q in QUESTIONS if q.startswith("rarely")) > 1
-    # The error of inspect_ai's own metric, which is an estimate itself.
-    assert metric(log, "stderr") <= 1.1 * metric(full, "stderr")
     assert abs(metric(log, "accuracy") - rates(QUESTIONS).mean()) < 0.06
     stopping = log.results.early_stopping
     assert stopping.manager == "adaalloc"
@@ -107,7 +88,9 @@ def test_a_mean_keeps_its_standard_error_with_fewer_epochs(policy, tmp_path):
     expected = stopping.metadata["expected_standard_error"]
     of_all = stopping.metadata["expected_standard_error_of_all_epochs"]
     assert expected <= 1.05 * of_all
-    assert expected == pytest.approx(metric(log, "stderr"), rel=0.1)
+    # inspect_ai's own metric is an estimate of it.
+    assert metric(log, "stderr") == pytest.approx(expected, rel=0.15)
+    assert metric(full, "stderr") == pytest.approx(of_all, rel=0.15)
 
 
 @pytest.mark.parametrize("max_samples", [1, 20])
@@ -154,6 +137,7 @@ def test_samples_that_are_tried_again_are_counted_once(policy, tmp_path):
         retry_on_error=1,
     )
     assert log.status == "success"
+    assert asked["always 3"] > 2
     run = log.results.early_stopping.metadata["epochs_run"]
     assert run == asked.total() - asked["always 3"] / 2
 
@@ -194,14 +178,20 @@ def test_one_manager_is_of_one_task_at_a_time(policy, tmp_path):
 
 
 def test_policies_of_other_kinds_are_refused(policy):
-    X, rewards = [[0.0], [1.0], [2.0]], [[1, 1], [1, 0], [0, 0]]
-    tree = RewardRegressor(DecisionTreeRegressor())
-    up_front = AdaptiveAllocator(tree).fit(X, rewards)
     with pytest.raises(ValueError, match="Expected a SequentialAllocator with"):
-        AdaptiveEpochs(up_front)
-    table = RewardTable(rewards, costs=2.0)
-    costly = SequentialAllocator(tree, budget=4, unit="cost").fit(X, table)
+        AdaptiveEpochs(fitted(AdaptiveAllocator(tree())))
+    costly = SequentialAllocator(tree(), budget=4, unit="cost")
     with pytest.raises(ValueError, match="unit='samples' and selection='reward'"):
-        AdaptiveEpochs(costly)
+        AdaptiveEpochs(fitted(costly, with_costs))
+    menu = SequentialAllocator(budget=4, random_state=0)
+    with pytest.raises(ValueError, match="numbers of samples of each of several"):
+        AdaptiveEpochs(fitted(menu, of_two_decoders))
     with pytest.raises(ValueError, match="tolerance=-1"):
         AdaptiveEpochs(policy, tolerance=-1)
+
+
+def test_a_mean_needs_more_than_one_sample_of_each_query(tmp_path):
+    single = fitted(SequentialAllocator(tree()), lambda asked: outcomes(asked, 1, 0))
+    log, _ = evaluate(tmp_path, AdaptiveEpochs(single))
+    assert log.status == "error"
+    assert "fitted on one sample of each query" in log.error.message
