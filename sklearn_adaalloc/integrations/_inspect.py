@@ -62,7 +62,8 @@ class AdaptiveEpochs:
     -----
     Epochs of one round run at the same time, as inspect_ai's limits allow. Between
     rounds, it waits for the last of them. A sample that ends in an error counts as not
-    solved. Each task needs a manager of its own.
+    solved, also if it is tried again: inspect_ai does that last. Each task needs a
+    manager of its own.
 
     Examples
     --------
@@ -258,22 +259,14 @@ class _InRounds:
             "max_budget": min(epochs, allocator.max_budget or allocator.n_steps_),
         }
         self._session = copy(allocator).set_params(**limits).start(X)
-        self._running = set()
-        self._n_run = 0
-        self._change = None
+        self._running, self._run = set(), set()
         self._begin_round()
 
     def _begin_round(self):
         self._asked = self._session.ask()
         self._started = np.zeros(len(self._rows), dtype=np.int64)
         self._told = [[] for _ in self._rows]
-        self._wake()
-
-    def _wake(self):
-        """Let those that wait look again."""
-        before, self._change = self._change, import_optional("anyio", "inspect").Event()
-        if before is not None:
-            before.set()
+        self._end = import_optional("anyio", "inspect").Event()
 
     async def schedule(self, id, epoch):
         """Why an epoch is not run; None if it is.
@@ -282,7 +275,7 @@ class _InRounds:
         inspect_ai runs at a time, so it never waits for ever.
         """
         row = self._rows.get(id)
-        while row is not None and (id, epoch) not in self._running:
+        while row is not None and (id, epoch) not in self._run:
             if self._asked is None:
                 return "no further epoch is worth its place in the budget"
             if self._started[row] < self._asked[row]:
@@ -290,12 +283,12 @@ class _InRounds:
             elif (self._started < self._asked).any():
                 return "solved, or others come first in this round"
             else:
-                await self._change.wait()
+                await self._end.wait()
         return None
 
     def _start(self, id, epoch):
         self._started[self._rows[id]] += 1
-        self._n_run += 1
+        self._run.add((id, epoch))
         self._running.add((id, epoch))
 
     def complete(self, id, epoch, reward):
@@ -303,8 +296,8 @@ class _InRounds:
         if row is None or self._asked is None:
             return
         if (id, epoch) not in self._running:
-            if self._started[row] == self._asked[row]:
-                return  # it was counted as it failed
+            if self._started[row] >= self._asked[row]:
+                return  # it has failed before, and was counted then
             self._start(id, epoch)  # taken from an earlier log, without being scheduled
         self._running.remove((id, epoch))
         if reward is None:
@@ -312,19 +305,13 @@ class _InRounds:
         self._told[row].append(float(reward >= 1) if self._binary else reward)
         if sum(map(len, self._told)) == self._asked.sum():
             self._session.tell(self._told)
+            end = self._end
             self._begin_round()
-
-    def put_off(self, id, epoch):
-        """Take back the start of an epoch that failed and is tried again, later."""
-        if (id, epoch) in self._running:
-            self._running.remove((id, epoch))
-            self._started[self._rows[id]] -= 1
-            self._n_run -= 1
-            self._wake()
+            end.set()
 
     def summary(self):
         return {
-            "epochs_run": self._n_run,
+            "epochs_run": len(self._run),
             "rounds": self._session.rounds_taken,
             "solved": int((self._session.best_rewards >= 1).sum()),
         }
@@ -343,8 +330,9 @@ def _plans():
     class Attempts(hooks.Hooks):
         async def on_sample_attempt_end(self, data):
             plan = plans.get(data.eval_id)
+            # What is tried again waits behind all other epochs: no round can wait.
             if plan is not None and data.will_retry:
-                plan.put_off(data.summary.id, data.summary.epoch)
+                plan.complete(data.summary.id, data.summary.epoch, None)
 
         async def on_sample_end(self, data):
             plan = plans.get(data.eval_id)

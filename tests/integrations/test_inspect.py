@@ -3,11 +3,10 @@
 import asyncio
 from collections import Counter
 
-import numpy as np
 import pytest
 from levels import fitted, outcomes, questions, rates, tree
 
-from sklearn_adaalloc import AdaptiveAllocator, RewardTable, SequentialAllocator
+from sklearn_adaalloc import SequentialAllocator
 from sklearn_adaalloc.integrations import AdaptiveEpochs
 
 pytest.importorskip(
@@ -26,14 +25,6 @@ QUESTIONS = questions(range(10))
 @pytest.fixture(scope="module")
 def policy():
     return fitted(SequentialAllocator(tree(), budget=4))
-
-
-def with_costs(asked):
-    return RewardTable(outcomes(asked, 16, 0), costs=2.0)
-
-
-def of_two_decoders(asked):
-    return np.stack([outcomes(asked, 8, seed) for seed in (0, 1)], axis=1)
 
 
 def output(text):
@@ -137,7 +128,8 @@ def test_samples_that_are_tried_again_are_counted_once(policy, tmp_path):
         retry_on_error=1,
     )
     assert log.status == "success"
-    assert asked["always 3"] > 2
+    assert asked.total() > 1.5 * len(QUESTIONS)  # the others went on
+    assert min(asked[q] for q in QUESTIONS) == 1
     run = log.results.early_stopping.metadata["epochs_run"]
     assert run == asked.total() - asked["always 3"] / 2
 
@@ -175,19 +167,6 @@ def test_one_manager_is_of_one_task_at_a_time(policy, tmp_path):
     logs = run_eval(tasks, model, log_dir=str(tmp_path), display="none", max_tasks=2)
     messages = [log.error.message for log in logs if log.status == "error"]
     assert any("another task runs with" in message for message in messages)
-
-
-def test_policies_of_other_kinds_are_refused(policy):
-    with pytest.raises(ValueError, match="Expected a SequentialAllocator with"):
-        AdaptiveEpochs(fitted(AdaptiveAllocator(tree())))
-    costly = SequentialAllocator(tree(), budget=4, unit="cost")
-    with pytest.raises(ValueError, match="unit='samples' and selection='reward'"):
-        AdaptiveEpochs(fitted(costly, with_costs))
-    menu = SequentialAllocator(budget=4, random_state=0)
-    with pytest.raises(ValueError, match="numbers of samples of each of several"):
-        AdaptiveEpochs(fitted(menu, of_two_decoders))
-    with pytest.raises(ValueError, match="tolerance=-1"):
-        AdaptiveEpochs(policy, tolerance=-1)
 
 
 def test_a_mean_needs_more_than_one_sample_of_each_query(tmp_path):
