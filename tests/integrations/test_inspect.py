@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+import numpy as np
 import pytest
 from levels import fitted, outcomes, questions, rates, tree
 
