@@ -22,8 +22,8 @@ LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors 
 	tests/language_models/test_model.py \
 	$(patsubst %,tests/test_%.py,estimator_checks text_estimators)
 
-.PHONY: demo test test-fast test-lowest test-pythons test-wheel coverage docs lint
-.PHONY: format clean
+.PHONY: demo test test-fast test-lowest test-pythons test-integrations test-wheel
+.PHONY: coverage docs lint format clean
 
 demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 	$(RUN) -m sklearn_adaalloc
@@ -41,6 +41,9 @@ test-lowest: $(LOWEST_INSTALLED)  ## On the lowest versions declared, and torch 
 test-pythons:  ## What needs no torch, on the other Pythons that are here
 	WORKERS=$(WORKERS) .ci/pythons "$(OTHER_PYTHONS)" $(NUMERIC_TESTS) \
 		tests/datasets/test_logs*.py
+
+test-integrations:  ## What needs packages that cannot share an environment with others
+	PYTHON=$(PYTHON) .ci/integrations tests/integrations/test_inspect.py
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered
@@ -90,5 +93,5 @@ $(LOWEST_INSTALLED): pyproject.toml .ci/lowest.py $(INSTALLED)
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .venv-3.* .venv-integrations build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rm -rf docs/_build docs/gallery docs/generated .coverage

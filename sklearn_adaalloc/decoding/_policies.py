@@ -54,7 +54,7 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
         If the policy is not an allocator, or if its budgets have another meaning.
     """
     before, allocator = unwrap_allocator(policy)
-    _check_allocator(allocator, kind, instead)
+    check_allocator(allocator, kind, instead)
     names = names or [None] * len(samplers)
     checked = [as_sampler(*pair) for pair in zip(samplers, names, strict=True)]
     X = queries
@@ -85,8 +85,21 @@ def unwrap_allocator(policy):
     return before, decider.policy if isinstance(decider, Stream) else decider
 
 
-def _check_allocator(allocator, kind, instead):
-    """Check what the budgets of an allocator mean; other classes are accepted."""
+def check_allocator(allocator, kind, instead):
+    """Check what the budgets of an allocator mean; other classes are accepted.
+
+    Parameters
+    ----------
+    allocator : estimator
+        What the policy ends in.
+    kind, instead : str
+        As for :func:`read_policy`.
+
+    Raises
+    ------
+    ValueError
+        If it is not an allocator, or if its budgets have another meaning.
+    """
     found = _kind(allocator)
     if found is None:
         _check_foreign(allocator)

@@ -101,6 +101,16 @@ def check_page(page, n_pictures):
     assert 'name="viewport"' in page
 
 
+def test_commands_and_options_are_set_as_code(run, tmp_path):
+    path = write_lines(tmp_path / "rows", long_rows(REWARDS))
+    page = tmp_path / "page.html"
+    assert run("report", path, "--features", "none", "--html", page)[0] == 0
+    written = page.read_text(encoding="utf-8")
+    assert "`" not in written
+    assert "<code>adaalloc fit --policy sequential</code>" in written
+    assert "<code>--features</code>" in written
+
+
 def test_texts_of_the_table_are_escaped(run, tmp_path):
     evil = '<script>alert("x")</script>'
     rows = [
