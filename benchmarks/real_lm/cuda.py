@@ -118,7 +118,7 @@ def reward(model, device, options):
 def memory(model, device, options):
     """Yield that results stay the same where memory for most batches is missing.
 
-    The limit is what the weights take and a quarter of what the work took without it.
+    The limit is what the weights take and a tenth of what the work took without it.
     Weights that other parts left in memory would count against it.
     """
     texts = [" ".join(queries(8)) + f" {i}" for i in range(8 * options.n)]
@@ -149,7 +149,7 @@ def memory(model, device, options):
         torch.cuda.reset_peak_memory_stats()
         expected = run(WIDE)
         peak = torch.cuda.max_memory_allocated()
-        limit = weights + (peak - weights) // 4
+        limit = weights + (peak - weights) // 10
         free_cuda()
         before = torch.cuda.memory_stats()["num_ooms"]
         total = torch.cuda.get_device_properties(device).total_memory
@@ -298,7 +298,8 @@ def main():
             f"{row['card']}  {row['part']}  {row['what']}: {row['value']}", flush=True
         )
         rows.append(row)
-    short = "".join(c if c.isalnum() else "_" for c in rows[0]["card"].lower())
+    card = rows[0]["card"].lower().removeprefix("nvidia ")
+    short = "".join(letter if letter.isalnum() else "_" for letter in card)
     file = options.output / f"cuda_{short}.csv"
     run = {(row["model"], row["part"]) for row in rows}
     write_csv(

@@ -7,7 +7,11 @@ rates: once on all queries of the training set, and once without each of `--fold
 parts of it. The parts together give out-of-fold predictions of the training set, and
 their average one more prediction of the test set. ``--parts`` runs some of these
 trainings, so that several processes can share a GPU; what is done is not done again.
-When all are there, ``--keep`` writes the predictions beside the outcomes.
+``--keep`` adds the predictions to the outcomes. Every call writes
+``results/real_lm/lora.csv`` for all trainings under `--output`.
+
+The learning rate is far below the default of `LoRARewardRegressor`, which was chosen
+on a model of a million parameters: see the table.
 """
 
 import argparse
@@ -18,11 +22,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.quality.outcome_sets import add_data_option
-from benchmarks.real_lm.outcomes import load_outcomes, save_lora
+from benchmarks.real_lm.outcomes import load_lora, load_outcomes, save_lora
 from benchmarks.real_lm.problems import chat, read_problems
-from benchmarks.report import print_table
+from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import LoRARewardRegressor
 from sklearn_adaalloc.metrics import prediction_report
+
+SETTINGS = (
+    *("name", "train", "test", "layer", "dtype", "learning_rate", "seed"),
+    *("limit", "folds"),
+)
 
 
 def queries_of(name, model, data, limit=None):
@@ -57,6 +66,7 @@ def train(part, options):
         layer=options.layer,
         learning_rate=options.learning_rate,
         max_epochs=options.max_epochs,
+        max_length=options.max_length,
         device=options.device,
         dtype=options.dtype,
         random_state=options.seed + part,
@@ -75,56 +85,78 @@ def train(part, options):
         held_out = [X[row] for row in np.flatnonzero(held)]
         arrays["held_out"] = regressor.predict_rate_distribution(held_out)
     file.parent.mkdir(parents=True, exist_ok=True)
+    settings = {key: getattr(options, key) for key in SETTINGS}
+    (file.parent / "settings.json").write_text(json.dumps(settings))
     np.savez_compressed(file, **arrays)
-    print_table([report_row(f"part {part}", y_test, arrays["test"], regressor.rates_)])
+    print_table([report_row(y_test, arrays["test"], regressor.rates_)])
 
 
 def part_file(part, options):
     """Where the predictions of one training are kept."""
-    name = (
-        f"{options.name}-{options.train}-{options.test}-layer_{options.layer}-"
-        f"{options.dtype}-{options.learning_rate:g}-{options.seed}"
-    )
+    name = "-".join(str(getattr(options, key)) for key in SETTINGS)
     return options.output / name / f"part-{part}.npz"
 
 
-def report_row(name, rewards, distribution, rates):
+def report_row(rewards, distribution, rates):
     """Table 1's row for a predicted distribution over success rates."""
     observed = np.nanmean(rewards, axis=1)
     report = prediction_report(observed, np.clip(distribution @ rates, 0, 1))
-    return {"prediction": name, "n_test": len(rewards), **report}
+    return {"n_queries": len(rewards), **report}
 
 
-def gather(options):
-    """Print the report of every training and return what is kept of them."""
-    limit = options.limit
-    rows, _, y = queries_of(options.train, options.name, options.data, limit)
-    test_rows, _, y_test = queries_of(options.test, options.name, options.data, limit)
-    parts = []
-    for part in range(options.folds + 1):
-        with np.load(part_file(part, options)) as file:
-            parts.append(dict(file))
-    rates = parts[0]["rates"]
-    folds = fold_of(len(rows), options.folds)
-    out_of_fold = np.empty((len(rows), len(rates)))
-    for part, arrays in enumerate(parts[1:], start=1):
-        out_of_fold[folds == part] = arrays["held_out"]
-    average = np.mean([arrays["test"] for arrays in parts[1:]], axis=0)
-    reports = [
-        report_row("one training on all", y_test, parts[0]["test"], rates),
-        report_row(f"average of {options.folds}", y_test, average, rates),
-        report_row("out of fold, training set", y, out_of_fold, rates),
-    ]
-    print_table(reports)
-    for part, arrays in enumerate(parts):
-        epochs = json.loads(str(arrays["history"]))
-        losses = [round(epoch["held_out_loss"], 4) for epoch in epochs]
-        print(f"part {part}: {float(arrays['seconds']):.0f} s, held-out loss {losses}")
-    return {
-        "rates": rates,
-        options.train: (rows, {"out_of_fold": out_of_fold}),
-        options.test: (test_rows, {"single": parts[0]["test"], "average": average}),
+def gather(folder, data):
+    """Settings, predictions by set and training, and reports of one folder.
+
+    Out-of-fold predictions and the average of the folds are left out if a fold is
+    missing.
+    """
+    settings = json.loads((folder / "settings.json").read_text())
+    parts = {}
+    for file in sorted(folder.glob("part-*.npz")):
+        with np.load(file) as arrays:
+            parts[int(file.stem.removeprefix("part-"))] = dict(arrays)
+    rates = next(iter(parts.values()))["rates"]
+    known = {name: {} for name in (settings["train"], settings["test"])}
+    if 0 in parts:
+        known[settings["test"]]["single"] = parts[0]["test"]
+    folds = range(1, settings["folds"] + 1)
+    sides = {
+        name: queries_of(name, settings["name"], data, settings["limit"])
+        for name in known
     }
+    if all(part in parts for part in folds):
+        fold = fold_of(len(sides[settings["train"]][0]), settings["folds"])
+        out_of_fold = np.empty((len(fold), len(rates)))
+        for part in folds:
+            out_of_fold[fold == part] = parts[part]["held_out"]
+        known[settings["train"]]["out_of_fold"] = out_of_fold
+        average = np.mean([parts[part]["test"] for part in folds], axis=0)
+        known[settings["test"]]["average"] = average
+    described = {
+        key: settings[key] for key in SETTINGS if key not in ("limit", "folds")
+    }
+    reports = [
+        described
+        | {"set": name, "prediction": how}
+        | report_row(sides[name][2], p, rates)
+        for name, predictions in known.items()
+        for how, p in predictions.items()
+    ]
+    kept = {name: (sides[name][0], predictions) for name, predictions in known.items()}
+    return kept | {"rates": rates}, reports
+
+
+def keep(model, predictions):
+    """Add predictions to those beside the outcomes; sets that were there stay."""
+    try:
+        earlier = load_lora(model)
+    except FileNotFoundError:
+        earlier = {"rates": predictions["rates"]}
+    for name in set(earlier) - {"rates"}:
+        rows = earlier[name].pop("rows")
+        earlier[name] = (rows, dict(earlier[name]))
+    found = {k: v for k, v in predictions.items() if k == "rates" or v[1]}
+    save_lora(model, dict(earlier) | found)
 
 
 def main():
@@ -140,24 +172,28 @@ def main():
     parser.add_argument("--layer", default="auto", help="hidden state of the head")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--learning-rate", type=float, default=3e-5)
     parser.add_argument("--max-epochs", type=int, default=20)
+    parser.add_argument("--max-length", type=int, help="tokens of a prompt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--parts", type=int, nargs="*", help="0: on all (default: all)")
     parser.add_argument("--limit", type=int, help="only so many queries of each set")
     parser.add_argument("--output", type=Path, default=Path("lora"))
+    parser.add_argument("--results", type=Path, default=RESULTS / "real_lm")
     parser.add_argument("--keep", action="store_true", help="write to the outcomes")
     add_data_option(parser)
     options = parser.parse_args()
     options.layer = options.layer if options.layer == "auto" else int(options.layer)
-    everything = range(options.folds + 1)
-    for part in everything if options.parts is None else options.parts:
+    parts = range(options.folds + 1) if options.parts is None else options.parts
+    for part in parts:
         train(part, options)
-    if all(part_file(part, options).exists() for part in everything):
-        kept = gather(options)
-        if options.keep:
-            save_lora(options.name, kept)
+    if options.keep:
+        keep(options.name, gather(part_file(0, options).parent, options.data)[0])
+    folders = sorted(file.parent for file in options.output.glob("*/settings.json"))
+    rows = [row for folder in folders for row in gather(folder, options.data)[1]]
+    print_table(rows)
+    write_csv(rows, options.results / "lora.csv")
 
 
 if __name__ == "__main__":
