@@ -64,7 +64,7 @@ def test_a_lora_regressor(expected):
 
 
 def test_a_layer_chosen_by_an_earlier_rule_stays(tmp_path):
-    """layer="auto" was the second-to-last layer, and of six layers is now the fourth."""
+    """Of six layers, "auto" was the fifth, and now is the fourth."""
     model = embedded_model_path("strong")
     featurizer = HiddenStateFeaturizer(model, device="cpu").fit(TEXTS)
     assert featurizer.layers_ == (4,)
