@@ -77,7 +77,8 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
     cache_tokens : int, default=32768
         Largest number of prompt tokens whose keys and values are kept between
         :meth:`prefill` and its ``decode``. The same number is used again for prompts
-        that are being answered. Prompts beyond it are run again.
+        that are being answered. Prompts beyond it are run again. If CUDA has too little
+        memory for so many, fewer prompts are answered at a time.
     device : str, default="auto"
         Torch device; "auto" selects CUDA, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
