@@ -1,6 +1,7 @@
 """Base class of allocators that decide by a regressor of marginal rewards."""
 
 from abc import abstractmethod
+from functools import lru_cache
 from inspect import signature
 
 import numpy as np
@@ -244,7 +245,7 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
         if self._n_decoders:  # of each decoder alone
             return predict(X, max(max_budget))
         # Regressors from other packages may not have the argument min_budget.
-        known = "min_budget" in signature(predict).parameters
+        known = _takes_min_budget(getattr(predict, "__func__", predict))
         options = {"min_budget": max(min_budget, least)} if known else {}
         return predict(X, max_budget, **options)
 
@@ -315,3 +316,8 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
             self.regressor is None or get_tags(self.regressor).input_tags.sparse
         )
         return tags
+
+
+@lru_cache(maxsize=64)  # asked for every query of a stream
+def _takes_min_budget(predict):
+    return "min_budget" in signature(predict).parameters

@@ -46,14 +46,11 @@ def serve(options):
             "POLICY is missing. Expected the folder of a policy that `adaalloc fit` "
             "has saved. Only --demo does without."
         )
-    samplers = samplers_of(options)
-    if not options.no_probe:
-        named = samplers if isinstance(samplers, dict) else {"": samplers}
-        asyncio.run(_probe_all(named.values()))
     if not _key() and options.host not in _LOOPBACK:
         _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
     run_app(
         partial(make_app, options),
+        check=partial(_probe, options),
         host=options.host,
         port=options.port,
         n_workers=options.workers,
@@ -91,10 +88,15 @@ def _key():
     return os.environ.get(KEY, "").strip() or None
 
 
-async def _probe_all(samplers):
-    for sampler in samplers:
+def _probe(options):
+    """Raise if a server does not answer, or not with this key and model."""
+    if options.no_probe:
+        return
+    samplers = samplers_of(options)
+    named = samplers if isinstance(samplers, dict) else {"": samplers}
+    for sampler in named.values():
         if isinstance(sampler, OpenAISampler):  # others are of this process
-            await probe(sampler)
+            asyncio.run(probe(sampler))
 
 
 def samplers_of(options):

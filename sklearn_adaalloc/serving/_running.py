@@ -15,7 +15,7 @@ from sklearn_adaalloc.serving._workers import supervise
 _WAITING = 2048  # connections
 
 
-def run_app(make_app, *, host, port, n_workers, patience, announce):
+def run_app(make_app, *, check, host, port, n_workers, patience, announce):
     """Run an application until the process gets SIGTERM or SIGINT.
 
     What is in flight then is finished; nothing new is taken.
@@ -26,6 +26,8 @@ def run_app(make_app, *, host, port, n_workers, patience, announce):
         Makes the application, from
         :func:`~sklearn_adaalloc.serving.create_app`. With several processes, each
         calls it; it must be picklable.
+    check : callable
+        Is called once the application could be made; raises if it shall not run.
     host : str
         Address to listen at.
     port : int
@@ -48,6 +50,11 @@ def run_app(make_app, *, host, port, n_workers, patience, announce):
     """
     import_optional("uvicorn", "serve")
     app = make_app()  # whatever is wrong is said before anybody connects
+    try:
+        check()
+    except BaseException:
+        _close_stream(app)
+        raise
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,13 +66,17 @@ def run_app(make_app, *, host, port, n_workers, patience, announce):
             announce(address)
             _serve(app, listening, patience)
             return
-        if app.state.answerer.stream is not None:
-            app.state.answerer.stream.close()
+        _close_stream(app)
         del app  # each process makes its own
         announce(address)
         with TemporaryDirectory(prefix="adaalloc-") as folder:
             work = partial(_work, make_app, listening, patience, folder)
             supervise(n_workers, work, patience + 5)
+
+
+def _close_stream(app):
+    if app.state.answerer.stream is not None:
+        app.state.answerer.stream.close()
 
 
 def _work(make_app, listening, patience, folder):
