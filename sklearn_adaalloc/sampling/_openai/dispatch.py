@@ -15,6 +15,7 @@ from sklearn_adaalloc.sampling._openai.replies import (
     share_tokens,
 )
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
+from sklearn_adaalloc.sampling._requests import cut_before
 
 _LONGEST_ASKED = 300.0  # seconds; we give up if the server asks for a longer wait
 _N_PROBES, _PROBE_LIMIT, _PROBE_RETRIES = 3, 1, 2
@@ -87,14 +88,17 @@ class Dispatcher:
         Attempts after the first, for each request.
     memory : Memory, default=None
         Memory of the server; None for a new one.
+    stop : list of str, default=()
+        Answers are cut before the first of them: some servers leave it in the text.
     """
 
-    def __init__(self, send, diagnose, give, max_retries, memory=None):
+    def __init__(self, send, diagnose, give, max_retries, memory=None, stop=()):
         self._send = send
         self._diagnose = diagnose
         self._give = give
         self._max_retries = max_retries
         self._memory = memory or Memory()
+        self._stop = stop
         self._n_answered = 0
         self._failed = {}  # row -> exception
 
@@ -228,7 +232,7 @@ class Dispatcher:
                 SampledAnswer(
                     row,
                     sample,
-                    choice.text,
+                    cut_before(choice.text, self._stop),
                     prompt,
                     next(shares),
                     cached_tokens=cached,

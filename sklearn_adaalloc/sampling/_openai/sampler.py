@@ -433,7 +433,14 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             return reply.text
 
         server = Server(self.base_url, key, self.api_key_env, self.timeout)
-        dispatcher = Dispatcher(send, server.diagnose, give, self.max_retries, memory)
+        dispatcher = Dispatcher(
+            send,
+            server.diagnose,
+            give,
+            self.max_retries,
+            memory,
+            stop_strings(self.stop),
+        )
         async with self._connection(key) as connection:
             if probes:
                 async with connection.finding_out:
