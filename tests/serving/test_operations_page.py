@@ -18,6 +18,6 @@ def test_the_page_names_the_metrics_that_there_are():
     exported = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     page = (DOCS / "operations.rst").read_text()
     table, _, rest = page.partition("What to be woken for")
-    assert set(re.findall(r"`(adaalloc_\w+)`", table)) == exported
+    assert exported <= set(re.findall(r"`(adaalloc_\w+)`", table))
     used = {_PARTS.sub("", name) for name in re.findall(r"adaalloc_\w+", rest)}
     assert used - {"adaalloc_key"} <= exported
