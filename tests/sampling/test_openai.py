@@ -22,6 +22,13 @@ KEY = "sk-very-secret-0123456789"
 # What is sent
 
 
+def test_stop_strings_that_a_server_leaves_in():
+    with faulty.serving() as server:
+        answers = sampler_of(server, stop=["END", " None"]).sample(["a", "b END"], 2)
+    assert server.bodies[0]["stop"] == ["END", " None"]
+    assert answers == [["a", "a"], ["b ", "b "]]
+
+
 def test_one_request_for_all_samples_of_a_prompt():
     with faulty.serving() as server:
         answers = sampler_of(server).sample(["a", "b", "c"], [3, 0, 1])

@@ -16,6 +16,7 @@ from sklearn_adaalloc.sampling._openai.replies import (
     share_tokens,
 )
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
+from sklearn_adaalloc.sampling._requests import cut_before
 
 LONGEST_WAIT = 300.0  # seconds; we give up if the server asks for a longer one
 _N_PROBES, _PROBE_LIMIT, _PROBE_RETRIES = 3, 1, 2
@@ -93,6 +94,8 @@ class Dispatcher:
         Memory of the server; None for a new one.
     longest_wait : float, default=300.0
         If the server asks for a longer wait, in seconds, that was the last attempt.
+    stop : list of str, default=()
+        Answers are cut before the first of them: some servers leave it in the text.
     """
 
     def __init__(
@@ -102,7 +105,9 @@ class Dispatcher:
         give,
         max_retries,
         memory=None,
+        *,
         longest_wait=LONGEST_WAIT,
+        stop=(),
     ):
         self._send = send
         self._diagnose = diagnose
@@ -110,6 +115,7 @@ class Dispatcher:
         self._max_retries = max_retries
         self._memory = memory or Memory()
         self._longest_wait = longest_wait
+        self._stop = stop
         self._n_answered = 0
         self._failed = {}  # row -> exception
 
@@ -252,7 +258,7 @@ class Dispatcher:
                 SampledAnswer(
                     row,
                     sample,
-                    choice.text,
+                    cut_before(choice.text, self._stop),
                     prompt,
                     next(shares),
                     cached_tokens=cached,

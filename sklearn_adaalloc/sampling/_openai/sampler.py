@@ -428,7 +428,13 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
 
         server = Server(self.base_url, key, self.api_key_env, self.timeout)
         dispatcher = Dispatcher(
-            send, server.diagnose, give, self.max_retries, memory, self._longest_wait
+            send,
+            server.diagnose,
+            give,
+            self.max_retries,
+            memory,
+            longest_wait=self._longest_wait,
+            stop=stop_strings(self.stop),
         )
         async with self._connection(key) as connection:
             if probes:
