@@ -1,0 +1,175 @@
+"""The kept outcomes as experiments: problems to learn from, and others to test on.
+
+``mbpp`` is learnt on one half and tested on the other, both ways; ``humaneval`` is
+learnt on MBPP and ``gsm8k`` on its train set. A problem with an answer whose grade is
+unknown is left out: 1 of MBPP, 3 of GSM8K train.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from benchmarks.quality.from_text import minilm
+from benchmarks.quality.outcome_sets import two_folds
+from benchmarks.real_lm.outcomes import load_outcomes
+from benchmarks.real_lm.problems import is_math, read_problems, split_prompt
+from sklearn_adaalloc import RewardTable
+
+PARTS = {  # sets to learn from and to test on; both ways in halves where there is one
+    "mbpp": ("mbpp",),
+    "humaneval": ("mbpp", "humaneval"),
+    "gsm8k": ("gsm8k_train", "gsm8k_test"),
+}
+TITLES = {"mbpp": "MBPP", "humaneval": "HumanEval", "gsm8k": "GSM8K"}
+MODEL_TITLES = {"0.5b": "Qwen2.5-Coder-0.5B", "1.5b": "Qwen2.5-Coder-1.5B"}
+LAYERS = {"0.5b": 16, "1.5b": 19}  # at two thirds of the depth, of 24 and of 28
+BILLIONS = {"0.5b": 0.49, "1.5b": 1.54}  # parameters
+
+
+def load_experiment(name, model, data, limit=None):
+    """One set with one model.
+
+    Parameters
+    ----------
+    name : str
+        One of `PARTS`.
+    model : str
+        One of ``outcomes.MODELS``.
+    data : path
+        Folder of the outcome sets, for the texts of the problems.
+    limit : int, default=None
+        Problems of each part, to try it out.
+
+    Returns
+    -------
+    experiment : Bunch
+        name, model : str
+        table : RewardTable
+            0/1 rewards with tokens as costs, those of all parts; answers of GSM8K.
+        features : dict of (layer, pooling) to ndarray
+            Hidden states of the prompts.
+        X : ndarray
+            Those at the last token, two thirds of the way up.
+        texts : list of str
+        folds : list of (train, test) rows
+    """
+    parts = [_part(part, model, data, limit) for part in PARTS[name]]
+    return _joined(name, parts, model=model)
+
+
+def load_menu(name, data, limit=None, *, per_parameter=False):
+    """The same for both models together, with the features of the smaller one.
+
+    The table has an axis of models. Costs are tokens, with `per_parameter` times the
+    billions of parameters. Only problems that both have answered are kept.
+    """
+    parts = []
+    for part in PARTS[name]:
+        small, large = (_part(part, model, data, limit) for model in LAYERS)
+        both = np.intersect1d(small.rows, large.rows)
+        sides = [
+            each.table[np.searchsorted(each.rows, both)] for each in (small, large)
+        ]
+        width = max(side.shape[1] for side in sides)
+        weights = list(BILLIONS.values()) if per_parameter else [1.0, 1.0]
+        table = RewardTable(
+            np.stack([_padded(side.rewards, width) for side in sides], axis=1),
+            costs=np.stack(
+                [
+                    weight * _padded(side.costs, width)
+                    for weight, side in zip(weights, sides, strict=True)
+                ],
+                axis=1,
+            ),
+            decoders=[MODEL_TITLES[model] for model in LAYERS],
+        )
+        kept = np.searchsorted(small.rows, both)
+        features = {key: values[kept] for key, values in small.features.items()}
+        texts = [small.texts[row] for row in kept]
+        parts.append(Bunch(table=table, features=features, texts=texts))
+    return _joined(name, parts, model="0.5b")
+
+
+def _part(name, model, data, limit):
+    """Problems of one set whose grades are all known, their rows ascending."""
+    kept = load_outcomes(name, model)
+    known = np.flatnonzero(np.isfinite(kept.table.rewards).all(axis=1))[:limit]
+    problems = read_problems(data, name)
+    rows = kept.rows[known]
+    return Bunch(
+        rows=rows,
+        table=kept.table[known],
+        log_probability=kept.log_probability[known],
+        features={key: values[known] for key, values in kept.features.items()},
+        texts=[problem_text(name, problems[row]) for row in rows],
+    )
+
+
+def problem_text(name, problem):
+    """What a problem asks, without the instructions that all prompts share."""
+    if is_math(name):
+        return problem["question"].strip()
+    return "\n".join(split_prompt(problem["prompt"]))
+
+
+def _joined(name, parts, *, model):
+    """One experiment from its parts, which follow each other in all arrays."""
+    features = {
+        key: np.concatenate([part.features[key] for part in parts])
+        for key in parts[0].features
+    }
+    texts = [text for part in parts for text in part.texts]
+    folds = two_folds(texts)
+    if len(parts) > 1:
+        n_train = len(parts[0].texts)
+        folds = [np.split(np.arange(len(texts)), [n_train])]
+    experiment = Bunch(
+        name=name,
+        model=model,
+        table=_concatenated([part.table for part in parts]),
+        features=features,
+        X=features[LAYERS[model], "last"],
+        texts=texts,
+        folds=[tuple(fold) for fold in folds],
+    )
+    if "log_probability" in parts[0]:
+        width = experiment.table.shape[-1]
+        logs = [_padded(part.log_probability, width) for part in parts]
+        experiment.log_probability = np.concatenate(logs)
+        experiment.rows = np.concatenate([part.rows for part in parts])
+    return experiment
+
+
+def _concatenated(tables):
+    width = max(table.shape[-1] for table in tables)
+    answers = None
+    if tables[0].answers is not None:
+        answers = np.concatenate([_padded(t.answers, width, None) for t in tables])
+    return RewardTable(
+        np.concatenate([_padded(table.rewards, width) for table in tables]),
+        costs=np.concatenate([_padded(table.costs, width) for table in tables]),
+        answers=answers,
+        decoders=tables[0].decoders,
+    )
+
+
+def _padded(array, width, filler=np.nan):
+    """Columns without a sample up to a width."""
+    pads = [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])]
+    return np.pad(array, pads, constant_values=filler)
+
+
+def test_rows(experiment):
+    """Rows of the problems that are tested, fold after fold."""
+    return np.concatenate([test for _, test in experiment.folds])
+
+
+def sentence_features(texts):
+    """MiniLM embeddings of texts, each distinct list computed once in a process."""
+    return _sentence_features(tuple(texts))
+
+
+@lru_cache(maxsize=8)
+def _sentence_features(texts):
+    return minilm(None).fit_transform(list(texts))
