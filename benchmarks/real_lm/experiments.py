@@ -53,6 +53,12 @@ def load_experiment(name, model, data, limit=None):
             Those at the last token, two thirds of the way up.
         texts : list of str
         folds : list of (train, test) rows
+        log_probability, cut_off : ndarray of the shape of `table`
+            Of each answer, as of ``load_outcomes``.
+        rows : ndarray of shape (n_problems,)
+            Index of each problem in its set.
+        part_rows : list of ndarray
+            The same for each set.
     """
     parts = [_part(part, model, data, limit) for part in PARTS[name]]
     return _joined(name, parts, model=model)
@@ -101,6 +107,7 @@ def _part(name, model, data, limit):
         rows=rows,
         table=kept.table[known],
         log_probability=kept.log_probability[known],
+        cut_off=kept.cut_off[known].astype(float),
         features={key: values[known] for key, values in kept.features.items()},
         texts=[problem_text(name, problems[row]) for row in rows],
     )
@@ -133,11 +140,13 @@ def _joined(name, parts, *, model):
         texts=texts,
         folds=[tuple(fold) for fold in folds],
     )
-    if "log_probability" in parts[0]:
+    if "rows" in parts[0]:  # of one model
         width = experiment.table.shape[-1]
-        logs = [_padded(part.log_probability, width) for part in parts]
-        experiment.log_probability = np.concatenate(logs)
-        experiment.rows = np.concatenate([part.rows for part in parts])
+        for key in ("log_probability", "cut_off"):
+            columns = [_padded(part[key], width) for part in parts]
+            experiment[key] = np.concatenate(columns)
+        experiment.part_rows = [part.rows for part in parts]
+        experiment.rows = np.concatenate(experiment.part_rows)
     return experiment
 
 

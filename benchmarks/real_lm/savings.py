@@ -41,7 +41,7 @@ from sklearn_adaalloc.metrics._bootstrap import difference_from_gains
 BUDGETS = (2, 4, 8)
 GRID = (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16)
 N_BOOTSTRAP = 1000
-N_PLAYS = 8000  # queries times orders of their samples, at least
+N_PLAYS = 4000  # queries times orders of their samples, at least
 ROUNDS = {"4 rounds": 4, "one by one": None}
 
 
