@@ -3,7 +3,7 @@
 ``python -m benchmarks.real_lm.figures``. The code is that of ``benchmarks.paper``; the
 predictor is an MLP on hidden states. Routing is between the two models, by the hidden
 states of the smaller one. Where problems have more answers than others, as many are
-used as all have. Writes tables, figures and a page to ``results/real_lm/paper``.
+used as all have. Writes tables, and figures from them, to ``results/real_lm/paper``.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 from sklearn.utils import Bunch
 
-from benchmarks.paper import figures, page
+from benchmarks.paper import figures
 from benchmarks.paper.__main__ import run as write_tables
 from benchmarks.paper.pipeline import predict
 from benchmarks.paper.settings import SETTINGS, Setting
@@ -73,7 +73,6 @@ def run(data, output, limit=None):
     for setting, source in settings(data, limit):
         write_tables(setting, source, predict(setting, source), folder / setting.name)
     figures.draw(folder)
-    page.write(folder, "two real models")
 
 
 def main():
