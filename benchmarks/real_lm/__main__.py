@@ -36,7 +36,9 @@ def run(name, data, output, limit):
     start = time.monotonic(), time.process_time()
     PARTS[name].run(data, output, limit)
     wall, processor = time.monotonic() - start[0], time.process_time() - start[1]
-    print(f"{name}: {wall:.0f} s, of which {processor:.0f} s of a processor", flush=True)
+    print(
+        f"{name}: {wall:.0f} s, of which {processor:.0f} s of a processor", flush=True
+    )
 
 
 def main(arguments=None):

@@ -169,7 +169,7 @@ def _padded(array, width, filler=np.nan):
     return np.pad(array, pads, constant_values=filler)
 
 
-def test_rows(experiment):
+def rows_tested(experiment):
     """Rows of the problems that are tested, fold after fold."""
     return np.concatenate([test for _, test in experiment.folds])
 

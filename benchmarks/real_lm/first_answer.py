@@ -1,4 +1,4 @@
-"""What the first answer tells beyond its verdict: does it pay at equal spend?
+"""What the first answer tells beyond its verdict, and what that gains.
 
 ``python -m benchmarks.real_lm.first_answer``. Every problem gets one sample. Those that
 it does not solve share the rest of the budget, one sample at a time, by what is then
@@ -6,8 +6,8 @@ believed of them:
 
 - ``verdict``: the prediction from the prompt, after a failure, as the package has it;
 - ``corrected``: the same, corrected by a net that has learnt from training problems
-  whose first answer failed; it sees the chance of ``verdict`` and nothing else, so it is
-  the control of the others;
+  whose first answer failed; it sees the chance of ``verdict`` and nothing else, so it
+  is the control of the others;
 - ``+ log-probability``, ``+ length``: it also sees the mean log-probability of the
   failed answer, or its length and whether the limit cut it off; ``+ both``;
 - ``+ state``: the hidden state at its end, known of the first answers of one model.
@@ -26,7 +26,7 @@ from scipy.special import logit
 from sklearn.model_selection import KFold
 
 from benchmarks.quality.outcome_sets import add_data_option
-from benchmarks.real_lm.experiments import PARTS, load_experiment, test_rows
+from benchmarks.real_lm.experiments import PARTS, load_experiment, rows_tested
 from benchmarks.real_lm.outcomes import FOLDER, MODELS, load_features
 from benchmarks.real_lm.prediction import cross_entropies
 from benchmarks.report import RESULTS, print_table, write_csv
@@ -129,7 +129,7 @@ def mean_where_known(rows):
 
 
 def first_beliefs(X, rewards, train, test):
-    """Marginal rewards by the prompt; of training problems by nets that left them out."""
+    """Marginal rewards by the prompt; each problem by nets that have not seen it."""
     prior = np.full(rewards.shape, np.nan)
 
     def predict(known, unknown):
@@ -201,9 +201,12 @@ def result_rows(experiment, played):
     for name in names:
         losses, success = played[name]
         for k, budget in enumerate(BUDGETS):
-            if budget >= np.isfinite(
-                experiment.table.rewards[test_rows(experiment)]
-            ).sum(axis=1).min():
+            if (
+                budget
+                >= np.isfinite(experiment.table.rewards[rows_tested(experiment)])
+                .sum(axis=1)
+                .min()
+            ):
                 continue
             row = {
                 "set": experiment.name,

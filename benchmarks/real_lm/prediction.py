@@ -2,12 +2,13 @@
 
 ``python -m benchmarks.real_lm.prediction``. Code: MBPP, one half from the other, and
 HumanEval from MBPP. Math: GSM8K test from train. As in the paper, Code is predicted by
-an MLP on hidden states, and Math by the LoRA of the model, from a file of predictions
-that was made on a GPU. Hidden states stand there by layer and pooling, and beside them
-as controls a sentence embedding (MiniLM), words (TF-IDF), and the length. `share` is
-the share of the reducible loss that is explained, with its 95 % interval over test
-problems; `over_minilm` is what it is above that of MiniLM. Everything is a mean over
-nets of different seeds. Writes ``results/real_lm/prediction.csv``.
+an MLP on hidden states, and Math by the LoRA of the model, from predictions that
+``benchmarks.real_lm.lora`` made on a GPU; "not measured" where there are none. Hidden
+states stand there by layer and pooling, and beside them as controls a sentence
+embedding (MiniLM), words (TF-IDF), and the length. `share` is the share of the
+reducible loss that is explained, with its 95 % interval over test problems;
+`over_minilm` is what it is above that of MiniLM. Everything is a mean over nets of
+different seeds. Writes ``results/real_lm/prediction.csv``.
 """
 
 import argparse
@@ -24,16 +25,17 @@ from benchmarks.real_lm.experiments import (
     LAYERS,
     PARTS,
     load_experiment,
+    rows_tested,
     sentence_features,
-    test_rows,
 )
-from benchmarks.real_lm.outcomes import FOLDER, MODELS
+from benchmarks.real_lm.outcomes import FOLDER, MODELS, load_lora
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import MLPRewardRegressor
 from sklearn_adaalloc.metrics import prediction_report
 
 N_BOOTSTRAP = 1000
 FIGURES = ("ours", "avg", "opt", "acc")
+LORA = {"LoRA": "single", "LoRA, average of 5": "average"}
 
 
 def measure(experiment, n_seeds=2):
@@ -46,38 +48,39 @@ def measure(experiment, n_seeds=2):
     n_seeds : int
         Nets of different seeds for each kind.
     """
-    tested = test_rows(experiment)
+    tested = rows_tested(experiment)
     observed = np.nanmean(experiment.table.rewards[tested], axis=1)
     predictions = {
         name: [predicted(experiment, sides, seed) for seed in range(n_seeds)]
         for name, sides in candidates(experiment).items()
     }
-    lora = lora_rates(experiment)
-    if lora is not None:
-        predictions["LoRA"] = [lora]
+    predictions |= {name: [r] for name, r in lora_rates(experiment).items()}
     losses = {
         name: np.mean([cross_entropies(observed, rates) for rates in each], axis=0)
         for name, each in predictions.items()
     }
     setting = "math" if experiment.name == "gsm8k" else "code"
     paper = SETTINGS[setting].paper | {"share": paper_share(SETTINGS[setting].paper)}
+    described = {
+        "set": experiment.name,
+        "model": experiment.model,
+        "n_train": int(np.mean([len(train) for train, _ in experiment.folds])),
+        "n_test": len(tested),
+    }
     for name, each in predictions.items():
         reports = [prediction_report(observed, rates) for rates in each]
         shares = bootstrapped_shares(observed, losses[name])
         above = shares - bootstrapped_shares(observed, losses["MiniLM"])
         yield {
-            "set": experiment.name,
-            "model": experiment.model,
+            **described,
             "features": name,
-            "n_train": int(np.mean([len(train) for train, _ in experiment.folds])),
-            "n_test": len(tested),
             **{key: float(np.mean([r[key] for r in reports])) for key in FIGURES},
             **with_interval("share", shares),
             **with_interval("over_minilm", above),
             **{f"paper_{key}": paper[key] for key in (*FIGURES, "share")},
         }
-    if setting == "math" and lora is None:
-        print(f"LoRA of {experiment.model} on Math: not measured.")
+    if setting == "math" and "LoRA" not in predictions:
+        yield {**described, "features": "LoRA", "ours": "not measured"}
 
 
 def candidates(experiment):
@@ -118,18 +121,24 @@ def predicted(experiment, sides, seed):
 
 
 def lora_rates(experiment, folder=FOLDER):
-    """Success rates of the test problems that a LoRA predicted; None if not measured.
+    """Success rates of the test problems that each LoRA predicts, by its name.
 
-    ``lora_MODEL.npz`` has the `rows` of GSM8K test and the `rates` predicted for them.
+    One training on all training problems, and the average of those of the folds.
+    Empty where it was not measured.
     """
-    path = folder / f"lora_{experiment.model}.npz"
-    if experiment.name != "gsm8k" or not path.exists():
-        return None
-    with np.load(path) as file:
-        position = {row: i for i, row in enumerate(file["rows"].tolist())}
-        rates = file["rates"].astype(np.float64)
-    wanted = experiment.rows[test_rows(experiment)]
-    return rates[[position[row] for row in wanted.tolist()]]
+    if not (folder / f"lora_{experiment.model}.npz").exists():
+        return {}
+    kept = load_lora(experiment.model, folder=folder)
+    tested = kept.get(PARTS[experiment.name][-1])
+    if tested is None:
+        return {}
+    wanted = experiment.rows[rows_tested(experiment)]
+    order = np.argsort(tested.rows)
+    found = order[np.searchsorted(tested.rows, wanted, sorter=order)]
+    return {
+        name: np.clip(tested[how][found] @ kept.rates, 0, 1)
+        for name, how in LORA.items()
+    }
 
 
 def cross_entropies(observed, rates, least=1e-15):
@@ -149,7 +158,7 @@ def bootstrapped_shares(observed, losses):
 
 
 def with_interval(name, values):
-    """A figure and the ends of its interval; the first value is that of all problems."""
+    """A figure, the first value, and the ends of its interval, from the others."""
     low, high = np.quantile(values[1:], [0.025, 0.975])
     return {
         name: float(values[0]),

@@ -6,11 +6,10 @@ one by one and in a stream, verdicts are seen. "unlearned" policies know nothing
 the first verdict. Those that see verdicts are means over several orders of the samples.
 
 `gain` is success above equal budgets at the same number of samples, with its 95 %
-interval over problems; `learnt` is success above the unlearned policy in as many rounds.
-`samples_saved` and `tokens_saved` are the shares of samples, and
-of tokens of answers, that the success of equal budgets would not have needed, again with
-intervals; nothing where a policy does not get there. Writes
-``results/real_lm/savings.csv``.
+interval over problems; `learnt` is success above the unlearned policy in as many
+rounds. `samples_saved` and `tokens_saved` are the shares of samples, and of tokens of
+answers, that the success of equal budgets would not have needed, again with intervals;
+nothing where a policy does not get there. Writes ``results/real_lm/savings.csv``.
 """
 
 import argparse
@@ -24,7 +23,7 @@ from benchmarks.quality.outcome_sets import add_data_option
 from benchmarks.quality.sequential import uniform_rewards
 from benchmarks.quality.stream import play
 from benchmarks.quality.votes import least_spend, mean_outcome
-from benchmarks.real_lm.experiments import PARTS, load_experiment, test_rows
+from benchmarks.real_lm.experiments import PARTS, load_experiment, rows_tested
 from benchmarks.real_lm.outcomes import MODELS
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import (
@@ -47,7 +46,7 @@ ROUNDS = {"4 rounds": 4, "one by one": None}
 
 def measure(experiment, n_plays=N_PLAYS):
     """One row per policy and budget of one set with one model."""
-    table = experiment.table[test_rows(experiment)]
+    table = experiment.table[rows_tested(experiment)]
     grid = [b for b in GRID if b <= table.shape[1]]
     equal = play_equal(table)
     folds = [play_fold(experiment, fold, grid, n_plays) for fold in experiment.folds]
@@ -138,7 +137,7 @@ def run_of(table):
 
 
 def policy_rows(policy, outcome, equal, grid, unlearned=None, budgets=BUDGETS):
-    """One row per budget, against equal budgets and the unlearned policy if there is one.
+    """One row per budget, against equal budgets and the unlearned policy.
 
     Parameters
     ----------
@@ -147,6 +146,8 @@ def policy_rows(policy, outcome, equal, grid, unlearned=None, budgets=BUDGETS):
         At each budget of `grid`.
     equal : ndarray of shape (n_samples + 1, n_queries, 3)
         At each whole budget.
+    unlearned : ndarray of shape (n_budgets, n_queries, 3), default=None
+        The policy that knows nothing before the first verdict, if there is one.
     """
     curves = equal[:, :, 2].T
     weights = bootstrap_weights(curves.shape[0])
@@ -163,7 +164,9 @@ def policy_rows(policy, outcome, equal, grid, unlearned=None, budgets=BUDGETS):
             plain = Line(unlearned[:, :, 0], unlearned[:, :, 2]).at(samples.mean())
             above = difference_from_gains(rewards - plain, random_state=0)
             learnt = dict(zip(learnt, above[:3], strict=True))
-        saved = [saved_shares(*each, budget) for each in zip(means, equals, strict=True)]
+        saved = [
+            saved_shares(*each, budget) for each in zip(means, equals, strict=True)
+        ]
         yield {
             "policy": policy,
             "budget": budget,
