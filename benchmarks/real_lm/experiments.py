@@ -5,8 +5,6 @@ learnt on MBPP and ``gsm8k`` on its train set. A problem with an answer whose gr
 unknown is left out: 1 of MBPP, 3 of GSM8K train.
 """
 
-from functools import lru_cache
-
 import numpy as np
 from sklearn.utils import Bunch
 
@@ -25,6 +23,7 @@ TITLES = {"mbpp": "MBPP", "humaneval": "HumanEval", "gsm8k": "GSM8K"}
 MODEL_TITLES = {"0.5b": "Qwen2.5-Coder-0.5B", "1.5b": "Qwen2.5-Coder-1.5B"}
 LAYERS = {"0.5b": 16, "1.5b": 19}  # at two thirds of the depth, of 24 and of 28
 BILLIONS = {"0.5b": 0.49, "1.5b": 1.54}  # parameters
+_EMBEDDED = {}  # texts, and their embeddings
 
 
 def load_experiment(name, model, data, limit=None):
@@ -175,10 +174,8 @@ def rows_tested(experiment):
 
 
 def sentence_features(texts):
-    """MiniLM embeddings of texts, each distinct list computed once in a process."""
-    return _sentence_features(tuple(texts))
-
-
-@lru_cache(maxsize=8)
-def _sentence_features(texts):
-    return minilm(None).fit_transform(list(texts))
+    """MiniLM embeddings of texts (n_texts, 384); a process computes each text once."""
+    new = [text for text in dict.fromkeys(texts) if text not in _EMBEDDED]
+    if new:
+        _EMBEDDED.update(zip(new, minilm(None).fit_transform(new), strict=True))
+    return np.stack([_EMBEDDED[text] for text in texts])
