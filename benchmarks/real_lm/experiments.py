@@ -67,29 +67,25 @@ def load_menu(name, data, limit=None, *, per_parameter=False):
     """The same for both models together, with the features of the smaller one.
 
     The table has an axis of models. Costs are tokens, with `per_parameter` times the
-    billions of parameters. Only problems that both have answered are kept.
+    billions of parameters. Only problems that both have answered are kept, and of each
+    model as many answers as there are of all problems.
     """
+    pairs = [
+        [_part(part, model, data, limit) for model in LAYERS] for part in PARTS[name]
+    ]
+    width = min(side.table.shape[1] for pair in pairs for side in pair)
+    weights = list(BILLIONS.values()) if per_parameter else [1.0, 1.0]
     parts = []
-    for part in PARTS[name]:
-        small, large = (_part(part, model, data, limit) for model in LAYERS)
-        both = np.intersect1d(small.rows, large.rows)
-        sides = [
-            each.table[np.searchsorted(each.rows, both)] for each in (small, large)
-        ]
-        width = max(side.shape[1] for side in sides)
-        weights = list(BILLIONS.values()) if per_parameter else [1.0, 1.0]
+    for small, large in pairs:
+        rows = np.intersect1d(small.rows, large.rows)
+        kept = np.searchsorted(small.rows, rows)
+        tables = [small.table[kept], large.table[np.searchsorted(large.rows, rows)]]
+        costs = [w * t.costs for w, t in zip(weights, tables, strict=True)]
         table = RewardTable(
-            np.stack([_padded(side.rewards, width) for side in sides], axis=1),
-            costs=np.stack(
-                [
-                    weight * _padded(side.costs, width)
-                    for weight, side in zip(weights, sides, strict=True)
-                ],
-                axis=1,
-            ),
+            np.stack([table.rewards[:, :width] for table in tables], axis=1),
+            costs=np.stack([each[:, :width] for each in costs], axis=1),
             decoders=[MODEL_TITLES[model] for model in LAYERS],
         )
-        kept = np.searchsorted(small.rows, both)
         features = {key: values[kept] for key, values in small.features.items()}
         texts = [small.texts[row] for row in kept]
         parts.append(Bunch(table=table, features=features, texts=texts))
