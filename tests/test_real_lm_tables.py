@@ -137,6 +137,8 @@ class TestTables:
         assert all(row["votes"] <= row["budget"] + 1e-9 for row in rows)
 
     @pytest.mark.slow
+    # MiniLM reads 256 tokens.
+    @pytest.mark.filterwarnings("ignore:.*queries have more tokens")
     def test_all_of_them_with_one_command(self, real_data, tmp_path, capsys):
         arguments = ["--limit", "24", "--output", str(tmp_path)]
         command.main([*arguments, "--data", str(real_data)])

@@ -36,7 +36,7 @@ from sklearn_adaalloc.metrics._bootstrap import difference_from_gains
 from sklearn_adaalloc.planning._beliefs import SuccessBelief
 
 BUDGETS = (2, 4, 8)
-N_PLAYS = 6000  # queries times first answers, at least
+N_PLAYS = 4000  # queries times first answers, at least
 N_NETS = 3  # each learns from other first answers
 ARMS = {
     "verdict": None,
