@@ -22,11 +22,14 @@ LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors 
 	tests/language_models/test_model.py \
 	$(patsubst %,tests/test_%.py,estimator_checks text_estimators)
 
-.PHONY: demo test test-fast test-lowest test-pythons test-integrations test-wheel
+.PHONY: demo real test test-fast test-lowest test-pythons test-integrations test-wheel
 .PHONY: coverage docs lint format clean
 
 demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 	$(RUN) -m sklearn_adaalloc
+
+real: $(INSTALLED)  ## Tables and figures on two real models, from their kept outcomes
+	$(RUN) -m benchmarks.real_lm --jobs $(WORKERS)
 
 test: $(INSTALLED)  ## The whole suite, slow tests included
 	$(RUN) $(PYTEST)
