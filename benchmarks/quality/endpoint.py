@@ -34,7 +34,7 @@ from sklearn_adaalloc.sampling import TransformersSampler
 from sklearn_adaalloc.serving import create_app
 
 PRICES = {"weak": 1, "strong": 5}
-BUDGETS = {"one model": (2, 4), "two models": (4, 8)}
+BUDGETS = {"one model": (2, 4), "two models": (4, 8, 12)}
 N_SAMPLES = 16  # of each model in the tables
 N_ORDERS = 5
 AT_A_TIME = 8
