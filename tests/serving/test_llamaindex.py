@@ -7,7 +7,8 @@ import pytest
 from endpoints import MODEL, app_of, right_from, running
 
 openai_like = pytest.importorskip(
-    "llama_index.llms.openai_like", reason="needs llama-index-llms-openai-like"
+    "llama_index.llms.openai_like",
+    reason="needs llama-index-llms-openai-like: `make test-integrations` has it",
 )
 KEY = "sesame"
 ANSWER = "2+3= None 0"
