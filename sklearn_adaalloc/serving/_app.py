@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import json
 import time
 import uuid
 from contextlib import asynccontextmanager, suppress
@@ -164,6 +165,7 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={404: _no_route, 405: _no_route},
     )
+    app.router.redirect_slashes = False  # an address is right, or there is none
     app.state.answerer, app.state.queue = answerer, queue
     return app
 
@@ -205,8 +207,6 @@ class Door:
 
     async def models(self, request):
         """Say which model there is."""
-        from starlette.responses import JSONResponse
-
         try:
             self._check_key(request)
             name = request.path_params.get("name", self._model)
@@ -222,8 +222,8 @@ class Door:
             "owned_by": "sklearn-adaalloc",
         }
         if "name" in request.path_params:
-            return JSONResponse(model)
-        return JSONResponse({"object": "list", "data": [model]})
+            return _json(model)
+        return _json({"object": "list", "data": [model]})
 
     async def metrics(self, request):
         """Counts for Prometheus."""
@@ -239,22 +239,23 @@ class Door:
 
     async def health(self, request):
         """Say that the process runs."""
-        from starlette.responses import JSONResponse
-
         numbers = {
             "in_flight": self._queue.n_in_flight,
             "waiting": self._queue.n_waiting,
         }
-        return JSONResponse({"status": "ok", **numbers})
+        return _json({"status": "ok", **numbers})
 
     async def _reply(self, request, kind):
-        from starlette.responses import JSONResponse, Response
+        from starlette.responses import Response
 
         self._check_key(request)
         turn = self._queue.enter()
+        end = time.monotonic() + self._deadline
         try:
-            asked, choices = await asyncio.wait_for(
-                self._answer(request, kind, turn), self._deadline
+            asked = await self._read(request, kind)
+            choices = await asyncio.wait_for(
+                _while_listening(request, self._answer(asked, turn)),
+                end - time.monotonic(),
             )
         except asyncio.TimeoutError:
             if turn.cancelled() or not turn.done():  # it waited, and cost nothing
@@ -276,18 +277,11 @@ class Door:
             # All is decided: the events go out together.
             events = "".join(make_events(asked, choices, **named))
             return Response(events, media_type="text/event-stream")
-        return JSONResponse(make_body(asked, choices, **named))
+        return _json(make_body(asked, choices, **named))
 
-    async def _answer(self, request, kind, turn):
-        content = await self._read(request)
-        asked = read_request(content, kind, self._model)
-        self._answerer.check(asked)
-
-        async def in_turn():
-            await turn
-            return await self._answerer.answer(asked)
-
-        return asked, await _while_listening(request, in_turn())
+    async def _answer(self, asked, turn):
+        await turn
+        return await self._answerer.answer(asked)
 
     def _check_key(self, request):
         if self._key is None:
@@ -297,8 +291,34 @@ class Door:
         if scheme.lower() != "bearer" or not same:
             raise ApiError(401, "The key is missing or wrong.", "invalid_api_key", None)
 
-    async def _read(self, request):
+    async def _read(self, request, kind):
+        """What the request asks for; it is checked."""
+        from starlette.requests import ClientDisconnect
+
+        try:
+            content = await asyncio.wait_for(self._content(request), self._deadline)
+        except ClientDisconnect:
+            raise _hung_up() from None
+        except asyncio.TimeoutError:
+            raise ApiError(
+                408,
+                f"The body was not complete within {self._deadline:g} seconds.",
+                "request_timeout",
+            ) from None
+        asked = read_request(content, kind, self._model)
+        self._answerer.check(asked)
+        return asked
+
+    async def _content(self, request):
         """The body, unless it is too long."""
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise ApiError(
+                415,
+                f"The body is encoded as {encoding!r}. Expected plain JSON, without "
+                "Content-Encoding.",
+                "unsupported_encoding",
+            )
         length = request.headers.get("content-length", "0")
         size, parts = int(length) if length.isdecimal() else 0, []
         if size <= self._max_body:
@@ -324,7 +344,7 @@ async def _while_listening(request, answering):
     try:
         await asyncio.wait([answer, hung_up], return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
-            raise ApiError(499, "The client has hung up.", "client_closed_request")
+            raise _hung_up()
         return await answer
     finally:
         for task in (answer, hung_up):
@@ -338,17 +358,28 @@ async def _disconnected(request):
         pass
 
 
-def _refusal(error):
-    from starlette.responses import JSONResponse
+def _hung_up():
+    return ApiError(499, "The client has hung up.", "client_closed_request")
 
-    return JSONResponse(error.body, error.status, headers=error.headers)
+
+def _json(content, status=200, headers=None):
+    """A reply; in ASCII, as answers may have characters that UTF-8 cannot encode."""
+    from starlette.responses import Response
+
+    body = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return Response(body, status, headers, media_type="application/json")
+
+
+def _refusal(error):
+    return _json(error.body, error.status, error.headers)
 
 
 async def _no_route(request, error):
-    return _refusal(
-        ApiError(
-            error.status_code,
-            f"There is no {request.method} {request.url.path}.",
-            "not_found",
-        )
+    """There is no such address, or nothing that can be done there in this way."""
+    is_there = error.status_code == 405
+    known = ApiError(
+        error.status_code,
+        f"There is no {request.method} {request.url.path}.",
+        "method_not_allowed" if is_there else "not_found",
     )
+    return _json(known.body, known.status, error.headers)

@@ -5,11 +5,11 @@ import secrets
 from sklearn.base import clone
 
 from sklearn_adaalloc.sampling._protocol import as_sampler
+from sklearn_adaalloc.serving._asking import field_of, refused_parameter
 from sklearn_adaalloc.serving._current import CURRENT
 from sklearn_adaalloc.serving._errors import RefusedUpstreamError, bad_request
-from sklearn_adaalloc.serving._upstream import count_arrival
+from sklearn_adaalloc.serving._upstream import SEEDS, count_arrival, is_seed
 
-_SEEDS = 2**31  # a random state is one of so many
 _MEANINGLESS = {"user", "metadata", "store"}  # fields that change no answer
 
 
@@ -53,14 +53,14 @@ class LocalUpstream:
         unknown = sorted(names - self._known.keys() - {"random_state"})
         if unknown:
             raise bad_request(
-                f"{', '.join(unknown)}: the sampler of this server cannot change that. "
-                "Leave it out.",
+                f"{', '.join(map(field_of, unknown))}: the sampler of this server "
+                "cannot change that. Leave it out.",
                 None,
             )
         try:
             _ = getattr(self._with(asked, 0), "settings", None)
         except ValueError as error:
-            raise bad_request(str(error), None) from None
+            raise refused_parameter(error) from None
 
     def sample_each(self, prompts, budgets, *, first_sample):
         """Yield samples as they arrive; see :mod:`sklearn_adaalloc.sampling`."""
@@ -86,8 +86,8 @@ class LocalUpstream:
         }
         if "random_state" in self._known:
             seed = changed.get("random_state")
-            own = secrets.randbelow(_SEEDS) if seed is None else seed
-            changed["random_state"] = (own + number) % _SEEDS if _is_seed(own) else own
+            own = secrets.randbelow(SEEDS) if seed is None else seed
+            changed["random_state"] = (own + number) % SEEDS if is_seed(own) else own
         if asked.kind == "text" and "chat_template" in self._known:
             changed["chat_template"] = False  # the text as it is
         return clone(self._sampler).set_params(**changed)
@@ -95,7 +95,3 @@ class LocalUpstream:
 
 def _shares_nothing(featurizer):
     return False
-
-
-def _is_seed(value):
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -2,14 +2,11 @@
 
 from contextlib import aclosing
 
+from sklearn_adaalloc.serving._asking import refused_parameter
 from sklearn_adaalloc.serving._current import CURRENT
-from sklearn_adaalloc.serving._errors import (
-    RefusedUpstreamError,
-    UpstreamError,
-    bad_request,
-)
+from sklearn_adaalloc.serving._errors import RefusedUpstreamError, UpstreamError
 
-_SEEDS = 2**32  # a random state is one of so many
+SEEDS = 2**31  # a random state is one of so many
 
 
 def count_arrival(metrics, name, arrival, current):
@@ -21,6 +18,11 @@ def count_arrival(metrics, name, arrival, current):
         n_tokens = getattr(arrival, f"{kind}_tokens")
         if n_tokens == n_tokens:  # known
             metrics.tokens.add(n_tokens, decoder=name, kind=kind)
+
+
+def is_seed(value):
+    """Whether it is a whole number, from which seeds of samples can follow."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class Upstream:
@@ -59,7 +61,7 @@ class Upstream:
         try:
             _ = self._with(asked, 0).settings
         except ValueError as error:
-            raise bad_request(str(error), None) from None
+            raise refused_parameter(error) from None
 
     async def asample_each(self, prompts, budgets, *, first_sample):
         """Yield samples as they arrive; see :class:`OpenAISampler`."""
@@ -91,8 +93,8 @@ class Upstream:
             own = sampler.extra_body or {}
             parameters["extra_body"] = {**own, **parameters["extra_body"]}
         seed = parameters.get("random_state")
-        if isinstance(seed, int):
-            parameters["random_state"] = (seed + number) % _SEEDS
+        if is_seed(seed):
+            parameters["random_state"] = (seed + number) % SEEDS
         return sampler.with_parameters(**parameters) if parameters else sampler
 
 

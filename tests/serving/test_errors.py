@@ -55,8 +55,19 @@ CHAT = [{"role": "user", "content": "2+3="}]
             "no object",
         ),
         ({"model": MODEL, "messages": CHAT, "tools": [{}]}, "tools", "not supported"),
-        ({"model": MODEL, "messages": CHAT, "temperature": -1}, None, "temperature"),
-        ({"model": MODEL, "messages": CHAT, "seed": "a"}, None, "random_state"),
+        (
+            {"model": MODEL, "messages": CHAT, "temperature": -1},
+            "temperature",
+            "temperature=-1",
+        ),
+        ({"model": MODEL, "messages": CHAT, "seed": "a"}, "seed", "seed='a'"),
+        ({"model": MODEL, "messages": CHAT, "seed": True}, "seed", "seed=True"),
+        (
+            {"model": MODEL, "messages": CHAT, "max_tokens": 0},
+            "max_tokens",
+            "max_tokens=0",
+        ),
+        ({"model": MODEL, "messages": CHAT, "best_of": 5}, "best_of", "not supported"),
         ({"model": MODEL, "messages": CHAT, "adaalloc": 3}, "adaalloc", "an object"),
         (
             {"model": MODEL, "messages": CHAT, "adaalloc": {"refrence": "7"}},
@@ -77,6 +88,11 @@ CHAT = [{"role": "user", "content": "2+3="}]
             {"model": MODEL, "messages": CHAT, "adaalloc": {"max_samples": 0}},
             "adaalloc.max_samples",
             "max_samples=0",
+        ),
+        (
+            {"model": MODEL, "messages": CHAT, "adaalloc": {"max_samples": 10**30}},
+            "adaalloc.max_samples",
+            "from 1 to 2147483647",
         ),
         (
             {"model": MODEL, "messages": CHAT, "adaalloc": {"explain": "yes"}},
@@ -102,7 +118,28 @@ def test_prompts_that_are_not_accepted(prompt, client):
     assert error["param"] == "prompt"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 100_000])
+def test_more_choices_than_one_request_may_have(client):
+    body = {"model": MODEL, "prompt": ["2+3="] * 43, "n": 3}
+    error = error_of(client.post("/v1/completions", json=body), 400, "invalid_value")
+    assert "at most 128 choices in all" in error["message"]
+
+
+@pytest.mark.parametrize("given", [0, 5, True])
+def test_probabilities_of_tokens(given, client):
+    body = {"model": MODEL, "prompt": "2+3=", "logprobs": given}
+    error = error_of(client.post("/v1/completions", json=body), 400, "invalid_value")
+    assert error["param"] == "logprobs"
+
+
+def test_what_asks_for_nothing_is_accepted(client):
+    nothing = {"logprobs": False, "top_logprobs": 0, "tools": [], "best_of": 1}
+    assert ask(client, **nothing, n=None, seed=-1).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"a": NaN}', b'{"a": 1e999}'],
+)
 def test_bodies_that_are_not_json(content, client):
     reply = client.post("/v1/chat/completions", content=content)
     error_of(reply, 400, "invalid_json")
@@ -117,7 +154,16 @@ def test_another_model(client):
 
 def test_another_route(client):
     error_of(client.get("/v1/embeddings"), 404, "not_found")
-    error_of(client.get("/v1/chat/completions"), 405, "not_found")
+    error_of(client.post("/v1/chat/completions/"), 404, "not_found")
+    reply = client.get("/v1/chat/completions")
+    error_of(reply, 405, "method_not_allowed")
+    assert reply.headers["Allow"] == "POST"
+
+
+def test_a_body_that_is_compressed(client):
+    headers = {"Content-Encoding": "gzip"}
+    error = error_of(ask(client, headers=headers), 415, "unsupported_encoding")
+    assert "encoded as 'gzip'" in error["message"]
 
 
 @pytest.mark.parametrize("with_length", [True, False])
