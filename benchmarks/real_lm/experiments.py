@@ -5,6 +5,8 @@ learnt on MBPP and ``gsm8k`` on its train set. A problem with an answer whose gr
 unknown is left out: 1 of MBPP, 3 of GSM8K train.
 """
 
+import warnings
+
 import numpy as np
 from sklearn.utils import Bunch
 
@@ -173,5 +175,7 @@ def sentence_features(texts):
     """MiniLM embeddings of texts (n_texts, 384); a process computes each text once."""
     new = [text for text in dict.fromkeys(texts) if text not in _EMBEDDED]
     if new:
-        _EMBEDDED.update(zip(new, minilm(None).fit_transform(new), strict=True))
+        with warnings.catch_warnings():  # long ones are cut off, as this model does
+            warnings.filterwarnings("ignore", "[0-9]+ of [0-9]+ queries have more")
+            _EMBEDDED.update(zip(new, minilm(None).fit_transform(new), strict=True))
     return np.stack([_EMBEDDED[text] for text in texts])

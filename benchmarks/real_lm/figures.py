@@ -1,12 +1,10 @@
 """The paper's figures 3, 5 and 6 on two real models.
 
-``python -m benchmarks.real_lm.figures``. The code is that of ``benchmarks.paper``; the
+``python -m benchmarks.real_lm figures``. The code is that of ``benchmarks.paper``; the
 predictor is an MLP on hidden states. Routing is between the two models, by the hidden
 states of the smaller one. Where problems have more answers than others, as many are
 used as all have. Writes tables, and figures from them, to ``results/real_lm/paper``.
 """
-
-import argparse
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -16,7 +14,6 @@ from benchmarks.paper.__main__ import run as write_tables
 from benchmarks.paper.pipeline import predict
 from benchmarks.paper.settings import SETTINGS, Setting
 from benchmarks.paper.sources import with_calibration
-from benchmarks.quality.outcome_sets import add_data_option
 from benchmarks.real_lm.experiments import (
     PARTS,
     TITLES,
@@ -24,7 +21,6 @@ from benchmarks.real_lm.experiments import (
     load_menu,
 )
 from benchmarks.real_lm.outcomes import MODELS
-from benchmarks.report import RESULTS
 
 LIKE = {"mbpp": "code", "humaneval": "code", "gsm8k": "math"}
 
@@ -73,15 +69,3 @@ def run(data, output, limit=None):
     for setting, source in settings(data, limit):
         write_tables(setting, source, predict(setting, source), folder / setting.name)
     figures.draw(folder)
-
-
-def main():
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_data_option(parser)
-    args = parser.parse_args()
-    run(args.data, RESULTS / "real_lm")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What the first answer tells beyond its verdict, and what that gains.
 
-``python -m benchmarks.real_lm.first_answer``. Every problem gets one sample. Those that
+``python -m benchmarks.real_lm first_answer``. Every problem gets one sample. Those that
 it does not solve share the rest of the budget, one sample at a time, by what is then
 believed of them:
 
@@ -19,17 +19,14 @@ those with ``of first`` in the name over the same single one. Writes
 ``results/real_lm/first_answer.csv``.
 """
 
-import argparse
-
 import numpy as np
 from scipy.special import logit
 from sklearn.model_selection import KFold
 
-from benchmarks.quality.outcome_sets import add_data_option
 from benchmarks.real_lm.experiments import PARTS, load_experiment, rows_tested
 from benchmarks.real_lm.outcomes import FOLDER, MODELS, load_features
 from benchmarks.real_lm.prediction import cross_entropies
-from benchmarks.report import RESULTS, print_table, write_csv
+from benchmarks.report import print_table, write_csv
 from sklearn_adaalloc import MLPRewardRegressor
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 from sklearn_adaalloc.metrics._bootstrap import difference_from_gains
@@ -234,15 +231,3 @@ def run(data, output, limit=None, n_plays=N_PLAYS):
             rows += measure(load_experiment(name, model, data, limit), n_plays)
     print_table(rows)
     write_csv(rows, output / "first_answer.csv")
-
-
-def main():
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_data_option(parser)
-    args = parser.parse_args()
-    run(args.data, RESULTS / "real_lm")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Both models together on real outcomes: who answers, at what cost in tokens.
 
-``python -m benchmarks.real_lm.menu``. One sample at a time, with verdicts; the features
+``python -m benchmarks.real_lm menu``. One sample at a time, with verdicts; the features
 are hidden states of the smaller model. A mean budget of B buys B answers of the smaller
 model. Costs are the tokens of the answers, or tokens times billions of parameters,
 which is what a machine computes. The methods and columns are those of
@@ -9,14 +9,11 @@ names, at equal cost. `saved` is the share of that cost which the menu would not
 needed to be as good; nothing where it is not. Writes ``results/real_lm/menu.csv``.
 """
 
-import argparse
-
 import numpy as np
 
 from benchmarks.quality.menus import sequence_rows
-from benchmarks.quality.outcome_sets import add_data_option
 from benchmarks.real_lm.experiments import PARTS, load_menu
-from benchmarks.report import RESULTS, print_table, write_csv
+from benchmarks.report import print_table, write_csv
 from sklearn_adaalloc.metrics._policy_curves import BudgetCurve, first_crossing
 
 BUDGETS = (2, 4, 8)
@@ -55,15 +52,3 @@ def run(data, output, limit=None, n_plays=N_PLAYS):
     rows = [row for name in PARTS for row in measure(name, data, limit, n_plays)]
     print_table(rows)
     write_csv(rows, output / "menu.csv")
-
-
-def main():
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_data_option(parser)
-    args = parser.parse_args()
-    run(args.data, RESULTS / "real_lm")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Table 1 on real models: how well success rates are predicted, and from what.
 
-``python -m benchmarks.real_lm.prediction``. Code: MBPP, one half from the other, and
+``python -m benchmarks.real_lm prediction``. Code: MBPP, one half from the other, and
 HumanEval from MBPP. Math: GSM8K test from train. As in the paper, Code is predicted by
 an MLP on hidden states, and Math by the LoRA of the model, from predictions that
 ``benchmarks.real_lm.lora`` made on a GPU; "not measured" where there are none. Hidden
@@ -11,8 +11,6 @@ reducible loss that is explained, with its 95 % interval over test problems;
 different seeds. Writes ``results/real_lm/prediction.csv``.
 """
 
-import argparse
-
 import numpy as np
 from scipy.special import xlogy
 from sklearn.decomposition import TruncatedSVD
@@ -20,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from benchmarks.paper.settings import SETTINGS, paper_share
-from benchmarks.quality.outcome_sets import add_data_option, text_lengths
+from benchmarks.quality.outcome_sets import text_lengths
 from benchmarks.real_lm.experiments import (
     LAYERS,
     PARTS,
@@ -29,7 +27,7 @@ from benchmarks.real_lm.experiments import (
     sentence_features,
 )
 from benchmarks.real_lm.outcomes import FOLDER, MODELS, load_lora
-from benchmarks.report import RESULTS, print_table, write_csv
+from benchmarks.report import print_table, write_csv
 from sklearn_adaalloc import MLPRewardRegressor
 from sklearn_adaalloc.metrics import prediction_report
 
@@ -175,15 +173,3 @@ def run(data, output, limit=None, n_seeds=2):
             rows += measure(load_experiment(name, model, data, limit), n_seeds)
     print_table(rows)
     write_csv(rows, output / "prediction.csv")
-
-
-def main():
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_data_option(parser)
-    args = parser.parse_args()
-    run(args.data, RESULTS / "real_lm")
-
-
-if __name__ == "__main__":
-    main()

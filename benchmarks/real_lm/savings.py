@@ -1,6 +1,6 @@
 """Success at equal budgets on real models, one model at a time.
 
-``python -m benchmarks.real_lm.savings``. Policies see hidden states of the prompts, at
+``python -m benchmarks.real_lm savings``. Policies see hidden states of the prompts, at
 two thirds of the depth. Up front, all samples are decided before the first; in rounds,
 one by one and in a stream, verdicts are seen. "unlearned" policies know nothing before
 the first verdict. Those that see verdicts are means over several orders of the samples.
@@ -12,20 +12,17 @@ answers, that the success of equal budgets would not have needed, again with int
 nothing where a policy does not get there. Writes ``results/real_lm/savings.csv``.
 """
 
-import argparse
-
 import numpy as np
 from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
 
 from benchmarks.quality.menus import Line
-from benchmarks.quality.outcome_sets import add_data_option
 from benchmarks.quality.sequential import uniform_rewards
 from benchmarks.quality.stream import play
 from benchmarks.quality.votes import least_spend, mean_outcome
 from benchmarks.real_lm.experiments import PARTS, load_experiment, rows_tested
 from benchmarks.real_lm.outcomes import MODELS
-from benchmarks.report import RESULTS, print_table, write_csv
+from benchmarks.report import print_table, write_csv
 from sklearn_adaalloc import (
     AdaptiveAllocator,
     MLPRewardRegressor,
@@ -215,15 +212,3 @@ def run(data, output, limit=None, n_plays=N_PLAYS):
             print_table(new)
             rows += new
     write_csv(rows, output / "savings.csv")
-
-
-def main():
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_data_option(parser)
-    args = parser.parse_args()
-    run(args.data, RESULTS / "real_lm")
-
-
-if __name__ == "__main__":
-    main()

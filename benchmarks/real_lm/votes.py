@@ -1,6 +1,6 @@
 """Votes on real models without a verifier: GSM8K, final answers.
 
-``python -m benchmarks.real_lm.votes``. The most frequent answer is taken. Learnt on
+``python -m benchmarks.real_lm votes``. The most frequent answer is taken. Learnt on
 GSM8K train, votes taken on GSM8K test, means over several orders of the samples. The
 policies are those of ``benchmarks.quality.votes``: equal votes; the Beta rule
 (Adaptive-Consistency) with its threshold chosen in hindsight; ours, with the hidden
@@ -10,12 +10,9 @@ states of the prompts or without features. `gain` is accuracy above equal votes,
 not have needed. Writes ``results/real_lm/votes.csv``.
 """
 
-import argparse
-
 import numpy as np
 from sklearn.utils import Bunch
 
-from benchmarks.quality.outcome_sets import add_data_option
 from benchmarks.quality.votes import (
     mean_outcome,
     play_beta,
@@ -31,7 +28,7 @@ from benchmarks.real_lm.savings import (
     saved_shares,
     with_intervals,
 )
-from benchmarks.report import RESULTS, print_table, write_csv
+from benchmarks.report import print_table, write_csv
 from sklearn_adaalloc.metrics._bootstrap import difference_from_gains
 
 BUDGETS = (2, 4, 8)
@@ -99,15 +96,3 @@ def run(data, output, limit=None, n_draws=2):
     rows = [row for model in MODELS for row in measure(model, data, limit, n_draws)]
     print_table(rows)
     write_csv(rows, output / "votes.csv")
-
-
-def main():
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add_data_option(parser)
-    args = parser.parse_args()
-    run(args.data, RESULTS / "real_lm")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,12 @@
 """A DSPy module in the place of `dspy.BestOfN`, in real DSPy programs."""
 
 import asyncio
-import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 from levels import fitted, outcomes, questions, tree
+from missing import said_without
 
 from sklearn_adaalloc import BinnedAllocator, SequentialAllocator, StreamAllocator
 from sklearn_adaalloc.integrations import AdaptiveBestOfN
@@ -189,21 +188,6 @@ def test_policies_of_other_kinds_are_refused():
 
 
 def test_without_dspy_it_says_what_to_install():
-    script = """
-import sys
-sys.modules["dspy"] = None
-from sklearn_adaalloc.integrations import AdaptiveBestOfN
-try:
-    AdaptiveBestOfN(None, None, None, 1.0)
-except ImportError as error:
-    print(error)
-"""
-    said = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    said = said_without("dspy", "AdaptiveBestOfN(None, None, None, 1.0)")
     assert "dspy is needed here and is not installed" in said
     assert "pip install 'sklearn-adaalloc[dspy]'" in said

@@ -1,14 +1,12 @@
 """A scaling algorithm of its_hub, run by its_hub's own interface."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 from levels import fitted, outcomes, questions, tree
+from missing import said_without
 
 from sklearn_adaalloc import (
     BinnedAllocator,
@@ -167,20 +165,5 @@ def test_policies_of_other_kinds_are_refused():
 
 
 def test_without_its_hub_it_says_what_to_install():
-    script = """
-import sys
-sys.modules["its_hub"] = None
-from sklearn_adaalloc.integrations import AdaptiveScaling
-try:
-    AdaptiveScaling(None)
-except ImportError as error:
-    print(error)
-"""
-    said = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    said = said_without("its_hub", "AdaptiveScaling(None)")
     assert "pip install 'sklearn-adaalloc[its]'" in said

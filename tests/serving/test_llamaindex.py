@@ -2,9 +2,8 @@
 
 import asyncio
 
-import faulty_server as faulty
 import pytest
-from endpoints import MODEL, app_of, right_from, running
+from endpoints import MODEL, half_right
 
 openai_like = pytest.importorskip(
     "llama_index.llms.openai_like",
@@ -15,16 +14,8 @@ ANSWER = "2+3= None 0"
 
 
 @pytest.fixture(scope="module")
-def server():
-    with faulty.serving() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def address(server):
-    # Half of all answers are right: the second of each query, and all that follow.
-    app = app_of(server, reward=right_from(1), api_key=KEY)
-    with running(app) as address:
+def address():
+    with half_right(KEY) as address:
         yield address
 
 

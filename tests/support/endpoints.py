@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import faulty_server as faulty
 import numpy as np
 import uvicorn
 from answering import stream_policy
@@ -100,3 +101,15 @@ def running(app):
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def half_right(key):
+    """An endpoint half of whose answers are right: the second of each query, and later.
+
+    Yields its address.
+    """
+    with faulty.serving() as server:
+        app = app_of(server, reward=right_from(1), api_key=key)
+        with running(app) as address:
+            yield address
