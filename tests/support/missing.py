@@ -16,9 +16,7 @@ except ImportError as error:
 
 def said_without(package, call):
     """What a call says in a process that has not this package."""
-    script = SCRIPT.format(
-        package=package, call=f"sklearn_adaalloc.integrations.{call}"
-    )
+    script = SCRIPT.format(package=package, call=call)
     return subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout
