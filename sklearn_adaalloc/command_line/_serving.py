@@ -297,6 +297,11 @@ def _sampler(place, model, **parameters):
 def _reward(name):
     if name in ("vote", "math", "code") or name.startswith("model:"):
         return name
+    if ":" not in name:
+        raise UsageError(
+            f"--reward {name} is not accepted. Expected vote, math, code, model:NAME, "
+            "or module:function."
+        )
     return load_function(name)
 
 

@@ -1,13 +1,14 @@
 """Answers to requests: decided, sampled, judged and chosen."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import NamedTuple
 
 from sklearn_adaalloc._utils.numbers import as_json
-from sklearn_adaalloc._utils.prices import check_prices
+from sklearn_adaalloc._utils.prices import check_price, check_prices
 from sklearn_adaalloc.curves import MostVotes
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.decoding._answer import together
@@ -161,6 +162,8 @@ class Answerer:
         verdict = self._verdicts.name
         if not current.is_judged:
             verdict = "vote" if counts["samples"] > 1 else "none"
+        elif verdict != "vote" and math.isnan(answered.reward):
+            verdict = "none"  # there is no answer, or the judge could not grade it
         self.metrics.verdicts.add(verdict=verdict)
         told = {
             **counts,
@@ -224,6 +227,7 @@ class Answerer:
 
 def _upstream(name, sampler, metrics, deadline):
     if isinstance(sampler, OpenAISampler):
+        _ = sampler.settings  # raises for an address or a parameter that is none
         return Upstream(name, sampler, metrics, deadline)
     return LocalUpstream(name, sampler, metrics)
 
@@ -231,6 +235,7 @@ def _upstream(name, sampler, metrics, deadline):
 def _only_price(prices, name):
     """The price of the only decoder, which may be given by name."""
     if not isinstance(prices, Mapping):
+        check_price(prices, "prices")
         return prices
     check_prices(prices, [name])
     return prices[name]

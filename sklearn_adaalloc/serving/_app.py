@@ -3,12 +3,14 @@
 import asyncio
 import hmac
 import json
+import math
 import time
 import uuid
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from sklearn_adaalloc._utils.optional import import_optional
+from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
 from sklearn_adaalloc.serving._answering import Answerer
 from sklearn_adaalloc.serving._asking import read_request
 from sklearn_adaalloc.serving._errors import ApiError, as_api_error
@@ -92,7 +94,8 @@ def create_app(
     ImportError
         If starlette is not installed.
     ValueError
-        If the policy, the samplers or the reward are not accepted.
+        If a parameter is not accepted, or if the policy, the samplers and the reward
+        do not fit together.
 
     Notes
     -----
@@ -127,6 +130,14 @@ def create_app(
     >>> [route.path for route in app.routes][:2]
     ['/v1/chat/completions', '/v1/completions']
     """
+    _check_text(model, "model", "the name of the model that clients ask for")
+    _check_text(default_answer, "default_answer", "an answer", empty=True)
+    if api_key is not None:  # an empty one would let everyone in
+        _check_text(api_key, "api_key", "the key that clients must send, or None")
+    check_in_interval(deadline, "deadline", 0, math.inf)
+    check_whole(max_body, "max_body", least=1)
+    check_whole(max_in_flight, "max_in_flight", least=1)
+    check_whole(max_queue, "max_queue", least=0)
     applications = import_optional("starlette.applications", "serve")
     routing = import_optional("starlette.routing", "serve")
     answerer = Answerer(
@@ -168,6 +179,13 @@ def create_app(
     app.router.redirect_slashes = False  # an address is right, or there is none
     app.state.answerer, app.state.queue = answerer, queue
     return app
+
+
+def _check_text(value, name, meaning, *, empty=False):
+    if not isinstance(value, str) or not (empty or value.strip()):
+        # A key that is wrong is a key all the same.
+        shown = type(value).__name__ if name == "api_key" else repr(value)
+        raise ValueError(f"{name}={shown} is not accepted. Expected {meaning}, a str.")
 
 
 class Door:

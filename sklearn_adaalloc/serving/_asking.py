@@ -255,7 +255,8 @@ def _read_wishes(wishes):
     reference = given.get("reference")
     if isinstance(reference, int | float) and not isinstance(reference, bool):
         reference = str(reference)
-    if not isinstance(reference, str | None) or reference == "":
+    is_text = isinstance(reference, str) and reference.strip()
+    if not (reference is None or is_text):
         raise bad_request(
             f"reference={reference!r} is not accepted. Expected the right answer as a "
             "text.",

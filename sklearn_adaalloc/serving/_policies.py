@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from reprlib import repr as short_repr
 
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -38,6 +39,11 @@ def open_policy(policy, state=None):
         If the policy does not take texts, if it decides for a batch, or if the file
         belongs to another policy. Also if there is a file, but no stream.
     """
+    if not hasattr(policy, "predict"):
+        raise ValueError(
+            f"policy={short_repr(policy)} is not accepted. Expected a fitted "
+            "allocator; load_policy reads one from its folder."
+        )
     before, allocator = unwrap(policy)
     check_decides_alone(allocator)
     policy.predict(["Is this a text?"])

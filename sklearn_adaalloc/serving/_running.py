@@ -44,7 +44,7 @@ def run_app(make_app, *, check, host, port, n_workers, patience, announce):
     ImportError
         If uvicorn is not installed.
     OSError
-        If the port is in use.
+        If the port is in use, or there is no such address.
     ChildProcessError
         If processes die again and again.
     """
@@ -58,7 +58,11 @@ def run_app(make_app, *, check, host, port, n_workers, patience, announce):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        try:
+            listening.bind((host, port))
+        except OSError as error:  # says neither which address nor which port
+            place = f"{host}:{port}"
+            raise OSError(error.errno, error.strerror, place) from error
         listening.listen(_WAITING)  # whoever connects from now on waits, and is served
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}/v1"

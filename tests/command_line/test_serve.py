@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -326,7 +327,10 @@ def test_servers_that_are_not_accepted(options, message):
         (["--upstream", "./no-model"], "./no-model"),
         (["--upstream", "http://a/v1", "--reward", "model:embedded"], "gives scores"),
         (["--upstream", "http://a/v1", "--price", "dear"], "--price dear is not"),
-        (["--upstream", "http://a/v1", "--reward", "magic"], "math, code, or module"),
+        (
+            ["--upstream", "http://a/v1", "--reward", "magic"],
+            "model:NAME, or mod",
+        ),
         (["--upstream", "http://a/v1", "--state", "rewards.py"], "rewards.py"),
     ],
 )
@@ -340,6 +344,19 @@ def test_what_is_wrong_is_said_before_it_listens(
     code, _, err = run("serve", policy, "--model", "m", "--port", 0, *words)
     assert code in (1, 2)
     assert message in err
+
+
+def test_ports_and_addresses_that_cannot_be_had(policy, run):
+    words = ("--upstream", "http://a/v1", "--model", "m", "--reward", "math")
+    words = ("serve", policy, *words, "--no-probe")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = run(*words, "--port", port)
+    assert code == 1
+    assert f"error: 127.0.0.1:{port}: Address already in use" in err
+    code, _, err = run(*words, "--port", 70_000)
+    assert code == 2
+    assert "'70000' is no whole number of at least 0 and at most 65535" in err
 
 
 def test_a_policy_for_batches_is_refused_at_the_start(run, table, tmp_path):

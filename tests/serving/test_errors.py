@@ -80,6 +80,11 @@ CHAT = [{"role": "user", "content": "2+3="}]
             "reference=",
         ),
         (
+            {"model": MODEL, "messages": CHAT, "adaalloc": {"reference": " "}},
+            "adaalloc.reference",
+            "reference=' '",
+        ),
+        (
             {"model": MODEL, "messages": CHAT, "adaalloc": {"reference": "7"}},
             "adaalloc.reference",
             "of no use here: answers are judged by grade",

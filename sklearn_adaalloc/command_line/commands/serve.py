@@ -62,7 +62,11 @@ def add_arguments(parser):
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument(
-        "--port", type=whole(0), default=8100, metavar="N", help="default: 8100"
+        "--port",
+        type=whole(0, 65_535),
+        default=8100,
+        metavar="N",
+        help="0 for one that is free; default: 8100",
     )
     parser.add_argument(
         "--state",
