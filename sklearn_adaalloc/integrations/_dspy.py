@@ -1,12 +1,12 @@
 """Best of N rollouts of a DSPy module, N decided by a policy."""
 
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from reprlib import repr as short_repr
 from typing import NamedTuple
 
 from sklearn_adaalloc._utils.optional import import_optional, optional_base
-from sklearn_adaalloc._utils.parameters import check_whole
+from sklearn_adaalloc._utils.parameters import check_in_interval, check_whole
 from sklearn_adaalloc.integrations._one_query import OneQueryPolicy
 
 
@@ -47,6 +47,7 @@ class AdaptiveBestOfN(optional_base("dspy", "Module", extra="dspy")):
         If DSPy is not installed.
     ValueError
         If the policy decides for a batch, votes, counts costs or has several decoders.
+        Also if `threshold` is no number.
 
     Notes
     -----
@@ -97,7 +98,7 @@ class AdaptiveBestOfN(optional_base("dspy", "Module", extra="dspy")):
         super().__init__()
         self.module = module
         self.reward_fn = partial(reward_fn)  # a module here would become a parameter
-        self.threshold = threshold
+        self.threshold = check_in_interval(threshold, "threshold", -inf, inf)
         self.fail_count = _checked(fail_count, "fail_count", least=0)
         self.N = _checked(N, "N", least=1)
         self.query = partial(query or _lines)

@@ -2,9 +2,10 @@
 
 import asyncio
 from functools import partial
+from reprlib import repr as short_repr
 
 from sklearn_adaalloc._utils.optional import import_optional, optional_base
-from sklearn_adaalloc._utils.parameters import check_whole
+from sklearn_adaalloc._utils.parameters import check_whole, is_number
 from sklearn_adaalloc.decoding._votes import leader
 from sklearn_adaalloc.integrations._one_query import OneQueryPolicy
 
@@ -140,7 +141,8 @@ class AdaptiveScaling(optional_base("its_hub", "AbstractScalingAlgorithm", "its"
         Raises
         ------
         ValueError
-            If `budget` is not a whole number above 0.
+            If `budget` is not a whole number above 0, or if `orm` does not return a
+            finite number for each response.
         """
         api = import_optional("its_hub.api", "its")
         budget = check_whole(budget, "budget", least=1)
@@ -171,7 +173,13 @@ class AdaptiveScaling(optional_base("its_hub", "AbstractScalingAlgorithm", "its"
             texts = [message.extract_text_content() for message in messages]
             return [self.label(text) for text in texts] if self.label else texts
         chats = [[*chat.to_chat_messages(), message] for message in messages]
-        return list(await self.orm.ascore(chats, orchestrator=self.orchestrator))
+        scores = list(await self.orm.ascore(chats, orchestrator=self.orchestrator))
+        if len(scores) != len(chats) or not all(map(is_number, scores)):
+            raise ValueError(
+                f"orm returned {short_repr(scores)} for {len(chats)} responses. "
+                "Expected a finite number for each."
+            )
+        return scores
 
     def _as_told(self, result):
         if self.threshold is None or self.deciding.is_vote:

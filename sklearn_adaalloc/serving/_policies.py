@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from reprlib import repr as short_repr
 
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -46,7 +47,16 @@ def open_policy(policy, state=None):
         )
     before, allocator = unwrap(policy)
     check_decides_alone(allocator)
-    policy.predict(["Is this a text?"])
+    try:
+        policy.predict(["Is this a text?"])
+    except NotFittedError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"policy={short_repr(policy)} does not take texts: {error} Expected a "
+            "pipeline that starts with features of texts, such as "
+            "HiddenStateFeaturizer."
+        ) from error
     if not hasattr(allocator, "open") and state is not None:
         raise ValueError(
             f"state={str(state)!r} is given, but {type(allocator).__name__} keeps no "

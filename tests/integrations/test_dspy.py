@@ -145,6 +145,12 @@ def test_a_reward_has_to_be_a_number(policy):
         program(question=QUESTIONS[0])
 
 
+@pytest.mark.parametrize("threshold", ["1", np.nan, None])
+def test_a_threshold_has_to_be_a_number(threshold, policy):
+    with pytest.raises(ValueError, match="threshold="):
+        AdaptiveBestOfN(Program(), policy, lambda *_: 1.0, threshold=threshold)
+
+
 def test_copies_share_the_stream_and_saved_programs_start_anew(policy, tmp_path):
     program = best_of(policy)
     program(question=QUESTIONS[0])

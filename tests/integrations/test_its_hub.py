@@ -152,6 +152,18 @@ def test_a_reward_model_is_needed_unless_the_policy_votes(policy):
         AdaptiveScaling(policy)
 
 
+@pytest.mark.parametrize("scores", [[np.nan], [None], ["1"], []])
+def test_scores_have_to_be_numbers(scores, policy):
+    class Odd(Judge):
+        async def ascore(self, messages, **settings):
+            return scores * len(messages)
+
+    algorithm = AdaptiveScaling(policy, Odd(), threshold=1.0)
+    with pytest.raises(ValueError, match="a finite number for each"):
+        algorithm.infer(Model(), QUESTIONS[0], 4)
+    assert algorithm.stream.n_queries == 1  # it is closed, and its sample counts
+
+
 def with_costs(asked):
     return RewardTable(outcomes(asked, 16, 0), costs=2.0)
 
@@ -162,6 +174,8 @@ def test_policies_of_other_kinds_are_refused():
     costly = StreamAllocator(tree(), budget=4, unit="cost", random_state=0)
     with pytest.raises(ValueError, match="policy has unit='cost'"):
         AdaptiveScaling(fitted(costly, with_costs), Judge())
+    with pytest.raises(ValueError, match="policy='folder' is not accepted"):
+        AdaptiveScaling("folder", Judge())
 
 
 def test_without_its_hub_it_says_what_to_install():

@@ -6,11 +6,16 @@ import faulty_server as faulty
 import pytest
 from answering import stream_policy
 from endpoints import MODEL, ask
+from sklearn.linear_model import Ridge
 from starlette.testclient import TestClient
 
+from sklearn_adaalloc import RewardRegressor, StreamAllocator
 from sklearn_adaalloc.sampling import OpenAISampler
 from sklearn_adaalloc.serving import create_app
 
+NUMBERS_ONLY = StreamAllocator(RewardRegressor(Ridge()), budget=2, random_state=0).fit(
+    [[0.0], [1.0]] * 20, [[0, 1], [1, 1]] * 20
+)
 GIVEN = {
     "policy": stream_policy(),
     "samplers": OpenAISampler("http://127.0.0.1:9/v1", "m"),
@@ -24,6 +29,7 @@ GIVEN = {
     [
         ("policy", "folder", "policy='folder' is not accepted.*load_policy"),
         ("policy", None, "policy=None is not accepted"),
+        ("policy", NUMBERS_ONLY, "does not take texts: .*a pipeline that starts with"),
         ("samplers", OpenAISampler("nowhere", "m"), "base_url='nowhere'"),
         ("samplers", OpenAISampler("http://a/v1", "m", temperature=-1), "temperature"),
         ("model", None, "model=None is not accepted. Expected the name"),
