@@ -15,11 +15,12 @@ NUMERIC_TESTS := tests/metrics tests/persistence tests/curves tests/planning tes
 	$(patsubst %,tests/regressors/test_%.py,own_target wrapped) \
 	$(patsubst %,tests/allocators/test_%.py,adaptive binned costs selection) \
 	tests/test_package.py
-# And what leans on a dependency. Left out: programs in the sandbox, stores, servers.
+# And what leans on a dependency. Left out: programs in the sandbox, stores.
 LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors \
 	$(patsubst %,tests/sampling/test_%.py,prefill rows transformers value_augmented) \
 	$(patsubst %,tests/rewards/test_%.py,math math_pairs reward_model) \
 	tests/language_models/test_model.py \
+	$(patsubst %,tests/serving/test_%.py,clients errors queue replies) \
 	$(patsubst %,tests/test_%.py,estimator_checks text_estimators)
 
 .PHONY: demo real test test-fast test-lowest test-pythons test-integrations test-wheel
@@ -47,7 +48,7 @@ test-pythons:  ## What needs no torch, on the other Pythons that are here
 
 test-integrations:  ## What needs packages that cannot share an environment with others
 	PYTHON=$(PYTHON) .ci/integrations tests/integrations/test_inspect.py \
-		$(patsubst %,tests/serving/test_%.py,langchain llamaindex)
+		tests/datasets/test_logs_inspect.py $(patsubst %,tests/serving/test_%.py,langchain llamaindex)
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered

@@ -204,8 +204,8 @@ def test_a_menu_of_seven_models(real_data, reported):
     [
         ("routellm_gsm8k", "rewards_regraded", "models", "costs", 1319, 5),
         ("mmlupro_llama31", "rewards", "models", None, 800, 1.5),
-        ("menus/mbpp_train", "rewards", "decoders", "dollars", 120, 0.001),
-        ("menus/arc_challenge_train", "rewards", "decoders", "dollars", 120, 0.0005),
+        ("menus/mbpp_train", "rewards", "decoders", "dollars", 60, 0.001),
+        ("menus/arc_challenge_train", "rewards", "decoders", "dollars", 60, 0.0005),
     ],
 )
 def test_menus_of_one_answer_of_each(
