@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.real_lm import __main__ as command
-from benchmarks.real_lm import first_answer, prediction, savings, votes
+from benchmarks.real_lm import first_answer, menu, prediction, savings, votes
 from benchmarks.real_lm.experiments import (
     LAYERS,
     load_experiment,
@@ -137,19 +137,32 @@ class TestTables:
         assert all(row["votes"] <= row["budget"] + 1e-9 for row in rows)
 
     @pytest.mark.slow
-    # MiniLM reads 256 tokens.
-    @pytest.mark.filterwarnings("ignore:.*queries have more tokens")
-    def test_all_of_them_with_one_command(self, real_data, tmp_path, capsys):
-        arguments = ["--limit", "24", "--output", str(tmp_path)]
+    def test_predictions(self, real_data):
+        experiment = load_experiment("mbpp", "0.5b", real_data, limit=24)
+        rows = list(prediction.measure(experiment, n_seeds=1))
+        features = {row["features"] for row in rows}
+        assert {"MiniLM", "TF-IDF", "length", "layer 16, last"} <= features
+        assert {row["paper_ours"] for row in rows} == {0.33}
+
+    @pytest.mark.slow
+    def test_first_answers(self, real_data):
+        experiment = load_experiment("gsm8k", "0.5b", real_data, limit=24)
+        rows = first_answer.measure(experiment, n_plays=24)
+        beliefs = {row["belief"] for row in rows}
+        assert {"verdict", "corrected", "+ both", "+ state, of first"} <= beliefs
+
+    @pytest.mark.slow
+    def test_menus(self, real_data):
+        rows = menu.measure("humaneval", real_data, 24, n_plays=24)
+        assert {row["cost"] for row in rows} == {"tokens", "tokens x parameters"}
+
+    @pytest.mark.slow
+    def test_one_command_makes_tables_and_figures(self, real_data, tmp_path, capsys):
+        arguments = ["votes", "figures", "--limit", "24", "--output", str(tmp_path)]
         command.main([*arguments, "--data", str(real_data)])
         assert "minutes" in capsys.readouterr().out
-        table1 = rows_of(tmp_path / "prediction.csv")
-        features = {row["features"] for row in table1}
-        assert {"MiniLM", "TF-IDF", "length", "layer 16, last"} <= features
-        assert {row["paper_ours"] for row in table1 if row["set"] == "mbpp"} == {"0.33"}
-        beliefs = {row["belief"] for row in rows_of(tmp_path / "first_answer.csv")}
-        assert {"verdict", "corrected", "+ both", "+ state, of first"} <= beliefs
-        units = {row["cost"] for row in rows_of(tmp_path / "menu.csv")}
-        assert units == {"tokens", "tokens x parameters"}
+        assert {row["model"] for row in rows_of(tmp_path / "votes.csv")} == {
+            *("0.5b", "1.5b")
+        }
         for number in (3, 5, 6):
             assert (tmp_path / f"paper/figure_{number}.png").exists()
