@@ -43,10 +43,10 @@ class Model(its_hub.AbstractLanguageModel):
 
 class Judge(its_hub.AbstractOutcomeRewardModel):
     def score(self, messages, **settings):
-        raise NotImplementedError
+        return [float(chat[-1].content[0]) for chat in messages]
 
     async def ascore(self, messages, orchestrator=None, **settings):
-        return [float(chat[-1].content[0]) for chat in messages]
+        return self.score(messages)
 
 
 @pytest.fixture(scope="module")
