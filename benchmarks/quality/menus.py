@@ -205,7 +205,7 @@ def math_rows(data, n_orders, budgets=(4, 8, 16)):
         "math5000",
         table,
         X,
-        np.arange(len(X)),
+        two_folds(range(len(X))),
         budgets,
         n_orders,
         feature_names="probes",
@@ -213,11 +213,11 @@ def math_rows(data, n_orders, budgets=(4, 8, 16)):
 
 
 def sequence_rows(
-    name, table, X, groups, budgets, n_orders, *, feature_names, max_tries=None
+    name, table, X, folds, budgets, n_orders, *, feature_names, max_tries=None
 ):
     """All methods that see verdicts, one by one, with and without features."""
     lines = {}
-    for train, test in two_folds(list(groups)):
+    for train, test in folds:
         fitted = partial(_fit, X=X[train], table=table[train], max_budget=max_tries)
         orders = _orders(table[test], n_orders)
         grid = np.geomspace(min(budgets) / 2, max(budgets) * 2, 80)
@@ -244,7 +244,7 @@ def sequence_rows(
         for method, line in new.items():
             lines.setdefault(method, []).append(line)
     lines = {method: join(folds) for method, folds in lines.items()}
-    order = np.concatenate([test for _, test in two_folds(list(groups))])
+    order = np.concatenate([test for _, test in folds])
     menu, plain = lines.pop("menu"), lines.pop("menu, no features")
     cascade = lines.pop("fixed cascade")
     others = {"menu, no features": plain, "fixed cascade": cascade}
@@ -460,7 +460,7 @@ def token_rows(data, n_orders, multiples=(0.5, 1.0, 1.5)):
         "math500, tokens",
         table,
         first.X,
-        first.texts,
+        two_folds(list(first.texts)),
         budgets,
         n_orders,
         feature_names="probes",

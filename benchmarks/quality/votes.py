@@ -198,15 +198,15 @@ def mean_outcome(took, running):
     return np.mean([run[votes, queries] for votes, run in runs], axis=0)
 
 
-def play_ours(polls, train, test, tables, features, n_rounds):
+def play_ours(polls, train, test, tables, features, n_rounds, budgets=BUDGETS):
     """Votes taken (n_draws, n_budgets, n_queries)."""
     X = polls.features[features]
     policy = SequentialAllocator(
         difficulty_model(features), n_rounds=n_rounds, selection="vote"
     )
     policy.fit(X[train], polls.table[train])
-    took = np.empty((len(tables), len(BUDGETS), len(test)), dtype=np.int64)
-    for k, budget in enumerate(BUDGETS):
+    took = np.empty((len(tables), len(budgets), len(test)), dtype=np.int64)
+    for k, budget in enumerate(budgets):
         policy.set_params(budget=budget)
         for draw, table in enumerate(tables):
             took[draw, k] = take_votes(policy.start(X[test]), table.codes)
@@ -229,13 +229,13 @@ def take_votes(session, codes):
     return session.budgets
 
 
-def play_beta(tables, running):
+def play_beta(tables, running, budgets=BUDGETS):
     """The Beta rule at every threshold, mixed such that the mean votes are a budget."""
     took = np.stack([stop_at_thresholds(table.codes).T for table in tables])
     runs = mean_outcome(took, running)
     spend = runs[:, :, 0].mean(axis=1)
     played = []
-    for budget in BUDGETS:
+    for budget in budgets:
         high = int(np.searchsorted(spend, budget).clip(1, len(spend) - 1))
         share = (budget - spend[high - 1]) / max(spend[high] - spend[high - 1], 1e-12)
         share = np.clip(share, 0, 1)

@@ -12,6 +12,7 @@ bfloat16, by several processes at once, and graded on another machine.
 import argparse
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,7 @@ def collect(model, name, store, data, *, n_samples, limits, options, folder):
         each: [chat(each, p) for p in read_problems(data, each)[:n]]
         for each, n in limits.items()
     }
+    ends = {}  # prompts with their first answers
     for each, queries in chats.items():
         sampler = TransformersSampler(
             str(model),
@@ -78,6 +80,10 @@ def collect(model, name, store, data, *, n_samples, limits, options, folder):
             frame = kept.to_frame(settings=sampler.settings)
         # (n_problems, n_samples) of each column, in the order of the chats
         columns = _tables(frame, queries, n_samples)
+        ends[each] = [
+            language_model.render_chat(query, add_generation_prompt=True) + first
+            for query, first in zip(queries, columns["answer"][:, 0], strict=True)
+        ]
         logs = [
             mean_log_probabilities(language_model, query, answers)
             for query, answers in zip(queries, columns["answer"], strict=True)
@@ -94,7 +100,12 @@ def collect(model, name, store, data, *, n_samples, limits, options, folder):
             labels=labels_of(columns["answer"], columns["cut_off"], each),
             folder=folder,
         )
-    _collect_features(model, name, chats, options, folder)
+    n_layers = len(language_model.backbone.layers)
+    layers = sorted({n_layers // 4, n_layers // 2, 2 * n_layers // 3, n_layers - 1})
+    read = partial(_collect_features, model, options=options, folder=folder)
+    read(name, chats, layers, ("last", "mean"), n_components=192)
+    layers = [5 * n_layers // 6, n_layers - 1]
+    read(f"{name}_answers", ends, layers, ("last",), n_components=64)
 
 
 def _tables(frame, queries, n_samples):
@@ -148,22 +159,29 @@ def mean_log_probabilities(language_model, query, answers):
     return means
 
 
-def _collect_features(model, name, chats, options, folder):
-    n_layers = len(load_language_model(str(model), **options).backbone.layers)
-    layers = sorted({n_layers // 4, n_layers // 2, 2 * n_layers // 3, n_layers - 1})
-    everything = [query for queries in chats.values() for query in queries]
-    sets = [outcomes.SETS.index(each) for each, q in chats.items() for _ in q]
-    rows = [row for queries in chats.values() for row in range(len(queries))]
+def _collect_features(
+    model, name, texts, layers, poolings, *, n_components, options, folder
+):
+    """Write hidden states of prompts, or of other texts of each problem, by set."""
+    everything = [text for part in texts.values() for text in part]
+    sets = [outcomes.SETS.index(each) for each, part in texts.items() for _ in part]
+    rows = [row for part in texts.values() for row in range(len(part))]
     fitted = np.isin(sets, [outcomes.SETS.index(each) for each in FITTED])
     states = {}
-    for pooling in ("last", "mean"):
+    for pooling in poolings:
         values = HiddenStateFeaturizer(
             str(model), layer=layers, pooling=pooling, progress=True, **options
         ).fit_transform(everything)
         for layer, part in zip(layers, np.split(values, len(layers), 1), strict=True):
             states[layer, pooling] = part
     outcomes.save_features(
-        name, states, sets, rows, fitted=fitted, n_components=192, folder=folder
+        name,
+        states,
+        sets,
+        rows,
+        fitted=fitted,
+        n_components=n_components,
+        folder=folder,
     )
 
 

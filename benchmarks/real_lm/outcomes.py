@@ -3,6 +3,7 @@
 Each file ``SET_MODEL.npz`` has one row per problem and one column per answer. Texts
 are in ``SET_MODEL.texts.json.xz``. ``hidden_MODEL.npz`` has the hidden states of the
 prompts: their first principal components, as whole numbers of one byte and a scale.
+``lora_MODEL.npz`` has the success rates that the adapted model itself predicts.
 """
 
 import json
@@ -151,3 +152,58 @@ def save_features(model, states, sets, rows, *, fitted, n_components, folder=FOL
         )
         arrays[f"scale_{pooling}_{layer}"] = scale.astype(np.float32)
     np.savez_compressed(Path(folder) / f"hidden_{model}.npz", **arrays)
+
+
+def load_lora(model, *, folder=FOLDER):
+    """Success rates that the model itself, adapted by LoRA, predicts for its answers.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`.
+    folder : path
+        Where the file is.
+
+    Returns
+    -------
+    predictions : Bunch
+        rates : ndarray of shape (n_rates,)
+            Grid of success rates.
+        Name of a set : Bunch
+            rows : ndarray of shape (n_problems,)
+                Index of each problem in its set.
+            Name of a training : ndarray of shape (n_problems, n_rates)
+                Predicted distribution over the grid. For the training set
+                "out_of_fold": by a model trained without the problem. For the test
+                set "single", by the model trained on all training problems, and
+                "average", over the models of the folds.
+    """
+    predictions = Bunch()
+    with np.load(Path(folder) / f"lora_{model}.npz") as file:
+        for key in file.files:
+            if key == "rates":
+                predictions.rates = file[key]
+                continue
+            name, how = key.split(":")
+            kept = predictions.setdefault(name, Bunch())
+            if how == "rows":
+                kept.rows = file[key].astype(int)
+            else:
+                weights = file[key].astype(float)
+                kept[how] = weights / weights.sum(axis=1, keepdims=True)
+    return predictions
+
+
+def save_lora(model, predictions, *, folder=FOLDER):
+    """Write the file that :func:`load_lora` reads.
+
+    `predictions` maps "rates" to the grid and the name of each set to its rows and a
+    dict of predicted distributions. Weights are kept as half precision numbers.
+    """
+    arrays = {"rates": predictions["rates"]}
+    for name in set(predictions) - {"rates"}:
+        rows, distributions = predictions[name]
+        arrays[f"{name}:rows"] = np.asarray(rows, np.int16)
+        for how, weights in distributions.items():
+            arrays[f"{name}:{how}"] = np.asarray(weights, np.float16)
+    np.savez_compressed(Path(folder) / f"lora_{model}.npz", **arrays)

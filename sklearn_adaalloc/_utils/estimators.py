@@ -56,6 +56,40 @@ def unwrap(policy):
             return before, policy
 
 
+def transform_by(pipelines, X):
+    """Transform queries by fitted pipelines, one after the other.
+
+    A pipeline checks itself and asks for the tags of all its steps each time, which
+    takes longer than a small step. Steps check themselves.
+
+    Parameters
+    ----------
+    pipelines : list of Pipeline
+        From :func:`unwrap`.
+    X : array-like of n_queries
+        Queries.
+
+    Returns
+    -------
+    X : array-like of n_queries
+        Output of the last step.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_adaalloc._utils.estimators import transform_by
+    >>> steps = make_pipeline("passthrough", StandardScaler()).fit([[1.0], [3.0]])
+    >>> transform_by([steps], [[2.0], [4.0]]).ravel().tolist()
+    [0.0, 2.0]
+    """
+    for pipeline in pipelines:
+        for _, step in pipeline.steps:
+            if step is not None and step != "passthrough":
+                X = step.transform(X)
+    return X
+
+
 def _best_estimator(search):
     check_is_fitted(search)
     if not hasattr(search, "best_estimator_"):

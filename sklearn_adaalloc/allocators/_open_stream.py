@@ -2,7 +2,7 @@
 
 import threading
 import time
-from functools import partial
+from functools import cached_property, partial
 from numbers import Real
 from weakref import WeakSet
 
@@ -25,6 +25,7 @@ from sklearn_adaalloc.allocators._stream_drift import (
     compare_recent,
 )
 from sklearn_adaalloc.allocators._stream_session import StreamSession
+from sklearn_adaalloc.allocators._unjudged import open_unjudged
 from sklearn_adaalloc.planning._control import follow_spend
 from sklearn_adaalloc.planning._learning import correction_of, learn_correction
 from sklearn_adaalloc.planning._recent import remember
@@ -169,6 +170,23 @@ class Stream:
             predicted, limits, policy._predict_costs(X), coins, max_samples=max_samples
         )
 
+    def _start_unjudged(self, X, *, votes, max_samples=None):
+        """Open a session on one query whose answers nobody judges.
+
+        It counts for the budget and for the cap, and teaches the stream nothing else.
+        """
+        policy, X = self._policy, _as_batch(X)
+        predicted = policy._predicted(X)
+        coins = query_coins(X, policy._coin_seed)
+        return self._start(
+            predicted,
+            None,
+            policy._predict_costs(X),
+            coins,
+            max_samples=max_samples,
+            votes=votes,
+        )
+
     def drift_report(self, *, alpha=0.01):
         """Compare the latest queries with those that `fit` was calibrated on.
 
@@ -232,9 +250,20 @@ class Stream:
         self._state.save(path)
 
     def _start(
-        self, predicted, limits, costs, coins, *, max_samples=None, replayed=False
+        self,
+        predicted,
+        limits,
+        costs,
+        coins,
+        *,
+        max_samples=None,
+        replayed=False,
+        votes=None,
     ):
-        """Open a session on queries of which all is predicted."""
+        """Open a session on queries of which all is predicted.
+
+        If nobody judges the answers, `votes` says whether they are voted on.
+        """
         n_queries, policy = len(predicted), self._policy
         before = self._state.update(partial(_count_started, n_queries=n_queries))
         factors = price_factors(coins_in_order(coins, before.n_started))
@@ -245,24 +274,39 @@ class Stream:
             grant = partial(self._grant, windows)
         if max_samples is not None:
             grant = Allowance(n_queries, max_samples, grant)
-        options = {"replayed": replayed}
-        if policy._learns():
-            options["correction"] = correction_of(before.learnt)
-        inner = policy._open_session(
-            predicted,
-            limits,
-            costs,
-            lambda: self._state.recent().price * factors,
-            grant=grant,
-            **options,
-        )
+        is_told = votes is None and policy._is_told_numbers()
+        if votes is None:
+            options = {"replayed": replayed}
+            if policy._learns():
+                options["correction"] = correction_of(before.learnt)
+            inner = policy._open_session(
+                predicted,
+                limits,
+                costs,
+                lambda: self._state.recent().price * factors,
+                grant=grant,
+                **options,
+            )
+            expect = partial(_expected, policy, inner, predicted, costs)
+        else:
+            inner = open_unjudged(
+                policy, predicted, costs, self._usual_spend, votes=votes, grant=grant
+            )
+            expect = partial(getattr, inner, "expected_rewards")
         rates = policy._mean_rates(predicted)
         costs = None if policy._n_decoders else costs
-        record = SessionRecord(rates, costs, is_told=policy._is_told_numbers())
-        session = StreamSession(self, inner, before.n_queries, record)
+        record = SessionRecord(rates, costs, is_told=is_told)
+        session = StreamSession(self, inner, before.n_queries, record, expect)
         with self._lock:
             self._open.add(session)
         return session
+
+    @cached_property
+    def _usual_spend(self):
+        """What a query spends on average, as wanted or, at a fixed price, in `fit`."""
+        policy = self._policy
+        wanted = policy.budget if policy.target == "budget" else policy.realised_budget_
+        return float(wanted)
 
     def _grant(self, windows, wanted, mandatory):
         """Samples that the cap allows (n_queries,)."""
@@ -275,7 +319,8 @@ class Stream:
             n_open = len(self._open)
         policy = self._policy
         follows = policy.adapt and policy.target == "budget" and policy.budget > 0
-        seen = session._session._belief.hazards_seen() if policy._learns() else ()
+        belief = session._session._belief
+        seen = belief.hazards_seen() if belief and policy._learns() else ()
         self._state.update(
             partial(
                 _count_closed,
@@ -291,6 +336,14 @@ class Stream:
                 forgetting=policy.gain / _REMEMBERED,
             )
         )
+
+
+def _expected(policy, session, predicted, costs):
+    """Predicted reward of queries (n_queries,), as planned or in the one-shot plan."""
+    planned = getattr(session._belief, "expected", None)
+    if planned is not None:
+        return planned
+    return policy._expected_by(predicted, costs, policy._allocate(predicted, costs))
 
 
 def _count_started(state, *, n_queries):

@@ -1,6 +1,7 @@
 """Base class of allocators that decide by a regressor of marginal rewards."""
 
 from abc import abstractmethod
+from functools import lru_cache
 from inspect import signature
 
 import numpy as np
@@ -26,6 +27,9 @@ from sklearn_adaalloc.allocators._menu_mixins import (
     check_decoders,
     choose_menu_target,
 )
+from sklearn_adaalloc.allocators._prospects import open_prospects
+from sklearn_adaalloc.allocators._stream_cap import Allowance
+from sklearn_adaalloc.allocators._unjudged import open_unjudged
 from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.planning._rewards import mean_and_deviation
 
@@ -119,6 +123,39 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
         """What `_allocate` decides by: marginal rewards, or scores of a menu."""
         check_is_fitted(self)
         return self._predict_scores(X)
+
+    def _expected_of(self, X):
+        """Predicted reward of each query at its budget (n_queries,), as in `explain`.
+
+        It is cheaper than an explanation, and needs no pandas.
+        """
+        scores, costs = self._checked_scores(X), self._predict_costs(X)
+        return self._expected_by(scores, costs, self._decide_by(X, scores, costs))
+
+    def _expected_by(self, scores, costs, budgets):
+        """Predicted reward at budgets, by what was predicted for the queries."""
+        if self._n_decoders:
+            outcome = self._open_menu(scores, costs).known.outcome(budgets)[0]
+            any_sample = budgets.any(axis=1)
+            expected = np.where(any_sample, outcome, self.empty_reward)
+        else:
+            any_sample = (budgets > 0) | (self._n_axes == 3)
+            expected = self._expected_rewards(scores, budgets)
+        bounded = np.clip(expected, *self._reward_bounds)
+        return np.where(any_sample, bounded, expected)
+
+    def _mean_rewards(self, scores):
+        """Predicted reward of a sample (n_queries,), or (n_queries, n_decoders)."""
+        if self._n_decoders:
+            return open_prospects(self.regressor_, scores).scores
+        return scores[:, 0]
+
+    def _start_unjudged(self, X, *, votes, max_samples=None):
+        """Open a session on one query whose answers nobody judges."""
+        scores, costs = self._checked_scores(X), self._predict_costs(X)
+        grant = None if max_samples is None else Allowance(1, max_samples)
+        budget = float(self.budget)
+        return open_unjudged(self, scores, costs, budget, votes=votes, grant=grant)
 
     def _predict_scores(self, X):
         if self._n_decoders:
@@ -225,7 +262,7 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
         if self._n_decoders:  # of each decoder alone
             return predict(X, max(max_budget))
         # Regressors from other packages may not have the argument min_budget.
-        known = "min_budget" in signature(predict).parameters
+        known = _takes_min_budget(getattr(predict, "__func__", predict))
         options = {"min_budget": max(min_budget, least)} if known else {}
         return predict(X, max_budget, **options)
 
@@ -296,3 +333,8 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
             self.regressor is None or get_tags(self.regressor).input_tags.sparse
         )
         return tags
+
+
+@lru_cache(maxsize=64)  # asked for every query of a stream
+def _takes_min_budget(predict):
+    return "min_budget" in signature(predict).parameters

@@ -16,7 +16,6 @@ from sklearn_adaalloc.allocators._coins import (
     separate_coins,
 )
 from sklearn_adaalloc.allocators._menu_session import MenuSession
-from sklearn_adaalloc.allocators._prospects import open_prospects
 from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 from sklearn_adaalloc.allocators._stream_drift import drift_reference
@@ -158,9 +157,8 @@ class CalibratedPrice(RegressorAllocator):
 
     def _mean_rates(self, predicted):
         """Predicted reward of a sample (n_queries,), over decoders that are alike."""
-        if self._n_decoders:
-            return open_prospects(self.regressor_, predicted).scores.mean(axis=1)
-        return predicted[:, 0]
+        means = self._mean_rewards(predicted)
+        return means.reshape(len(means), -1).mean(axis=1)
 
     def _cap(self):
         """Cap of a subclass that has one."""

@@ -26,12 +26,15 @@ class StreamSession:
     ----------
     stream : Stream
         The stream.
-    session : SequentialSession, MenuSession, ScoreSession or VoteSession
+    session : SequentialSession, MenuSession, ScoreSession, VoteSession or \
+            UnjudgedSession
         Holds what is known of the query.
     n_closed_before : int
         Number of queries of the stream that were closed when this one started.
     record : SessionRecord
         Keeps what the drift report of the stream needs.
+    expect : callable
+        Returns what `expected_rewards` is.
 
     Examples
     --------
@@ -50,10 +53,11 @@ class StreamSession:
     >>> session.close()
     """
 
-    def __init__(self, stream, session, n_closed_before, record):
+    def __init__(self, stream, session, n_closed_before, record, expect):
         self._stream = stream
         self._session = session
         self._record = record
+        self._expect = expect
         self._n_closed_before = n_closed_before
         self._charged = 0.0
         self._is_closed = False
@@ -82,6 +86,16 @@ class StreamSession:
         What was paid has corrected it. None if the budget counts samples.
         """
         return self._session.predicted_costs
+
+    @property
+    def expected_rewards(self):
+        """Reward that was predicted of each query before any sample, (n_queries,).
+
+        It is that of the one-shot plan, as ``explain`` shows it: a chance of success,
+        if rewards are 0 or 1. With several decoders and no `n_rounds`, it is that of
+        the order in which they are asked, once `ask` has chosen it.
+        """
+        return self._expect()
 
     @property
     def rounds_taken(self):

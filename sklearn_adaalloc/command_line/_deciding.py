@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_adaalloc._utils.numbers import as_json
+from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc.persistence import load_policy
 
 
@@ -44,6 +45,8 @@ def decide(path, queries, budget=None):
         )
     if budget is not None:
         allocator.set_params(budget=budget)
+    if before and not hasattr(before[0][1], "chat_template"):
+        queries = [text_of(query) for query in queries]
     X = policy[:-1].transform(queries) if before else queries
     return allocator.explain(X)
 

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.pipeline import make_pipeline
 
+from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc._utils.rewards import has_decoders, is_binary
 from sklearn_adaalloc.allocators import (
     AdaptiveAllocator,
@@ -128,8 +129,8 @@ def _unfitted(options, features, graded):
         return allocator, read_features(features, len(table))
     if not graded.has_texts:
         return allocator, np.zeros((len(table), 1))
-    if features == "none":
-        steps = HashingVectorizer(n_features=2)  # the average reads nothing of it
-    else:
-        steps = featurizer(features, graded.queries)
+    if features == "none":  # the average reads nothing of the texts
+        texts = [text_of(query) for query in graded.queries]
+        return make_pipeline(HashingVectorizer(n_features=2), allocator), texts
+    steps = featurizer(features, graded.queries)
     return make_pipeline(steps, allocator), graded.queries

@@ -90,8 +90,8 @@ def positive(text):
     return value
 
 
-def whole(least):
-    """The type of whole numbers of at least so much.
+def whole(least, most=math.inf):
+    """The type of whole numbers of at least so much, and at most so much.
 
     Examples
     --------
@@ -105,9 +105,10 @@ def whole(least):
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
+        if not least <= value <= most:
+            limit = "" if most == math.inf else f" and at most {most}"
             raise argparse.ArgumentTypeError(
-                f"{text!r} is no whole number of at least {least}"
+                f"{text!r} is no whole number of at least {least}{limit}"
             )
         return value
 

@@ -180,6 +180,8 @@ def _from_store(paths, columns):
         if len(samplers) > 1:
             own["decoders"] = dict(zip(_names(samplers), samplers, strict=True))
         queries, table = store.to_table(**own)
+    if len(samplers) == 1 and (model := samplers[0].get("model")):
+        table.decoders = [str(model)]  # a policy that learns from it will know
     if has_decoders(table):  # queries that one of them did not answer teach nothing
         answered = np.isfinite(table.rewards).any(axis=2).all(axis=1)
         rows = np.flatnonzero(answered)

@@ -20,9 +20,10 @@ class AsynchronousDecoder:
     """A decoder that can also answer single queries, in an event loop.
 
     A class that inherits from it has three methods. ``_samplers()`` returns the
-    samplers in the order of the decoders. ``_begin(queries, max_samples)`` returns an
-    `Answering` and a session. ``_decoded_one(answering, session)`` returns the result
-    of the only query.
+    samplers in the order of the decoders. ``_read(queries)`` returns the allocator, its
+    input, and the last arguments of an `Answering`. ``_start(queries, max_samples,
+    *read)`` takes these, and returns an `Answering` and a session.
+    ``_decoded_one(answering, session)`` returns the result of the only query.
     """
 
     max_in_flight, n_graders = 1000, None  # of decoders pickled by earlier versions
@@ -68,6 +69,10 @@ class AsynchronousDecoder:
         state = dict(super().__getstate__())
         state.pop("_opened", None)  # it belongs to this process
         return state
+
+    def _begin(self, queries, max_samples=None):
+        """An `Answering` of checked queries, and a session on them."""
+        return self._start(queries, max_samples, *self._read(queries))
 
     async def _answer(self, query, max_samples):
         """Answer one query; the result of ``_decoded_one``."""

@@ -321,19 +321,9 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
     def _samplers(self):
         return [self.sampler]
 
-    def _begin(self, queries, max_samples=None):
-        """An `Answering` of checked queries, and a session on them."""
-        price = check_price(self.price)
-        allocator, X, samplers = read_policy(
-            self.policy,
-            [self.sampler],
-            queries,
-            kind="samples",
-            instead="Give it to Router or Cascade, or fit it on samples of one "
-            "decoder.",
-        )
+    def _start(self, queries, max_samples, allocator, X, rest):
+        """An `Answering` of queries that were read, and a session on them."""
         rule = resolve_selection(getattr(allocator, "selection", "reward"))
-        rest = allocator, samplers, [price]
         starter = self.stream or allocator
         if hasattr(starter, "start"):
             if isinstance(rule, MostVotes):
@@ -345,6 +335,19 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
         budgets = answering.afford(allocator).predict(X)
         budgets = check_budgets(budgets, n_queries=len(queries))
         return answering, OneRound(budgets[:, None], max_samples)
+
+    def _read(self, queries):
+        """The allocator, its input, and the last arguments of an `Answering`."""
+        price = check_price(self.price)
+        allocator, X, samplers = read_policy(
+            self.policy,
+            [self.sampler],
+            queries,
+            kind="samples",
+            instead="Give it to Router or Cascade, or fit it on samples of one "
+            "decoder.",
+        )
+        return allocator, X, (allocator, samplers, [price])
 
     def _decoded_one(self, answering, session):
         """The best of the answers so far to the only query."""

@@ -297,8 +297,18 @@ read_prices` reads such prices from a file. One number is the price of an answer
     def _samplers(self):
         return self._in_order()[1]
 
-    def _begin(self, queries, max_samples=None):
-        """An `Answering` of checked queries, and a session on them."""
+    def _start(self, queries, max_samples, allocator, X, rest):
+        """An `Answering` of queries that were read, and a session on them."""
+        answering = Answering(queries, self.reward, *rest)
+        starter = self.stream or allocator
+        if hasattr(starter, "start"):
+            return answering, start(starter, X, max_samples)
+        shape = answering.budgets.shape
+        budgets = answering.afford(allocator).predict(X)
+        return answering, OneRound(_check_table(budgets, shape), max_samples)
+
+    def _read(self, queries):
+        """The allocator, its input, and the last arguments of an `Answering`."""
         names, samplers = self._in_order()
         prices = check_prices(self.prices, names)
         allocator, X, checked = read_policy(
@@ -310,13 +320,7 @@ read_prices` reads such prices from a file. One number is the price of an answer
             "decoders, with unit='cost' or a regressor with target='rate_profiles'.",
             names=names if isinstance(self.samplers, Mapping) else None,
         )
-        answering = Answering(queries, self.reward, allocator, checked, prices)
-        starter = self.stream or allocator
-        if hasattr(starter, "start"):
-            return answering, start(starter, X, max_samples)
-        shape = len(queries), len(names)
-        budgets = answering.afford(allocator).predict(X)
-        return answering, OneRound(_check_table(budgets, shape), max_samples)
+        return allocator, X, (allocator, checked, prices)
 
     def _decoded_one(self, answering, session):
         """The best of the answers so far to the only query."""

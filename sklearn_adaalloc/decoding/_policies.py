@@ -3,7 +3,7 @@
 from sklearn.utils import get_tags
 from sklearn.utils._set_output import _wrap_data_with_container
 
-from sklearn_adaalloc._utils.estimators import unwrap
+from sklearn_adaalloc._utils.estimators import transform_by, unwrap
 from sklearn_adaalloc.allocators import Stream
 from sklearn_adaalloc.sampling._protocol import CheckedSampler, as_sampler
 
@@ -54,7 +54,7 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
         If the policy is not an allocator, or if its budgets have another meaning.
     """
     before, allocator = unwrap_allocator(policy)
-    _check_allocator(allocator, kind, instead)
+    check_allocator(allocator, kind, instead)
     names = names or [None] * len(samplers)
     checked = [as_sampler(*pair) for pair in zip(samplers, names, strict=True)]
     X = queries
@@ -65,9 +65,7 @@ def read_policy(policy, samplers, queries, *, kind, instead, names=None):
             checked[i] = CheckedSampler(own, checked[i].name, has_read=True)
             before = rest
             break
-    for steps in before:
-        X = steps.transform(X)
-    return allocator, X, checked
+    return allocator, transform_by(before, X), checked
 
 
 def unwrap_allocator(policy):
@@ -87,8 +85,33 @@ def unwrap_allocator(policy):
     return before, decider.policy if isinstance(decider, Stream) else decider
 
 
-def _check_allocator(allocator, kind, instead):
-    """Check what the budgets of an allocator mean; other classes are accepted."""
+def check_allocator(allocator, kind, instead):
+    """Check what the budgets of an allocator mean; other classes are accepted.
+
+    Parameters
+    ----------
+    allocator : estimator
+        What the policy ends in.
+    kind, instead : str
+        As for :func:`read_policy`.
+
+    Raises
+    ------
+    ValueError
+        If it is not an allocator, or if its budgets have another meaning.
+    """
+    found = _kind(allocator)
+    if found is None:
+        _check_foreign(allocator)
+    elif found != kind:
+        raise ValueError(
+            f"policy gives budgets that are {_BUDGETS[found]}. Expected "
+            f"{_BUDGETS[kind]}. {instead}"
+        )
+
+
+def _check_foreign(allocator):
+    """Raise if an estimator of another package is plainly no allocator."""
     try:
         estimator_type = get_tags(allocator).estimator_type
     except (AttributeError, TypeError):  # not a scikit-learn estimator
@@ -101,12 +124,6 @@ def _check_allocator(allocator, kind, instead):
         raise ValueError(
             f"policy ends in {allocator!r}, which is {what}. Expected one that "
             "predicts budgets, such as AdaptiveAllocator(RewardRegressor(...))."
-        )
-    found = _kind(allocator)
-    if found not in (None, kind):
-        raise ValueError(
-            f"policy gives budgets that are {_BUDGETS[found]}. Expected "
-            f"{_BUDGETS[kind]}. {instead}"
         )
 
 

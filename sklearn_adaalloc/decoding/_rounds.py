@@ -378,6 +378,11 @@ class WithDecoderAxis:
         """Number of rounds so far."""
         return self._session.rounds_taken
 
+    @property
+    def expected_rewards(self):
+        """Predicted reward (n_queries,); None if the session does not know it."""
+        return getattr(self._session, "expected_rewards", None)
+
     def ask(self):
         """Samples wanted in this round (n_queries, 1), or None."""
         asked = self._session.ask()

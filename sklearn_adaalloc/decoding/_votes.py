@@ -41,7 +41,7 @@ class Voting(Answering):
         """
         [gathered], [labels] = self.gathered, self._verdicts
         answers = [
-            row[_leader(given, self._key)].answer if row else default_answer
+            row[leader(given, self._key)].answer if row else default_answer
             for row, given in zip(gathered.rows, labels, strict=True)
         ]
         decoders = np.array([0 if row else -1 for row in gathered.rows])
@@ -74,8 +74,27 @@ def _themselves(queries, answers):
     return answers
 
 
-def _leader(labels, key):
-    """Index of the first answer with the most votes; 0 if there is no vote."""
+def leader(labels, key):
+    """Find the first answer with the most votes.
+
+    Parameters
+    ----------
+    labels : list of str or int
+        What each answer votes for. None, "" and -1 are no vote.
+    key : callable or None
+        As for :class:`Voting`.
+
+    Returns
+    -------
+    index : int
+        0 if there is no vote.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.decoding._votes import leader
+    >>> leader([None, "7", "8", "8"], None)
+    2
+    """
     distinct = [each for each in dict.fromkeys(labels) if each not in (None, "", -1)]
     keys = distinct if key is None else key(distinct)
     classes = dict(zip(distinct, keys, strict=True))

@@ -22,9 +22,14 @@ from sklearn_adaalloc.language_models._checkpoints import (
     require_unchanged,
     source,
 )
-from sklearn_adaalloc.language_models._gguf import text_files, weight_options
+from sklearn_adaalloc.language_models._gguf import (
+    is_gguf,
+    text_files,
+    weight_options,
+)
 from sklearn_adaalloc.language_models._options import (
     auto_class,
+    cpu_multiplies_bfloat16,
     resolve_device,
     resolve_dtype,
     takes_input,
@@ -253,6 +258,32 @@ class LanguageModel:
             torch.from_numpy(input_ids).to(self.device),
             torch.from_numpy(attention_mask).to(self.device),
         )
+
+
+def sampling_dtype(name, *, revision=None, device="auto", dtype="auto"):
+    """Precision in which a model samples.
+
+    "auto" is that of other uses, but for one case: on a CPU that multiplies bfloat16
+    natively, it is bfloat16 if the weights have no more precision than that, because
+    they are saved as bfloat16 or quantised in a GGUF file. Features are not read in
+    bfloat16 on a CPU, because budgets can change: on the embedded tasks up to 5 % did.
+
+    Parameters
+    ----------
+    name, revision, device, dtype
+        As for :func:`load_language_model`.
+
+    Returns
+    -------
+    dtype : {"float32", "bfloat16", "float16"}
+    """
+    device = resolve_device(device)
+    resolved = resolve_dtype(dtype, device)
+    if dtype == "auto" and device == "cpu" and cpu_multiplies_bfloat16():
+        saved = str(getattr(load_config(name, revision=revision), "dtype", None))
+        if is_gguf(source(name)) or saved.removeprefix("torch.") == "bfloat16":
+            return "bfloat16"
+    return resolved
 
 
 def load_language_model(

@@ -44,6 +44,19 @@ def resolve_dtype(dtype, device):
     return "bfloat16" if native else "float32"
 
 
+def cpu_multiplies_bfloat16():
+    """Whether the CPU has instructions for it, AMX or AVX512-BF16, as torch says."""
+    import torch
+
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        native = found.get("amx_bf16", False) or found.get("avx512_bf16", False)
+    else:  # older torch; the oldest does not say, and `bool()` is False
+        names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        native = any(getattr(torch.cpu, name, bool)() for name in names)
+    return native and torch.backends.mkldnn.is_available()
+
+
 def has_language_model_head(config):
     """Whether the checkpoint is a causal language model with its LM head."""
     return _head_mapping(config) is not None
@@ -108,9 +121,9 @@ def resolve_layers(layer, config):
     ----------
     layer : "auto", int or list of int
         Hidden states, from 0 to the number of layers. Negative numbers count from the
-        end. "auto" means the second-to-last one for a causal language model, because
-        its last layer is specialised on the next token, and the last one for an
-        encoder.
+        end. "auto" means the one after two thirds of the layers for a causal language
+        model, because its last layers are specialised on the next token, and the last
+        one for an encoder.
     config : PretrainedConfig
         Configuration of the model.
 
@@ -133,7 +146,9 @@ def resolve_layers(layer, config):
     """
     n_layers = config.get_text_config().num_hidden_layers
     if isinstance(layer, str) and layer == "auto":
-        return (max(n_layers - has_language_model_head(config), 1),)
+        if has_language_model_head(config):
+            return (max(round(2 * n_layers / 3), 1),)
+        return (n_layers,)
     layers = [layer] if isinstance(layer, Integral) else layer
     valid = isinstance(layers, (list, tuple, np.ndarray)) and len(layers) > 0
     for each in layers if valid else ():

@@ -56,6 +56,9 @@ class LoneMenuBelief(MenuBelief):
     array([0, 0])
     """
 
+    expected = None
+    """Chance of success (n_queries,) on the orders that were chosen first."""
+
     def __init__(self, weights, profiles, costs, limits, *, mandatory=0):
         super().__init__(weights, profiles, costs, limits, mandatory=mandatory)
         self._planned = None
@@ -129,6 +132,10 @@ class LoneMenuBelief(MenuBelief):
         path, _ = best_stops(failing[..., 1:], expense[..., 1:], scale[:, None, None])
         every = np.arange(len(rows))
         ratios = step_ratios(failing[every, path], expense[every, path])
+        if self.expected is None and not self._taken.any():
+            n_worth = (ratios > scale[:, None]).sum(axis=1)
+            self.expected = np.zeros(len(left))
+            self.expected[rows] = 1 - failing[every, path, n_worth]
         n_steps = ratios.shape[1] + 1  # the last is not taken: the order ends
         order = _Order(
             decoders=np.zeros((len(left), n_steps), dtype=np.int64),

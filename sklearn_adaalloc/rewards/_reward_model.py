@@ -12,6 +12,7 @@ from sklearn_adaalloc._utils.parameters import (
 )
 from sklearn_adaalloc._utils.queries import check_answers, query_keys
 from sklearn_adaalloc.language_models._checkpoints import fingerprint, load_config
+from sklearn_adaalloc.language_models._gguf import is_gguf
 from sklearn_adaalloc.language_models._model import load_language_model
 from sklearn_adaalloc.language_models._options import (
     DTYPES,
@@ -180,12 +181,18 @@ class RewardModel(DocumentationLinkMixin, BaseEstimator):
         return scores
 
     def _load(self):
+        if is_gguf(self.model):
+            raise ValueError(
+                f"model={str(self.model)!r} is a .gguf file, and transformers reads no "
+                "head of a classifier from one. Expected the name or folder of a "
+                "sequence classifier with one output."
+            )
         config = load_config(self.model, revision=self.revision)
         if config.num_labels != 1:
             raise ValueError(
                 f"model={str(self.model)!r} has {config.num_labels} outputs. Expected "
                 "a sequence classifier with one output, the score (num_labels=1 in its "
-                "config.json); a .gguf file has no such head."
+                "config.json)."
             )
         return load_language_model(
             self.model,

@@ -199,6 +199,13 @@ class CheckedSampler:
         in_turn = self._each is not None or self._aeach is not None
         return in_turn or "return_usage" in {*self._options, *self._aoptions}
 
+    @property
+    def is_asynchronous(self):
+        """Whether the sampler can only be awaited."""
+        awaited = self._aeach is not None or self._asample is not None
+        ordinary = self._sample is not None and not is_coroutine_function(self._sample)
+        return awaited and not ordinary
+
     def arrivals(self, prompts, budgets, first_sample):
         """Yield checked answers as soon as the sampler returns them.
 

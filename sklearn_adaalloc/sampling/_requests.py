@@ -150,3 +150,26 @@ def stop_strings(stop):
             "none of them empty."
         )
     return list(strings)
+
+
+def cut_before(text, stop):
+    """The part of a text before the first stop string.
+
+    Parameters
+    ----------
+    text : str
+        An answer.
+    stop : list of str
+        Stop strings.
+
+    Returns
+    -------
+    text : str
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._requests import cut_before
+    >>> cut_before("It is 5. END Q: 3+3=", ["Q:", " END"])
+    'It is 5.'
+    """
+    return text[: min([text.index(s) for s in stop if s in text] or [None])]

@@ -1,21 +1,24 @@
 """Answers to requests: decided, sampled, judged and chosen."""
 
 import asyncio
-from contextlib import AsyncExitStack, aclosing
+import math
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from sklearn_adaalloc._utils.estimators import unwrap
 from sklearn_adaalloc._utils.numbers import as_json
+from sklearn_adaalloc._utils.prices import check_price, check_prices
 from sklearn_adaalloc.curves import MostVotes
 from sklearn_adaalloc.curves._selection import resolve_selection
-from sklearn_adaalloc.decoding import BestOfK, Cascade
 from sklearn_adaalloc.decoding._answer import together
 from sklearn_adaalloc.sampling import OpenAISampler
 from sklearn_adaalloc.serving._current import CURRENT, Current
+from sklearn_adaalloc.serving._deciding import BestOfRequests, CascadeOfRequests
 from sklearn_adaalloc.serving._errors import bad_request
+from sklearn_adaalloc.serving._local import LocalUpstream
 from sklearn_adaalloc.serving._metrics import Metrics
-from sklearn_adaalloc.serving._policies import open_policy
+from sklearn_adaalloc.serving._policies import check_answers_of, open_policy
 from sklearn_adaalloc.serving._upstream import Upstream
 from sklearn_adaalloc.serving._verdicts import make_verdicts
 
@@ -49,9 +52,9 @@ class Answerer:
     ----------
     policy : estimator
         See :func:`~sklearn_adaalloc.serving.create_app`, as for all others.
-    samplers : OpenAISampler or dict of str to OpenAISampler
-        Servers that answer.
-    reward : {"vote", "math", "code"} or callable
+    samplers : OpenAISampler or other sampler, or dict of str to samplers
+        What answers.
+    reward : {"vote", "math", "code"}, "model:NAME" or callable
         Judges answers.
     name : str
         What the only decoder is called.
@@ -61,36 +64,45 @@ class Answerer:
         Answer to a query without a sample.
     prices : dict, tuple, float or None
         Prices of the decoders.
+    deadline : float
+        Seconds that a request may take.
     """
 
     def __init__(
-        self, policy, samplers, reward, *, name, state, default_answer, prices
+        self, policy, samplers, reward, *, name, state, default_answer, prices, deadline
     ):
         self.metrics = Metrics(self._gauges)
-        self.n_in_flight = 0
         self._verdicts = make_verdicts(reward)
-        several = not isinstance(samplers, OpenAISampler)
-        named = samplers if several else {name: samplers}
+        named = samplers if isinstance(samplers, Mapping) else {name: samplers}
         self._upstreams = {
-            each: Upstream(each, sampler, self.metrics)
+            each: _upstream(each, sampler, self.metrics, deadline)
             for each, sampler in named.items()
         }
         policy, self._allocator, self.stream = open_policy(policy, state)
-        _check_kind(self._allocator, several)
+        several = _is_for_several(self._allocator, samplers)
+        if not several:
+            check_answers_of(self._allocator, samplers)
         _check_judge(self._allocator, self._verdicts)
         has_pandas = find_spec("pandas") is not None
         self._can_explain = has_pandas and hasattr(self._allocator, "explain")
-        self._policy = policy
-        shared = {"default_answer": default_answer, "max_in_flight": 1_000_000}
+        shared = {
+            "default_answer": default_answer,
+            "max_in_flight": 1_000_000,
+            "n_graders": self._verdicts.n_graders,
+        }
         if several:
-            self._decoder = Cascade(
+            self._decoder = CascadeOfRequests(
                 policy, self._upstreams, self._verdicts.reward, prices=prices, **shared
             )
             self._decoder._samplers()  # raises if they are not those of the policy
         else:
             [upstream] = self._upstreams.values()
-            self._decoder = BestOfK(
-                policy, upstream, self._verdicts.reward, price=prices, **shared
+            self._decoder = BestOfRequests(
+                policy,
+                upstream,
+                self._verdicts.reward,
+                price=_only_price(prices, upstream.name),
+                **shared,
             )
         self._opened = AsyncExitStack()
 
@@ -135,23 +147,36 @@ class Answerer:
         )
 
     async def _choose(self, asked, query, number):
-        current = Current(asked, number)
+        current = Current(
+            asked,
+            number,
+            is_judged=self._verdicts.are_possible(asked.wishes),
+            may_vote=self._verdicts.may_vote,
+        )
         CURRENT.set(current)  # of the task of this choice alone
-        if not self._verdicts.are_possible(asked.wishes):
-            return await self._take_one(query)
         answered = await self._decoder.answer(
             query, max_samples=asked.wishes.max_samples
         )
         usages = getattr(answered, "usages", None) or [answered.usage]
+        counts = self._counts(answered)
+        verdict = self._verdicts.name
+        if not current.is_judged:
+            verdict = "vote" if counts["samples"] > 1 else "none"
+        elif verdict != "vote" and math.isnan(answered.reward):
+            verdict = "none"  # there is no answer, or the judge could not grade it
+        self.metrics.verdicts.add(verdict=verdict)
         told = {
-            **self._counts(answered),
+            **counts,
             "rounds": answered.rounds_taken,
             "reward": as_json(answered.reward),
-            "verdict": self._verdicts.name,
+            "verdict": verdict,
+            "predicted_success": None if current.predict is None else current.predict(),
             "price": None if self.stream is None else self.stream.price,
         }
         if asked.wishes.explain:
-            told["explanation"] = await asyncio.to_thread(self._explain, query)
+            told["explanation"] = await asyncio.to_thread(
+                self._explain, current.features
+            )
         return Choice(
             answered.answer,
             "length" if answered.answer in current.cut_off else "stop",
@@ -160,11 +185,8 @@ class Answerer:
             told,
         )
 
-    def _explain(self, query):
+    def _explain(self, X):
         """What the policy predicts of a query: a row, or one for each decoder."""
-        X = [query]
-        for steps in unwrap(self._policy)[0]:
-            X = steps.transform(X)
         rows = self._allocator.explain(X).to_dict("records")
         return [{name: as_json(value) for name, value in row.items()} for row in rows]
 
@@ -183,49 +205,44 @@ class Answerer:
             "cost": as_json(answered.total_cost),
         }
 
-    async def _take_one(self, query):
-        """One sample of the first decoder: nobody can say which of several is best."""
-        upstream = next(iter(self._upstreams.values()))
-        async with aclosing(
-            upstream.asample_each([query], [1], first_sample=[0])
-        ) as arrivals:
-            async for arrival in arrivals:
-                sample = arrival
-        if sample.error is not None:
-            raise sample.error
-        told = {"samples": 1, "decoder": upstream.name, "rounds": 1, "reward": None}
-        return Choice(
-            sample.answer,
-            "length" if sample.cut_off else "stop",
-            sample.prompt_tokens,
-            sample.answer_tokens,
-            {**told, "verdict": "none", "price": None},
-        )
-
     def _gauges(self):
-        gauges = {"adaalloc_in_flight": ("Requests in flight.", self.n_in_flight)}
-        if self.stream is not None:
-            gauges |= {
-                "adaalloc_price": ("Price of a unit of budget.", self.stream.price),
-                "adaalloc_mean_cost": (
-                    "Mean spend of the queries of the stream, in the unit of the "
-                    "budget.",
-                    self.stream.mean_cost,
-                ),
-                "adaalloc_budget": (
-                    "Mean spend that is wanted.",
-                    self.stream.policy.budget,
-                ),
-                "adaalloc_stream_queries": (
-                    "Queries of the stream that were closed, over all restarts.",
-                    self.stream.n_queries,
-                ),
-            }
-        return gauges
+        if self.stream is None:
+            return {}
+        return {
+            "adaalloc_price": ("Price of a unit of budget.", self.stream.price),
+            "adaalloc_mean_cost": (
+                "Mean spend of the queries of the stream, in the unit of the budget.",
+                self.stream.mean_cost,
+            ),
+            "adaalloc_budget": (
+                "Mean spend that is wanted.",
+                self.stream.policy.budget,
+            ),
+            "adaalloc_stream_queries": (
+                "Queries of the stream that were closed, over all restarts.",
+                self.stream.n_queries,
+            ),
+        }
+
+
+def _upstream(name, sampler, metrics, deadline):
+    if isinstance(sampler, OpenAISampler):
+        _ = sampler.settings  # raises for an address or a parameter that is none
+        return Upstream(name, sampler, metrics, deadline)
+    return LocalUpstream(name, sampler, metrics)
+
+
+def _only_price(prices, name):
+    """The price of the only decoder, which may be given by name."""
+    if not isinstance(prices, Mapping):
+        check_price(prices, "prices")
+        return prices
+    check_prices(prices, [name])
+    return prices[name]
 
 
 def _check_judge(allocator, verdicts):
-    """Raise unless the policy votes where answers are voted on, and only there."""
+    """Raise unless the judge tells what the policy learnt from."""
     rule = resolve_selection(getattr(allocator, "selection", "reward"))
     if isinstance(rule, MostVotes) != (verdicts.name == "vote"):
         selection = getattr(allocator, "selection", "reward")
@@ -234,16 +251,31 @@ def _check_judge(allocator, verdicts):
             f"selection={selection!r}. Expected 'vote' for one with selection='vote', "
             "and a judge of answers for others."
         )
+    uses_verdicts = hasattr(allocator, "start") or hasattr(allocator, "open")
+    told_right = uses_verdicts and getattr(allocator, "binary_", False)
+    if told_right and verdicts.is_binary is False:
+        raise ValueError(
+            f"reward={verdicts.name!r} gives scores, and the policy learnt from "
+            "rewards of 0 and 1. Expected a policy that was fitted on the scores of "
+            "this model, or with selection='score'; or a judge that says right or "
+            "wrong."
+        )
 
 
-def _check_kind(allocator, several):
-    """Raise unless the policy is for as many decoders as there are."""
+def _is_for_several(allocator, samplers):
+    """Whether the policy is for several decoders; raise unless the samplers are, too.
+
+    Samplers of several decoders have names. That of a single one may have one.
+    """
     is_menu = bool(getattr(allocator, "_n_decoders", None))
     is_routing = not is_menu and getattr(allocator, "_n_axes", 2) == 3
-    if is_routing or is_menu != several:
+    named = isinstance(samplers, Mapping)
+    fits = named if is_menu else not named or len(samplers) == 1
+    if is_routing or not fits:
         found = "several decoders" if is_menu or is_routing else "one decoder"
+        wanted = "several, each with a budget of its own" if named else "one"
         raise ValueError(
-            f"policy was fitted on samples of {found}. Expected "
-            f"{'several, each with a budget of its own' if several else 'one'}, as "
-            "there are samplers."
+            f"policy was fitted on samples of {found}. Expected {wanted}, as there are "
+            "samplers."
         )
+    return is_menu

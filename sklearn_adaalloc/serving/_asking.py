@@ -19,7 +19,11 @@ _PARAMETERS = {
 }
 _OWN = {"model", "messages", "prompt", "n", "stream", "stream_options", "adaalloc"}
 # What an answer that is chosen among others cannot have.
-_REFUSED = ("tools", "functions", "logprobs", "top_logprobs", "echo", "audio")
+_REFUSED = (
+    *("tools", "functions", "logprobs", "top_logprobs", "echo", "audio"),
+    "best_of",  # samples of which nobody would know
+)
+_MOST_SAMPLES = 2**31 - 1  # of a choice, as decoders take it
 _WISHES = {"reference", "tests", "max_samples", "explain"}
 
 
@@ -114,8 +118,12 @@ def read_request(content, kind, model):
             "model",
         )
     given = {name: value for name, value in body.items() if value is not None}
+    if given.get("best_of") == 1:  # as it is anyhow
+        del given["best_of"]
     for name in _REFUSED:
-        if given.get(name):
+        value = given.get(name, False)
+        # With logprobs=0, a completion tells the probabilities of its own tokens.
+        if value or (name == "logprobs" and value is not False):
             raise bad_request(
                 f"{name} is not supported: the answer is chosen among several by its "
                 "text. Leave it out.",
@@ -124,10 +132,11 @@ def read_request(content, kind, model):
     options = given.get("stream_options", {})
     if not isinstance(options, dict):
         raise bad_request("stream_options is no object.", "stream_options")
+    n = _whole(given, "n", 1, most=MOST_CHOICES)
     return Asked(
-        _read_chat(given) if kind == "chat" else _read_prompts(given),
+        _read_chat(given) if kind == "chat" else _read_prompts(given, n),
         kind,
-        _whole(given, "n", 1, most=MOST_CHOICES),
+        n,
         _flag(given, "stream"),
         _flag(options, "include_usage"),
         _read_parameters(given),
@@ -135,9 +144,48 @@ def read_request(content, kind, model):
     )
 
 
+def refused_parameter(error):
+    """Make an error of a request from that of a sampler, in the request's words.
+
+    Parameters
+    ----------
+    error : ValueError
+        What a sampler said of its parameters; it begins with the name of one.
+
+    Returns
+    -------
+    error : ApiError
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.serving._asking import refused_parameter
+    >>> error = refused_parameter(ValueError("random_state='x' is not accepted."))
+    >>> error.param, str(error)
+    ('seed', "seed='x' is not accepted.")
+    """
+    parameter, _, rest = str(error).partition("=")
+    field = field_of(parameter)
+    if field not in _PARAMETERS:
+        return bad_request(str(error), None)
+    return bad_request(f"{field}={rest}", field)
+
+
+def field_of(parameter):
+    """The field of a request that changes a parameter of the sampler.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.serving._asking import field_of
+    >>> field_of("max_new_tokens"), field_of("top_k")
+    ('max_tokens', 'top_k')
+    """
+    fields = [field for field, name in _PARAMETERS.items() if name == parameter]
+    return fields[0] if fields else parameter
+
+
 def _read_json(content):
     try:
-        body = json.loads(content)
+        body = json.loads(content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         message = f"The body is not JSON: {error}."
         raise ApiError(400, message, "invalid_json") from None
@@ -145,6 +193,14 @@ def _read_json(content):
         message = "The body is not a JSON object."
         raise ApiError(400, message, "invalid_json")
     return body
+
+
+def _finite(text):
+    """A number; not NaN or infinity, which JSON does not have."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def _read_chat(given):
@@ -167,14 +223,14 @@ def _read_chat(given):
     return [chat]
 
 
-def _read_prompts(given):
+def _read_prompts(given, n):
     prompts = given.get("prompt")
     prompts = [prompts] if isinstance(prompts, str) else prompts
     texts = isinstance(prompts, list) and all(isinstance(p, str) for p in prompts)
-    if not texts or not 1 <= len(prompts) <= MOST_CHOICES:
+    if not texts or not 1 <= len(prompts) * n <= MOST_CHOICES:
         raise bad_request(
-            "prompt is not accepted. Expected a text, or a list of 1 to "
-            f"{MOST_CHOICES} texts.",
+            "prompt is not accepted. Expected a text, or a list of texts: with n, at "
+            f"most {MOST_CHOICES} choices in all.",
             "prompt",
         )
     return prompts
@@ -199,17 +255,17 @@ def _read_wishes(wishes):
     reference = given.get("reference")
     if isinstance(reference, int | float) and not isinstance(reference, bool):
         reference = str(reference)
-    if not isinstance(reference, str | None) or reference == "":
+    is_text = isinstance(reference, str) and reference.strip()
+    if not (reference is None or is_text):
         raise bad_request(
             f"reference={reference!r} is not accepted. Expected the right answer as a "
             "text.",
             "adaalloc.reference",
         )
-    most = math.inf
     return Wishes(
         reference,
         given.get("tests"),
-        _whole(given, "max_samples", None, most=most, where="adaalloc."),
+        _whole(given, "max_samples", None, most=_MOST_SAMPLES, where="adaalloc."),
         _flag(given, "explain", where="adaalloc."),
     )
 
@@ -219,9 +275,9 @@ def _whole(given, name, default, *, most, where=""):
     if value is default:
         return value
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        limit = "of at least 1" if most == math.inf else f"from 1 to {most}"
         raise bad_request(
-            f"{name}={value!r} is not accepted. Expected a whole number {limit}.",
+            f"{name}={value!r} is not accepted. Expected a whole number from 1 to "
+            f"{most}.",
             where + name,
         )
     return value

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import math
 
 from sklearn_adaalloc.allocators import CapReachedError
 
 _LOG = logging.getLogger("sklearn_adaalloc.serving")
+_BUSY = (429, 503)
 _TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -69,7 +71,22 @@ class RefusedUpstreamError(ValueError):
 
 
 class UpstreamError(ConnectionError):
-    """A server cannot be reached, or does not answer as it should."""
+    """A server cannot be reached, or does not answer as it should.
+
+    Parameters
+    ----------
+    message : str
+        Text for the user.
+    status : int, default=None
+        Status of its last reply, if there was one.
+    retry_after : float, default=None
+        Seconds after which it wants to be asked again, if it said so.
+    """
+
+    def __init__(self, message, status=None, retry_after=None):
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 def bad_request(message, param):
@@ -103,7 +120,14 @@ def as_api_error(error, *, deadline, retry_after=1):
     if isinstance(error, RefusedUpstreamError):
         return ApiError(400, str(error), "refused_upstream")
     if isinstance(error, UpstreamError):
-        return ApiError(502, str(error), "upstream_error", retry_after=1)
+        # What a busy server says of itself is handed on; clients know what to do.
+        busy = error.status in _BUSY
+        return ApiError(
+            error.status if busy else 502,
+            str(error),
+            "upstream_busy" if busy else "upstream_error",
+            retry_after=max(math.ceil(error.retry_after or 0), 1),
+        )
     _LOG.error("a request failed", exc_info=error)
     message = "The server failed on this request. Its log says why."
     return ApiError(500, message, "internal_error")

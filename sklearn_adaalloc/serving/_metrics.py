@@ -1,8 +1,21 @@
-"""Counts of what a server does, in the text format that Prometheus reads."""
+"""Counts of what a server does, in the text format that Prometheus reads.
 
+Each process counts for itself. If there are several, each writes its counts into a
+folder that they share, and whichever is asked adds them up.
+"""
+
+import collections
+import json
+import os
+import time
 from bisect import bisect_left
+from pathlib import Path
 from threading import Lock
 
+from sklearn_adaalloc._utils.files import write_whole
+
+WRITTEN_EVERY = 1  # seconds
+_OUTDATED = 5  # seconds
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -28,8 +41,8 @@ class Counter:
     """
 
     def __init__(self, name, told):
+        self.name = name
         self._head = f"# HELP {name} {told}\n# TYPE {name} counter"
-        self._name = name
         self._counts = {}
         self._lock = Lock()
 
@@ -39,9 +52,18 @@ class Counter:
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + amount
 
-    def text(self):
-        """Lines of the text format."""
-        lines = [f"{self._name}{key} {n:g}" for key, n in sorted(self._counts.items())]
+    @property
+    def counts(self):
+        """The numbers by their labels, dict."""
+        with self._lock:
+            return dict(self._counts)
+
+    def text(self, others=()):
+        """Lines of the text format; `others` are counts of other processes."""
+        total = collections.Counter(self.counts)
+        for counts in others:
+            total.update(counts)
+        lines = [f"{self.name}{key} {n:.16g}" for key, n in sorted(total.items())]
         return "\n".join([self._head, *lines])
 
 
@@ -73,8 +95,8 @@ class Histogram:
     """
 
     def __init__(self, name, told, bounds):
+        self.name = name
         self._head = f"# HELP {name} {told}\n# TYPE {name} histogram"
-        self._name = name
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
@@ -86,15 +108,22 @@ class Histogram:
             self._counts[bisect_left(self._bounds, value)] += 1
             self._sum += value
 
-    def text(self):
-        """Lines of the text format."""
+    @property
+    def counts(self):
+        """Observations between the bounds, and the sum of all, list."""
+        with self._lock:
+            return [*self._counts, self._sum]
+
+    def text(self, others=()):
+        """Lines of the text format; `others` are counts of other processes."""
+        *counts, total = map(sum, zip(self.counts, *others, strict=True))
         lines, below = [self._head], 0
         bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
-        for bound, count in zip(bounds, self._counts, strict=True):
+        for bound, count in zip(bounds, counts, strict=True):
             below += count
-            lines.append(f"{self._name}_bucket{_labelled(le=bound)} {below}")
+            lines.append(f"{self.name}_bucket{_labelled(le=bound)} {below}")
         return "\n".join(
-            [*lines, f"{self._name}_sum {self._sum:g}", f"{self._name}_count {below}"]
+            [*lines, f"{self.name}_sum {total:g}", f"{self.name}_count {below}"]
         )
 
 
@@ -104,11 +133,13 @@ class Metrics:
     Parameters
     ----------
     gauges : callable
-        Returns a dict of what is measured now: name -> (text, number).
+        Returns a dict of what is measured now, the same in all processes: name ->
+        (text, number).
     """
 
     def __init__(self, gauges):
         self._gauges = gauges
+        self._queue = self._folder = None
         self.requests = Counter(
             "adaalloc_requests_total", "Requests, by route and status."
         )
@@ -116,28 +147,86 @@ class Metrics:
         self.tokens = Counter(
             "adaalloc_tokens_total", "Tokens paid for, by decoder and kind."
         )
+        self.verdicts = Counter(
+            "adaalloc_answers_total", "Answers that were decided, by who judged them."
+        )
         self.upstream_errors = Counter(
             "adaalloc_upstream_errors_total",
             "Requests to a server that failed for good, by decoder.",
+        )
+        self.refused = Counter(
+            "adaalloc_refused_total",
+            "Requests that got no place: the queue was full, or did not move in time.",
         )
         self.seconds = Histogram(
             "adaalloc_request_seconds", "Time until the answer is decided.", _SECONDS
         )
 
+    def watch(self, queue):
+        """Say from now on how many requests a queue has."""
+        self._queue = queue
+
+    def share(self, folder):
+        """Add what other processes count from now on; they :meth:`write` it there."""
+        self._folder = Path(folder)
+        self.write()
+
+    def write(self):
+        """Write the counts of this process for the others."""
+        counts = {each.name: each.counts for each in self._counted}
+        content = {
+            "counts": counts,
+            "queue": self._queue_lengths(),
+            "written": time.time(),
+        }
+        write_whole(self._folder / f"{os.getpid()}.json", json.dumps(content))
+
     def text(self):
         """The page that is scraped."""
-        counted = (
+        others = [] if self._folder is None else self._read_others()
+        counted = [
+            each.text([other["counts"][each.name] for other in others])
+            for each in self._counted
+        ]
+        # What ended processes counted stays, but nobody waits there any more.
+        latest = time.time() - _OUTDATED
+        queues = [each["queue"] for each in others if each["written"] > latest]
+        lengths = map(sum, zip(self._queue_lengths(), *queues, strict=True))
+        told = ("Requests in flight.", "Requests that wait for their turn.")
+        names = ("adaalloc_in_flight", "adaalloc_waiting")
+        gauges = {
+            **dict(zip(names, zip(told, lengths, strict=True), strict=True)),
+            **self._gauges(),
+        }
+        measured = [
+            f"# HELP {name} {told}\n# TYPE {name} gauge\n{name} {value:g}"
+            for name, (told, value) in gauges.items()
+        ]
+        return "\n".join([*counted, *measured]) + "\n"
+
+    @property
+    def _counted(self):
+        return (
             self.requests,
             self.samples,
             self.tokens,
+            self.verdicts,
             self.upstream_errors,
+            self.refused,
             self.seconds,
         )
-        gauges = [
-            f"# HELP {name} {told}\n# TYPE {name} gauge\n{name} {value:g}"
-            for name, (told, value) in self._gauges().items()
+
+    def _queue_lengths(self):
+        queue = self._queue
+        return [0, 0] if queue is None else [queue.n_in_flight, queue.n_waiting]
+
+    def _read_others(self):
+        """What other processes wrote."""
+        return [
+            json.loads(path.read_text())
+            for path in self._folder.glob("*.json")
+            if path.stem != str(os.getpid())
         ]
-        return "\n".join([*(each.text() for each in counted), *gauges]) + "\n"
 
 
 def _labelled(**labels):

@@ -1,12 +1,19 @@
 """How the answers to a request are judged."""
 
-from sklearn_adaalloc.rewards import CodeVerifier, MathVerifier
+from concurrent.futures import Future
+from threading import Lock
+
+from sklearn_adaalloc._utils.queries import text_of
+from sklearn_adaalloc.datasets import embedded_model_path
+from sklearn_adaalloc.rewards import CodeVerifier, MathVerifier, RewardModel
 from sklearn_adaalloc.rewards._mathematics.final_answers import final_answer
 from sklearn_adaalloc.rewards._mathematics.normal_forms import normalise
 from sklearn_adaalloc.rewards._programs.entries import check_entry
 from sklearn_adaalloc.rewards._programs.sandbox import bubblewrap_command
 from sklearn_adaalloc.serving._current import CURRENT
 from sklearn_adaalloc.serving._errors import ApiError, bad_request
+
+_GRADERS = 32  # threads that wait for a reward model, so that it reads batches
 
 
 class Verdicts:
@@ -20,11 +27,19 @@ class Verdicts:
         ``reward(queries, answers)``.
     reads : {"reference", "tests"}, default=None
         The wish without which it can say nothing.
+    may_vote : bool, default=False
+        Whether answers are such that they can be voted on where it says nothing.
+    n_graders : int, default=None
+        Threads that grade; None for as many as there are processors.
     """
 
-    def __init__(self, name, reward, reads=None):
+    is_binary = None  # whether rewards are 0 and 1; None if nobody knows
+
+    def __init__(self, name, reward, reads=None, *, may_vote=False, n_graders=None):
         self.name = name
         self.reward = reward
+        self.may_vote = may_vote
+        self.n_graders = n_graders
         self._reads = reads
 
     def are_possible(self, wishes):
@@ -84,14 +99,89 @@ class CodeVerdicts(Verdicts):
             raise bad_request(str(error), "adaalloc.tests") from None
 
 
+class ModelVerdicts(Verdicts):
+    """Scores of a reward model, which reads what several requests ask at a time.
+
+    Parameters
+    ----------
+    name : str
+        What replies call it.
+    model : RewardModel
+        It is loaded at once, to see that it can be.
+    """
+
+    is_binary = False
+
+    def __init__(self, name, model):
+        model(["Is this a text?"], [["Yes."]])
+        try:
+            model([[{"role": "user", "content": "And this?"}]], [["A chat."]])
+        except ValueError:  # it has no template
+
+            def score(queries, answers):
+                return model([text_of(query) for query in queries], answers)
+        else:
+            score = model
+        super().__init__(name, Together(score), n_graders=_GRADERS)
+
+
+class Together:
+    """A reward function that grades in one call what threads ask while it is busy.
+
+    Parameters
+    ----------
+    reward : callable
+        ``reward(queries, answers)``. It must not depend on the request.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.serving._verdicts import Together
+    >>> Together(lambda queries, answers: [[0.5]] * len(queries))(["2+3="], [["5"]])
+    [[0.5]]
+    """
+
+    def __init__(self, reward):
+        self._reward = reward
+        self._waiting = []
+        self._adding, self._grading = Lock(), Lock()
+
+    def __call__(self, queries, answers):
+        """Grade answers, together with those of other threads."""
+        asked = queries, answers, Future()
+        with self._adding:
+            self._waiting.append(asked)
+        with self._grading:  # whoever comes first grades for all that wait
+            with self._adding:
+                batch, self._waiting = self._waiting, []
+            self._grade(batch)
+        return asked[2].result()
+
+    def _grade(self, batch):
+        queries = [query for own, _, _ in batch for query in own]
+        answers = [row for _, own, _ in batch for row in own]
+        try:
+            rewards = list(self._reward(queries, answers) if queries else [])
+        except Exception as error:
+            if len(batch) > 1:  # let each have its own error
+                for each in batch:
+                    self._grade([each])
+                return
+            batch[0][2].set_exception(error)
+            return
+        for own, _, graded in batch:
+            graded.set_result(rewards[: len(own)])
+            rewards = rewards[len(own) :]
+
+
 def make_verdicts(reward):
     """Make verdicts from what the user names.
 
     Parameters
     ----------
-    reward : {"vote", "math", "code"} or callable
+    reward : {"vote", "math", "code"}, "model:NAME" or callable
         "vote" has answers vote for what they end with. "math" reads the reference of
-        each request, "code" its tests. A function takes queries and answers.
+        each request, "code" its tests. "model:NAME" is a reward model by its name or
+        folder, or "model:embedded". A function takes queries and answers.
 
     Returns
     -------
@@ -110,18 +200,25 @@ def make_verdicts(reward):
     >>> verdicts.are_possible(Wishes(reference="7")), verdicts.are_possible(Wishes())
     (True, False)
     """
+    if isinstance(reward, RewardModel):
+        return ModelVerdicts("RewardModel", reward)
     if callable(reward):
         name = getattr(reward, "__name__", type(reward).__name__)
         return Verdicts(name, reward)
     if reward == "vote":
         return Verdicts("vote", final_labels)
     if reward == "math":
-        return Verdicts("math", MathVerifier(_wished("reference")), "reference")
+        judge = MathVerifier(_wished("reference"))
+        return Verdicts("math", judge, "reference", may_vote=True)
     if reward == "code":
         return CodeVerdicts()
+    kind, _, name = reward.partition(":") if isinstance(reward, str) else ("", "", "")
+    if kind == "model" and name:
+        place = embedded_model_path("reward") if name == "embedded" else name
+        return ModelVerdicts(reward, RewardModel(place))
     raise ValueError(
-        f"reward={reward!r} is not accepted. Expected 'vote', 'math', 'code', or a "
-        "function of queries and answers."
+        f"reward={reward!r} is not accepted. Expected 'vote', 'math', 'code', "
+        "'model:NAME', or a function of queries and answers."
     )
 
 

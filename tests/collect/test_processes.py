@@ -25,7 +25,7 @@ PROGRAM = Path(collecting.__file__)
 
 @pytest.fixture
 def openai_sampler(monkeypatch):
-    pytest.importorskip("openai", reason="needs the extra openai")
+    pytest.importorskip("aiohttp", reason="needs the extra openai")
     shorten_waits(monkeypatch)
     return OpenAISampler(
         "http://127.0.0.1:1/v1", "m", use_n=False, max_concurrency=4, max_retries=2

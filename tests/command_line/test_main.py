@@ -1,15 +1,22 @@
 """The frame of all commands: help, exit codes, messages, the start."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 import sklearn_adaalloc
 from sklearn_adaalloc import __version__
 from sklearn_adaalloc.command_line import _main, main
+from sklearn_adaalloc.command_line._configuration import (
+    apply_configuration,
+    find_configuration,
+)
 from sklearn_adaalloc.command_line.commands import report
 
 ROOT = Path(sklearn_adaalloc.__file__).parents[1]
@@ -132,18 +139,33 @@ def test_python_m_takes_commands_and_a_closed_pipe_ends_it_quietly(table):
 
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-CONSOLE = [
-    line.partition("$ adaalloc ")[2]
-    for page in sorted(DOCS.glob("*.rst"))
-    for line in page.read_text(encoding="utf-8").splitlines()
-    if line.strip().startswith("$ adaalloc ")
-]
 
 
-@pytest.mark.parametrize("line", CONSOLE)
-def test_commands_on_the_pages_are_accepted(line):
-    parser, _ = _main.build_parser()
-    words = line.split()
-    if words[1] == "--config":  # the file holds the rest
-        words.insert(1, "answers.jsonl")
+def commands_on(page):
+    """Words of the commands on a page, whose lines may go on after a backslash."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
+    lines = re.findall(r"^ *\$ adaalloc (.*?)(?: &)?$", text, re.MULTILINE)
+    return [(page.stem, line) for line in lines]
+
+
+def options_on(page, command):
+    """The section for a command in the TOML files on a page, empty if there is none."""
+    text = (DOCS / f"{page}.rst").read_text(encoding="utf-8")
+    block = r"^\.\. code-block:: toml\n\n((?:   .*\n|\n)+)"
+    blocks = re.findall(block, text, re.MULTILINE)
+    return "".join(dedent(block) for block in blocks if f"[{command}]" in block)
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [each for page in sorted(DOCS.glob("*.rst")) for each in commands_on(page)],
+)
+def test_commands_on_the_pages_are_accepted(page, line, tmp_path):
+    parser, commands = _main.build_parser()
+    words = shlex.split(line)
+    name, path = find_configuration(words, commands)
+    if path is not None:
+        file = tmp_path / "options.toml"
+        file.write_text(options_on(page, name))
+        apply_configuration(str(file), name, commands)
     assert parser.parse_args(words).command == words[0]

@@ -73,6 +73,26 @@ def test_texts_are_features_that_are_saved(run, tmp_path):
     assert np.unique(budgets).size > 1
 
 
+def test_chats_do_without_features(run, tmp_path):
+    chats = [[{"role": "user", "content": query}] for query in QUERIES]
+    rewards = made_rewards(60, 4).tolist()
+    rows = [
+        {"messages": chat, "rewards": row}
+        for chat, row in zip(chats, rewards, strict=True)
+    ]
+    table = write_lines(tmp_path / "chats.jsonl", rows)
+    words = ("--query", "messages", "--features", "none")
+    code, _, err = run(
+        "fit", table, *words, "--budget", 2, "--out", tmp_path / "policy"
+    )
+    assert (code, err) == (0, "")
+    code, told, _ = run("budgets", tmp_path / "policy", table, "--query", "messages")
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert code == 0
+    assert [line["query"] for line in lines] == chats
+    assert sum(line["budget"] for line in lines) == 2 * 60
+
+
 def test_a_model_is_a_featurizer(run, table, tmp_path):
     out = tmp_path / "policy"
     code, told, _ = run(

@@ -60,12 +60,12 @@ def check_sentences(report):
     assert len(told) == len(row["policies"])
     for text, policy in zip(told, row["policies"].values(), strict=True):
         assert ("saves" in text) == saves(policy)
-        assert (" points, 95 % interval " in text) is True
+        scale = 100 if " points, 95 % interval " in text else 1  # or in rewards
         low, high = map(
             float, re.findall(r"interval ([-+.\d]+) to ([-+.\d]+)", text)[0]
         )
-        assert low == pytest.approx(100 * policy["gain_low"], abs=0.051)
-        assert high == pytest.approx(100 * policy["gain_high"], abs=0.051)
+        assert low == pytest.approx(scale * policy["gain_low"], abs=0.051)
+        assert high == pytest.approx(scale * policy["gain_high"], abs=0.051)
         assert ("as far as this table can tell" in text) == (
             not gains(policy) and policy["gain_high"] >= -1e-9
         )
@@ -80,6 +80,7 @@ def check_sentences(report):
         # What rounds without features give is among the references of the data.
         ("math5000/qwen2p5_7b_instruct_t1p0", 4, 0.8886),
         ("math5000/qwen2_1p5b_instruct_t0p6", 4, 0.4402),
+        ("math5000/qwen2p5_math_1p5b_t1p0", 4, 0.7660),
         ("svamp_pot_codex", 4, None),
         ("humaneval_codegen16b", 8, None),
     ],
@@ -124,13 +125,33 @@ def test_features_of_a_probe_gain_up_front(real_data, reported, tmp_path):
     assert "use AdaptiveAllocator" in " ".join(report["advice"])
 
 
-def test_votes(real_data, reported):
-    path = sorted((real_data / "votes/math500").glob("*.npz"))[0]
-    arrays = np.load(path)
+def test_scores_of_stories(real_data, reported):
+    rewards = np.load(real_data / "creative_writing_gpt4_io.npz")["rewards"]
+    rows = rows_of(rewards, texts(real_data / "creative_writing_gpt4_io.queries.jsonl"))
+    report = reported(rows, "--budget", 4, "--features", "none")
+    check_sentences(report)
+    told = " ".join(report["findings"])
+    assert f"One answer has a mean reward of {np.nanmean(rewards):.3g}." in told
+    (row,) = report["figures"]["rows"]
+    assert row["policies"]["in 4 rounds"]["spend"] <= 4
+    assert "Grade more queries" in " ".join(report["advice"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "place"),
+    [
+        ("math500", "EXAONE-Deep-32B", 3),
+        ("gpqa_diamond", "gpt-oss-20b", 3),
+        ("gpqa_diamond", "Phi-4-reasoning", 3),
+    ],
+)
+def test_votes(name, kind, place, real_data, reported):
+    arrays = np.load(real_data / f"votes/{name}/{kind}.npz")
     codes = arrays["answers"][:, :16].tolist()
+    queries = [f"{name} {number}" for number in range(len(codes))]
     rows = rows_of(
         arrays["rewards"].astype(int)[:, :16],
-        texts(real_data / "votes/math500/queries.jsonl"),
+        queries,
         answers=[[None if code < 0 else code for code in row] for row in codes],
     )
     words = ("--selection", "vote", "--budget", 3, "--features", "none")
@@ -139,7 +160,7 @@ def test_votes(real_data, reported):
     (row,) = report["figures"]["rows"]
     assert row["oracle_with_verdicts"] is None
     assert row["policies"]["in 4 rounds"]["spend"] <= 3
-    assert "the answers so far known before more is spent" in report["findings"][3]
+    assert "the answers so far known before more is spent" in report["findings"][place]
 
 
 def test_a_menu_of_seven_models(real_data, reported):
@@ -176,3 +197,42 @@ def test_a_menu_of_seven_models(real_data, reported):
     rounds = report["figures"]["rows"][0]["policies"]["in 4 rounds"]
     assert rounds["spend"] <= 20
     assert gains(rounds)
+
+
+@pytest.mark.parametrize(
+    ("path", "rewards", "names", "costs", "n_queries", "budget"),
+    [
+        ("routellm_gsm8k", "rewards_regraded", "models", "costs", 1319, 5),
+        ("mmlupro_llama31", "rewards", "models", None, 800, 1.5),
+        ("menus/mbpp_train", "rewards", "decoders", "dollars", 60, 0.001),
+        ("menus/arc_challenge_train", "rewards", "decoders", "dollars", 60, 0.0005),
+    ],
+)
+def test_menus_of_one_answer_of_each(
+    path, rewards, names, costs, n_queries, budget, real_data, reported
+):
+    arrays = np.load(real_data / f"{path}.npz")
+    right, names = arrays[rewards][:n_queries], arrays[names].astype(str)
+    # The same question may stand there twice: its number is its name.
+    rows = [
+        {"prompt": f"{number}", "model": name, "correct": int(reward)}
+        for number, row in enumerate(right)
+        for name, reward in zip(names, row, strict=True)
+    ]
+    if costs is not None:
+        paid = np.broadcast_to(arrays[costs][: len(right)], right.shape).ravel()
+        rows = [{**row, "cost": cost} for row, cost in zip(rows, paid, strict=True)]
+    words = ("--features", "none", "--budget", budget, "--folds", 2)
+    report = reported(rows, *words)
+    check_sentences(report)
+    told = " ".join(report["findings"])
+    rates = right.mean(axis=0)
+    assert f"is right most often: in {percent(rates.max())} of all cases" in told
+    assert f"{percent(right.any(axis=1).mean())} have a right answer" in told
+    (row,) = report["figures"]["rows"]
+    assert row["policies"]["in 4 rounds"]["spend"] <= budget * (1 + 1e-9)
+    # Nobody beats who knew in advance, nor does any decoder alone.
+    bound = row["oracle_with_verdicts"]
+    assert row["policies"]["in 4 rounds"]["reward"] <= bound + 1e-9
+    assert row["equal"]["reward"] <= bound + 1e-9
+    assert ("The table has no costs" in " ".join(report["advice"])) == (costs is None)

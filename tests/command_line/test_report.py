@@ -101,6 +101,16 @@ def check_page(page, n_pictures):
     assert 'name="viewport"' in page
 
 
+def test_commands_and_options_are_set_as_code(run, tmp_path):
+    path = write_lines(tmp_path / "rows", long_rows(REWARDS))
+    page = tmp_path / "page.html"
+    assert run("report", path, "--features", "none", "--html", page)[0] == 0
+    written = page.read_text(encoding="utf-8")
+    assert "`" not in written
+    assert "<code>adaalloc fit --policy sequential</code>" in written
+    assert "<code>--features</code>" in written
+
+
 def test_texts_of_the_table_are_escaped(run, tmp_path):
     evil = '<script>alert("x")</script>'
     rows = [
@@ -169,6 +179,25 @@ def test_real_rewards_are_means_and_every_query_gets_an_answer(reported, tmp_pat
     assert report["features"] == "none"
 
 
+def test_a_budget_in_answers_where_costs_are_counted(run, tmp_path):
+    rows = long_rows(REWARDS, tokens=lambda query, sample: 50)
+    table = write_lines(tmp_path / "tokens.jsonl", rows)
+    code, _, err = run("report", table, "--budget", 2)
+    assert code == 1
+    assert "--budget 2 is 0.04 answers to each query" in err
+    assert "Budgets count costs, 50 for an answer; with --unit samples" in err
+
+
+def test_a_budget_little_above_the_one_answer_that_all_get(reported, tmp_path):
+    rows = [
+        {"query": f"What is {query}?", "rewards": (row / 3).tolist()}
+        for query, row in enumerate(REWARDS)
+    ]
+    table = write_lines(tmp_path / "scores.jsonl", rows)
+    [row] = reported(table, "--budget", 1.1)["figures"]["rows"]
+    assert 1 <= row["policies"]["up front"]["spend"] <= 1.1
+
+
 def test_a_file_of_features_is_used(reported, table, tmp_path):
     rates = REWARDS.mean(axis=1)
     np.save(tmp_path / "x.npy", np.where(rates > 0.5, 1.0, -1.0))
@@ -179,8 +208,8 @@ def test_a_file_of_features_is_used(reported, table, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--budget", 9], "--budget 9 is 9 answers to each query. Expected more than "
-         "0 and at most 8"),
+        (["--budget", 9], "--budget 9 is 9 answers to each query. Expected at least "
+         "0.1 and at most 8"),
         (["--selection", "vote"], "--selection vote needs labels to vote on"),
         (["--selection", "score"], "--selection score needs scores"),
         (["--unit", "cost"], "--unit cost needs costs"),

@@ -52,7 +52,7 @@ def test_a_gain_is_said_with_its_interval_and_what_it_saves():
     assert findings[4] == (
         "Decided in 4 rounds, each grade known before more is spent, 4 answers per "
         "query give 60.0 %, and equal budgets of the same cost 55.0 % (+5.0 points, "
-        "95 % interval +4.0 to +6.0). What equal budgets at 4 answers give, it "
+        "95 % interval +4.0 to +6.0). What equal budgets would give at 4 answers, it "
         "gives at 2.8: it saves 30 % (95 % interval 20 to 40 %)."
     )
     assert findings[0] == (
@@ -170,7 +170,7 @@ def test_several_decoders_are_compared_with_the_best_alone():
     )
     told = " ".join(findings)
     assert "One answer of a is right most often: in 50.0 %" in told
-    assert "What the best without a policy at 3.5 answers" in told
+    assert "What the best without a policy would give at 3.5 answers" in told
     assert "answers per query of a 1.00, b 0.50" in told
     assert advice[0].startswith("If answers can be graded while decoding goes on, let")
     assert "The table has no costs" in advice[1]

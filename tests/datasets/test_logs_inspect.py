@@ -11,7 +11,8 @@ from sklearn_adaalloc.datasets import read_inspect_logs
 
 NAN = np.nan
 needs_inspect = pytest.mark.skipif(
-    find_spec("inspect_ai") is None, reason="inspect_ai is not installed"
+    find_spec("inspect_ai") is None,
+    reason="needs inspect_ai: `make test-integrations` has it",
 )
 
 

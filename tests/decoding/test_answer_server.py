@@ -15,7 +15,7 @@ from servers import sampler_of, shorten_waits
 from sklearn_adaalloc.decoding import BestOfK
 from sklearn_adaalloc.decoding._best_of_k import BestAnswer
 
-pytest.importorskip("openai", reason="needs the extra openai")
+pytest.importorskip("aiohttp", reason="needs the extra openai")
 
 MAX_RETRIES = 2
 # What happens to the first attempts at each sample of a query, by its number modulo 20.

@@ -9,7 +9,7 @@ from answering import Awaited, run
 from voting import voting_policy
 
 from sklearn_adaalloc.decoding import BestOfK
-from sklearn_adaalloc.decoding._votes import _leader
+from sklearn_adaalloc.decoding._votes import leader
 
 
 class Written(Awaited):
@@ -64,10 +64,10 @@ def test_labels_that_do_not_fit():
         asyncio.run(decoder.answer("q"))
 
 
-def test_the_leader_is_that_of_equal_keys():
+def test_theleader_is_that_of_equal_keys():
     def halves(labels):
         return [str(Fraction(label)) for label in labels]
 
-    assert _leader(["3", "1/2", "0.5"], halves) == 1
-    assert _leader(["3", "1/2", "0.5"], None) == 0
-    assert _leader([None, "", -1, "4"], None) == 3
+    assert leader(["3", "1/2", "0.5"], halves) == 1
+    assert leader(["3", "1/2", "0.5"], None) == 0
+    assert leader([None, "", -1, "4"], None) == 3

@@ -19,7 +19,12 @@ from sklearn_adaalloc import (
     load_policy,
     save_policy,
 )
-from sklearn_adaalloc.language_models import _gguf, fingerprint, load_language_model
+from sklearn_adaalloc.language_models import (
+    _gguf,
+    _model,
+    fingerprint,
+    load_language_model,
+)
 from sklearn_adaalloc.language_models._checkpoints import load_config
 from sklearn_adaalloc.rewards import RewardModel
 from sklearn_adaalloc.sampling import TransformersSampler
@@ -84,6 +89,13 @@ class TestSameNumbers:
     def test_weights_have_the_precision_asked_for(self, models, dtype):
         model = load_language_model(models[0], device="cpu", dtype=dtype).model
         assert {str(p.dtype) for p in model.parameters()} == {f"torch.{dtype}"}
+
+    def test_a_cpu_with_native_bfloat16_samples_in_it(self, models, monkeypatch):
+        monkeypatch.setattr(_model, "cpu_multiplies_bfloat16", lambda: True)
+        file, folder = (
+            TransformersSampler(m, device="cpu").settings["dtype"] for m in models
+        )
+        assert (file, folder) == ("bfloat16", "float32")  # as it was saved
 
     def test_a_lora_regressor_trains_on_it(self, models):
         rewards = np.array([[0, 1], [1, 1], [0, 0], [0, 1]])
@@ -184,6 +196,6 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"pip install.*sklearn-adaalloc\[gguf\]"):
             featurizer(models[0]).fit(TEXTS)
 
-    def test_a_reward_model_needs_a_head_that_such_files_lack(self, models):
-        with pytest.raises(ValueError, match=r"a \.gguf file has no such head"):
+    def test_a_reward_model_needs_a_head_that_transformers_does_not_read(self, models):
+        with pytest.raises(ValueError, match="reads no head of a classifier from one"):
             RewardModel(models[0], device="cpu")(["a"], [["b"]])

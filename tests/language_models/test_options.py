@@ -5,6 +5,7 @@ from transformers import LlamaConfig
 
 from sklearn_adaalloc import HiddenStateFeaturizer
 from sklearn_adaalloc.language_models._options import (
+    cpu_multiplies_bfloat16,
     resolve_device,
     resolve_dtype,
     resolve_layers,
@@ -24,6 +25,44 @@ class TestDeviceAndPrecision:
             torch.cuda, "is_bf16_supported", lambda including_emulation: native
         )
         assert resolve_dtype("auto", "cuda:1") == dtype
+
+    @pytest.mark.parametrize(
+        ("found", "native"),
+        [
+            ({"amx_bf16": True, "avx512_bf16": True}, True),
+            ({"amx_bf16": False, "avx512_bf16": True}, True),
+            ({"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}, False),
+            ({"arm_neon": True}, False),  # another kind of processor
+        ],
+    )
+    def test_what_torch_says_of_the_cpu(self, monkeypatch, found, native):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+        assert cpu_multiplies_bfloat16() is native
+
+    @pytest.mark.parametrize("native", [True, False])
+    def test_what_older_torch_says_of_the_cpu(self, monkeypatch, native):
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", bool, raising=False)
+        monkeypatch.setattr(
+            torch.cpu, "_is_avx512_bf16_supported", lambda: native, raising=False
+        )
+        assert cpu_multiplies_bfloat16() is native
+
+    def test_the_oldest_torch_says_nothing_of_the_cpu(self, monkeypatch):
+        for name in (
+            "get_capabilities",
+            "_is_amx_tile_supported",
+            "_is_avx512_bf16_supported",
+        ):
+            monkeypatch.delattr(torch.cpu, name, raising=False)
+        assert cpu_multiplies_bfloat16() is False
+
+    def test_a_cpu_without_the_library_for_it(self, monkeypatch):
+        monkeypatch.setattr(
+            torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False
+        )
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+        assert cpu_multiplies_bfloat16() is False
 
     @pytest.mark.parametrize(
         ("cuda", "mps", "device"),
@@ -52,15 +91,20 @@ class TestResolveLayers:
     def test_layers_count_from_the_embeddings(self, layer, layers):
         assert layers_of(layer) == layers
 
-    def test_auto_is_before_the_last_layer_of_a_causal_model_only(self, tiny_models):
+    @pytest.mark.parametrize(
+        ("n_layers", "layer"), [(1, 1), (2, 1), (4, 3), (6, 4), (24, 16), (28, 19)]
+    )
+    def test_auto_is_two_thirds_up_a_causal_model(self, n_layers, layer):
+        config = LlamaConfig(
+            num_hidden_layers=n_layers, architectures=["LlamaForCausalLM"]
+        )
+        assert resolve_layers("auto", config) == (layer,)
+
+    def test_auto_is_below_the_last_layer_of_a_causal_model_only(self, tiny_models):
         found = {
             kind: layers_of("auto", folder) for kind, folder in tiny_models.items()
         }
         assert found == {"llama": (2,), "gpt2": (2,), "qwen2": (2,), "bert": (3,)}
-
-    def test_auto_of_a_single_layer_is_that_layer(self):
-        config = LlamaConfig(num_hidden_layers=1, architectures=["LlamaForCausalLM"])
-        assert resolve_layers("auto", config) == (1,)
 
     @pytest.mark.parametrize("layer", [5, -6, [], [1, 5], 1.0, True, "last", None])
     def test_layers_that_are_not_there(self, layer):

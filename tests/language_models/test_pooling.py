@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -163,6 +166,34 @@ class TestPooledBatches:
         features = gather(pooled_batches(language_model, token_ids, **options))
         assert padded == ["out of memory"] * 3 + [(2, 4)] * 8
         np.testing.assert_allclose(features, expected, atol=2e-6)
+
+    def test_what_ran_out_of_memory_is_gone_before_the_next_try(self, tiny_models):
+        """A state that lived on would take the memory that half a batch needs."""
+
+        def fail_at_first(module, args, output):
+            earlier.append([each() is None for each in states])
+            states.append(weakref.ref(output))
+            if len(states) == 1:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+        states, earlier = [], []
+        language_model = load_language_model(tiny_models["llama"], device="cpu")
+        layer = layer_stack(language_model.backbone)[1]
+        handle = layer.mlp.register_forward_hook(fail_at_first)
+        gc.disable()  # references must do: a cycle would live on until a collection
+        try:
+            batches = pooled_batches(
+                language_model,
+                [[5, 6]] * 4,
+                layers=[3],
+                pooling="last",
+                batch_tokens=99,
+            )
+            assert sum(len(rows) for rows, _ in batches) == 4
+        finally:
+            gc.enable()
+            handle.remove()
+        assert earlier[:2] == [[], [True]]
 
     def test_out_of_memory_for_one_query_is_raised(self, language_model, monkeypatch):
         def without_memory(*args):

@@ -152,7 +152,7 @@ def test_what_carries_a_policy_out(expected):
 
 
 def test_a_sampler_that_remembers_its_server(expected):
-    pytest.importorskip("openai", reason="needs the extra openai")
+    pytest.importorskip("aiohttp", reason="needs the extra openai")
     sampler = unpickled("openai")
     with faulty.serving() as server:
         sampler.set_params(base_url=server.base_url)

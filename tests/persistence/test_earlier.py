@@ -11,7 +11,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from policies import data_file
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
+from sklearn_adaalloc import AdaptiveAllocator, HiddenStateFeaturizer, RewardRegressor
 from sklearn_adaalloc.datasets import embedded_model_path
 from sklearn_adaalloc.persistence import load_policy, save_policy
 
@@ -58,6 +61,28 @@ def test_a_rule_for_single_queries(expected, name):
 def test_a_lora_regressor(expected):
     regressor = load_policy(EARLIER / "lora")
     assert_allclose(regressor.predict(TEXTS), expected["lora"], atol=1e-5)
+
+
+def test_a_layer_chosen_by_an_earlier_rule_stays(tmp_path):
+    """Of six layers, "auto" was the fifth, and now is the fourth."""
+    model = embedded_model_path("strong")
+    featurizer = HiddenStateFeaturizer(model, device="cpu").fit(TEXTS)
+    assert featurizer.layers_ == (4,)
+    featurizer.layers_ = (5,)  # as fitted then
+    fixed = HiddenStateFeaturizer(model, layer=5, device="cpu")
+    features = fixed.fit_transform(TEXTS)
+    rewards = np.eye(7)[:, :4]
+    policy = make_pipeline(
+        featurizer,
+        AdaptiveAllocator(RewardRegressor(Ridge()), budget=1).fit(features, rewards),
+    )
+    save_policy(policy, tmp_path / "policy")
+    for loaded in (
+        load_policy(tmp_path / "policy"),
+        pickle.loads(pickle.dumps(policy)),
+    ):
+        assert loaded[0].layers_ == (5,)
+        assert_allclose(loaded[0].transform(TEXTS), features, rtol=0, atol=1e-5)
 
 
 def test_saved_again_it_has_todays_fingerprint(expected, tmp_path):

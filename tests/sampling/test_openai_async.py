@@ -11,7 +11,10 @@ import pytest
 from answering import no_complaints
 from servers import first, sampler_of
 
-pytest.importorskip("openai", reason="needs the extra openai")
+from sklearn_adaalloc.sampling._openai import sampler as sampler_module
+from sklearn_adaalloc.sampling._openai.client import Client
+
+pytest.importorskip("aiohttp", reason="needs the extra openai")
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 
@@ -23,19 +26,18 @@ async def gathered(sampler, *arguments, **options):
 @pytest.fixture
 def n_clients(monkeypatch):
     """Clients that were made, and how many of them are closed."""
-    openai = pytest.importorskip("openai")
     made = {"made": 0, "closed": 0}
 
-    class Counting(openai.AsyncOpenAI):
-        def __init__(self, **parameters):
-            super().__init__(**parameters)
+    class Counting(Client):
+        def __init__(self, *parameters):
+            super().__init__(*parameters)
             made["made"] += 1
 
         async def close(self):
             made["closed"] += 1
             await super().close()
 
-    monkeypatch.setattr(openai, "AsyncOpenAI", Counting)
+    monkeypatch.setattr(sampler_module, "Client", Counting)
     return made
 
 
@@ -173,10 +175,9 @@ def test_pickles_leave_connections_behind():
 
 
 def test_a_client_that_cannot_be_made_leaves_nothing_behind(monkeypatch, n_clients):
-    openai = pytest.importorskip("openai")
     with faulty.serving() as server, monkeypatch.context() as patch:
         sampler = sampler_of(server)
-        patch.setattr(openai, "AsyncOpenAI", lambda **parameters: 1 / 0)
+        patch.setattr(sampler_module, "Client", lambda *parameters: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             asyncio.run(sampler.asample(["a"], 1))
         patch.undo()

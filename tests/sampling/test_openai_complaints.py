@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from servers import first, sampler_of
 
-pytest.importorskip("openai", reason="needs the extra openai")
+pytest.importorskip("aiohttp", reason="needs the extra openai")
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

@@ -9,7 +9,7 @@ from servers import HALF, first, sampler_of, shorten_waits
 
 from sklearn_adaalloc.sampling import OpenAISampler
 
-pytest.importorskip("openai", reason="needs the extra openai")
+pytest.importorskip("aiohttp", reason="needs the extra openai")
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

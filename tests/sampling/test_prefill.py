@@ -1,6 +1,7 @@
 """What the one pass over the prompts gives, costs and keeps."""
 
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from texts import random_texts
 
 from sklearn_adaalloc import HiddenStateFeaturizer
 from sklearn_adaalloc.sampling import TransformersSampler
+from sklearn_adaalloc.sampling._local import generation
 
 
 @pytest.fixture
@@ -182,6 +184,42 @@ class TestMemory:
         record(monkeypatch, "decode", with_little_memory)
         assert sampler.sample(["ab", "c"], 20) == expected
         assert sizes[:4] == [40, 20, 10, 5]
+
+    def test_prompts_for_which_there_is_no_memory_together_are_answered_in_turn(
+        self, tiny_models, monkeypatch
+    ):
+        """Memory for the keys and values of six prompts, in whatever batches."""
+
+        def run(language_model, token_ids, **options):
+            if sum(each() is not None for each in alive) + len(token_ids) > 6:
+                tries.append("out of memory")
+                raise torch.cuda.OutOfMemoryError
+            done, features = prefill(language_model, token_ids, **options)
+            alive.extend(map(weakref.ref, done))
+            tries.append(len(token_ids))
+            return done, features
+
+        alive, tries, prefill = [], [], generation.prefill
+        sampler = TransformersSampler(
+            tiny_models["gpt2"], max_new_tokens=4, device="cpu"
+        )
+        prompts = [f"a{i}" for i in range(16)]
+        expected = sampler.sample(prompts, 3)
+        monkeypatch.setattr(generation, "prefill", run)
+        assert sampler.sample(prompts, 3) == expected
+        assert "out of memory" in tries
+        assert max(n for n in tries if n != "out of memory") <= 6
+
+    def test_one_prompt_without_memory_is_an_error(self, tiny_models, monkeypatch):
+        def run(*args, **options):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr(generation, "prefill", run)
+        sampler = TransformersSampler(
+            tiny_models["gpt2"], max_new_tokens=4, device="cpu"
+        )
+        with pytest.raises(torch.cuda.OutOfMemoryError, match="out of memory"):
+            sampler.sample(["ab", "c"], 2)
 
     def test_pickles_hold_no_weights(self, tiny_models):
         sampler = TransformersSampler(

@@ -55,8 +55,19 @@ CHAT = [{"role": "user", "content": "2+3="}]
             "no object",
         ),
         ({"model": MODEL, "messages": CHAT, "tools": [{}]}, "tools", "not supported"),
-        ({"model": MODEL, "messages": CHAT, "temperature": -1}, None, "temperature"),
-        ({"model": MODEL, "messages": CHAT, "seed": "a"}, None, "random_state"),
+        (
+            {"model": MODEL, "messages": CHAT, "temperature": -1},
+            "temperature",
+            "temperature=-1",
+        ),
+        ({"model": MODEL, "messages": CHAT, "seed": "a"}, "seed", "seed='a'"),
+        ({"model": MODEL, "messages": CHAT, "seed": True}, "seed", "seed=True"),
+        (
+            {"model": MODEL, "messages": CHAT, "max_tokens": 0},
+            "max_tokens",
+            "max_tokens=0",
+        ),
+        ({"model": MODEL, "messages": CHAT, "best_of": 5}, "best_of", "not supported"),
         ({"model": MODEL, "messages": CHAT, "adaalloc": 3}, "adaalloc", "an object"),
         (
             {"model": MODEL, "messages": CHAT, "adaalloc": {"refrence": "7"}},
@@ -69,6 +80,11 @@ CHAT = [{"role": "user", "content": "2+3="}]
             "reference=",
         ),
         (
+            {"model": MODEL, "messages": CHAT, "adaalloc": {"reference": " "}},
+            "adaalloc.reference",
+            "reference=' '",
+        ),
+        (
             {"model": MODEL, "messages": CHAT, "adaalloc": {"reference": "7"}},
             "adaalloc.reference",
             "of no use here: answers are judged by grade",
@@ -77,6 +93,11 @@ CHAT = [{"role": "user", "content": "2+3="}]
             {"model": MODEL, "messages": CHAT, "adaalloc": {"max_samples": 0}},
             "adaalloc.max_samples",
             "max_samples=0",
+        ),
+        (
+            {"model": MODEL, "messages": CHAT, "adaalloc": {"max_samples": 10**30}},
+            "adaalloc.max_samples",
+            "from 1 to 2147483647",
         ),
         (
             {"model": MODEL, "messages": CHAT, "adaalloc": {"explain": "yes"}},
@@ -102,7 +123,28 @@ def test_prompts_that_are_not_accepted(prompt, client):
     assert error["param"] == "prompt"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 100_000])
+def test_more_choices_than_one_request_may_have(client):
+    body = {"model": MODEL, "prompt": ["2+3="] * 43, "n": 3}
+    error = error_of(client.post("/v1/completions", json=body), 400, "invalid_value")
+    assert "at most 128 choices in all" in error["message"]
+
+
+@pytest.mark.parametrize("given", [0, 5, True])
+def test_probabilities_of_tokens(given, client):
+    body = {"model": MODEL, "prompt": "2+3=", "logprobs": given}
+    error = error_of(client.post("/v1/completions", json=body), 400, "invalid_value")
+    assert error["param"] == "logprobs"
+
+
+def test_what_asks_for_nothing_is_accepted(client):
+    nothing = {"logprobs": False, "top_logprobs": 0, "tools": [], "best_of": 1}
+    assert ask(client, **nothing, n=None, seed=-1).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"a": NaN}', b'{"a": 1e999}'],
+)
 def test_bodies_that_are_not_json(content, client):
     reply = client.post("/v1/chat/completions", content=content)
     error_of(reply, 400, "invalid_json")
@@ -117,7 +159,16 @@ def test_another_model(client):
 
 def test_another_route(client):
     error_of(client.get("/v1/embeddings"), 404, "not_found")
-    error_of(client.get("/v1/chat/completions"), 405, "not_found")
+    error_of(client.post("/v1/chat/completions/"), 404, "not_found")
+    reply = client.get("/v1/chat/completions")
+    error_of(reply, 405, "method_not_allowed")
+    assert reply.headers["Allow"] == "POST"
+
+
+def test_a_body_that_is_compressed(client):
+    headers = {"Content-Encoding": "gzip"}
+    error = error_of(ask(client, headers=headers), 415, "unsupported_encoding")
+    assert "encoded as 'gzip'" in error["message"]
 
 
 @pytest.mark.parametrize("with_length", [True, False])
@@ -173,7 +224,8 @@ def test_a_server_that_is_down(server, monkeypatch):
     ("fault", "status", "code"),
     [
         (faulty.status(500), 502, "upstream_error"),
-        (faulty.status(429, Retry_After="0"), 502, "upstream_error"),
+        (faulty.status(429, Retry_After="0"), 429, "upstream_busy"),
+        (faulty.status(503), 503, "upstream_busy"),
         (faulty.garble, 502, "upstream_error"),
         (faulty.drop, 502, "upstream_error"),
         (faulty.status(400, "too long"), 400, "refused_upstream"),
@@ -185,6 +237,20 @@ def test_a_server_that_fails(fault, status, code, monkeypatch):
         app = app_of(server, sampler=sampler_of(server, max_retries=1))
         with TestClient(app) as client:
             error_of(ask(client), status, code)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_a_busy_server_asks_is_handed_on(status):
+    fault = faulty.status(status, "too many", Retry_After="200")
+    with (
+        faulty.serving(lambda number, body: fault) as server,
+        TestClient(app_of(server, deadline=60)) as client,
+    ):
+        reply = ask(client)  # at once: the wait is longer than the deadline
+    error = error_of(reply, status, "upstream_busy")
+    assert reply.headers["Retry-After"] == "200"
+    assert "too many (1 attempt)" in error["message"]
+    assert len(server.bodies) == 1
 
 
 def test_a_failure_that_passes_is_not_seen(monkeypatch):
@@ -232,7 +298,7 @@ def test_more_requests_than_are_answered_at_a_time(server):
 
     server.faults = lambda number, body: None if number else wait
     replies = []
-    with TestClient(app_of(server, max_in_flight=1)) as client:
+    with TestClient(app_of(server, max_in_flight=1, max_queue=0)) as client:
         thread = threading.Thread(target=lambda: replies.append(ask(client)))
         thread.start()
         assert asked.wait(10)

@@ -1,48 +1,16 @@
 """Several decoders behind one endpoint, each on a server of its own."""
 
 import faulty_server as faulty
-import numpy as np
 import pytest
-from cascades import NAMES, zeros
-from endpoints import app_of, ask
+from cascades import NAMES
+from endpoints import app_of, ask, menu_app_of, menu_policy, models_of
 from servers import sampler_of, shorten_waits
-from sklearn.dummy import DummyRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from starlette.testclient import TestClient
-
-from sklearn_adaalloc import RewardRegressor, RewardTable, StreamAllocator
 
 
 @pytest.fixture(scope="module")
 def policy():
-    """Cheap samples are rarely right, dear ones nearly always."""
-    rewards = np.random.default_rng(0).random((60, 2, 6)) < [[[0.3], [0.9]]]
-    table = RewardTable(rewards.astype(float), costs=[1, 5], decoders=NAMES)
-    regressor = RewardRegressor(DummyRegressor(), target="rate_profiles")
-    stream = StreamAllocator(regressor, unit="cost", budget=6, random_state=0)
-    policy = make_pipeline(FunctionTransformer(zeros), stream)
-    return policy.fit([str(i) for i in range(60)], table)
-
-
-def models_of(server):
-    return [body["model"] for body in server.bodies]
-
-
-def endpoint(policy, servers, reward, **parameters):
-    samplers = {
-        name: sampler_of(server, max_retries=0).set_params(model=name)
-        for name, server in zip(NAMES, servers, strict=True)
-    }
-    prices = dict(zip(NAMES, (1, 5), strict=True))
-    return app_of(
-        None,
-        policy=policy,
-        sampler=samplers,
-        reward=reward,
-        prices=prices,
-        **parameters,
-    )
+    return menu_policy()
 
 
 def first_is_wrong(queries, answers):
@@ -55,7 +23,7 @@ def test_the_decoder_that_answered_is_named_and_all_are_paid(policy):
     with (
         faulty.serving() as cheap,
         faulty.serving() as dear,
-        TestClient(endpoint(policy, (cheap, dear), first_is_wrong)) as client,
+        TestClient(menu_app_of(policy, (cheap, dear), first_is_wrong)) as client,
     ):
         body = ask(client).json()
         lines = client.get("/metrics").text.splitlines()
@@ -78,7 +46,7 @@ def test_where_one_server_is_down_the_other_answers(policy, monkeypatch):
     with (
         faulty.serving(lambda number, body: faulty.status(500)) as cheap,
         faulty.serving() as dear,
-        TestClient(endpoint(policy, (cheap, dear), lambda q, a: [[1.0]])) as client,
+        TestClient(menu_app_of(policy, (cheap, dear), lambda q, a: [[1.0]])) as client,
     ):
         body = ask(client).json()
     assert body["adaalloc"]["decoder"] == "dear"
@@ -90,7 +58,7 @@ def test_samples_of_all_decoders_together_are_limited(policy, max_samples):
     with (
         faulty.serving() as cheap,
         faulty.serving() as dear,
-        TestClient(endpoint(policy, (cheap, dear), lambda q, a: [[0.0]])) as client,
+        TestClient(menu_app_of(policy, (cheap, dear), lambda q, a: [[0.0]])) as client,
     ):
         told = ask(client, adaalloc={"max_samples": max_samples}).json()["adaalloc"]
     assert told["samples"] == max_samples == len(cheap.bodies) + len(dear.bodies)

@@ -8,6 +8,8 @@ import faulty_server as faulty
 import pytest
 from answering import stream_policy
 from endpoints import MODEL, app_of, ask, right_from
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 from voting import voting_policy
 
@@ -42,6 +44,8 @@ def test_a_query_is_sampled_until_it_is_solved(client, server):
         "rounds": 3,
         "reward": 1.0,
         "verdict": "grade",
+        # Half of all samples are right, and up front all 4 are worth their price.
+        "predicted_success": 1 - 0.5**4,
     }
     # The server counts 7 tokens of a prompt and 4 of an answer, for each request.
     assert body["usage"] == {
@@ -141,11 +145,23 @@ def test_without_include_usage_no_event_has_it(client):
     assert all("usage" not in event for event in events(ask(client, stream=True)))
 
 
+def test_it_may_be_mounted_in_another_application():
+    with (
+        faulty.serving() as server,
+        TestClient(Starlette(routes=[Mount("/lm", app := app_of(server))])) as client,
+    ):
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "2+3="}]}
+        reply = client.post("/lm/v1/chat/completions", json=body)
+    assert reply.status_code == 200
+    assert app.state.answerer.stream.n_queries == 1
+
+
 def test_models_and_health(client):
     [model] = client.get("/v1/models").json()["data"]
     assert model["id"] == MODEL
     assert client.get(f"/v1/models/{MODEL}").json() == model
-    assert client.get("/healthz").json() == {"status": "ok", "in_flight": 0}
+    numbers = {"in_flight": 0, "waiting": 0}
+    assert client.get("/healthz").json() == {"status": "ok", **numbers}
 
 
 def test_tokens_that_the_server_does_not_count_are_left_out(server):
@@ -174,9 +190,8 @@ def test_a_request_may_ask_why(client):
     pytest.importorskip("pandas", reason="needs pandas")
     told = ask(client, adaalloc={"explain": True}).json()["adaalloc"]
     [row] = told["explanation"]
-    # Half of all samples are right, and up front all 4 are worth their price.
     assert row["budget"] == 4
-    assert row["expected_reward"] == pytest.approx(1 - 0.5**4)
+    assert row["expected_reward"] == pytest.approx(told["predicted_success"])
     assert row["why"]
 
 
@@ -216,8 +231,10 @@ def test_without_a_reference_one_sample_is_taken_and_that_is_said(server):
     assert body["choices"][0]["message"]["content"] == "2+3= None 0"
     assert body["adaalloc"]["verdict"] == "none"
     assert body["adaalloc"]["samples"] == 1
+    assert body["adaalloc"]["predicted_success"] == 0.5
     assert body["usage"]["total_tokens"] == 11
-    assert app.state.answerer.stream.n_queries == 0
+    stream = app.state.answerer.stream
+    assert (stream.n_queries, stream.mean_cost) == (1, 1.0)  # it was paid for
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")

@@ -4,11 +4,17 @@ import threading
 import time
 from contextlib import contextmanager
 
+import faulty_server as faulty
 import numpy as np
 import uvicorn
 from answering import stream_policy
+from cascades import NAMES, zeros
 from servers import sampler_of
+from sklearn.dummy import DummyRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from sklearn_adaalloc import RewardRegressor, RewardTable, StreamAllocator
 from sklearn_adaalloc.serving import create_app
 
 MODEL = "best"
@@ -47,6 +53,38 @@ def ask(client, content="2+3=", headers=None, **fields):
     return client.post("/v1/chat/completions", json=body, headers=headers)
 
 
+def menu_policy():
+    """A policy of two decoders: cheap samples are rarely right, dear ones often."""
+    rewards = np.random.default_rng(0).random((60, 2, 6)) < [[[0.3], [0.9]]]
+    table = RewardTable(rewards.astype(float), costs=[1, 5], decoders=NAMES)
+    regressor = RewardRegressor(DummyRegressor(), target="rate_profiles")
+    stream = StreamAllocator(regressor, unit="cost", budget=6, random_state=0)
+    policy = make_pipeline(FunctionTransformer(zeros), stream)
+    return policy.fit([str(i) for i in range(60)], table)
+
+
+def menu_app_of(policy, servers, reward, **parameters):
+    """An application in front of a server for each of its decoders."""
+    samplers = {
+        name: sampler_of(server, max_retries=0).set_params(model=name)
+        for name, server in zip(NAMES, servers, strict=True)
+    }
+    prices = dict(zip(NAMES, (1, 5), strict=True))
+    return app_of(
+        None,
+        policy=policy,
+        sampler=samplers,
+        reward=reward,
+        prices=prices,
+        **parameters,
+    )
+
+
+def models_of(server):
+    """The models that a server was asked for."""
+    return [body["model"] for body in server.bodies]
+
+
 @contextmanager
 def running(app):
     """Run an application on loopback while the block runs; its address."""
@@ -63,3 +101,15 @@ def running(app):
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def half_right(key):
+    """An endpoint half of whose answers are right: the second of each query, and later.
+
+    Yields its address.
+    """
+    with faulty.serving() as server:
+        app = app_of(server, reward=right_from(1), api_key=key)
+        with running(app) as address:
+            yield address

@@ -128,16 +128,18 @@ class FaultyServer(ThreadingHTTPServer):
     """Answer as `faults` says: a function of (number of request, body) -> fault.
 
     `count` says how it counts, `heeds_limit` whether ``max_tokens`` cuts answers off.
+    `models` are the names on its list; with None it has no list.
     """
 
     daemon_threads = True
     request_queue_size = 256  # clients that connect at once
 
-    def __init__(self, faults, count, heeds_limit):
+    def __init__(self, faults, count, heeds_limit, models=None):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.faults = faults
         self.count = count
         self.heeds_limit = heeds_limit
+        self.models = models
         self.base_url = f"http://127.0.0.1:{self.server_port}/v1"
         self.bodies = []  # of all requests, in order
         self.keys = []
@@ -150,6 +152,12 @@ class FaultyServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.server.models is None:
+            self.reply(404, {"error": {"message": "no such route"}})
+        else:
+            self.reply(200, {"data": [{"id": name} for name in self.server.models]})
+
     def do_POST(self):
         server = self.server
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -203,9 +211,11 @@ def _choices(request, limit):
 
 
 @contextmanager
-def serving(faults=lambda number, body: None, *, count=count_all, heeds_limit=True):
+def serving(
+    faults=lambda number, body: None, *, count=count_all, heeds_limit=True, models=None
+):
     """Run a faulty server while the block runs."""
-    with FaultyServer(faults, count, heeds_limit) as server:
+    with FaultyServer(faults, count, heeds_limit, models) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

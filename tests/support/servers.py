@@ -20,8 +20,8 @@ HALF = {
 }
 
 
-def sampler_of(server, **parameters):
-    return OpenAISampler(server.base_url, "m", **{"timeout": 5.0, **parameters})
+def sampler_of(server, *, model="m", **parameters):
+    return OpenAISampler(server.base_url, model, **{"timeout": 5.0, **parameters})
 
 
 def first(*faults):

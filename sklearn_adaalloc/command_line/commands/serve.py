@@ -17,15 +17,23 @@ EXAMPLE = (
 
 def add_arguments(parser):
     """Add the arguments of this command."""
-    parser.add_argument("policy", metavar="POLICY", help="folder of a saved policy")
+    parser.add_argument(
+        "policy", nargs="?", metavar="POLICY", help="folder of a saved policy"
+    )
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="show the endpoint with the model that comes with the package, its tasks "
+        "and a policy that is learnt at once; needs no other option",
+    )
     parser.add_argument(
         "--upstream",
         metavar="URL",
-        help="server that answers, if the policy has one decoder",
+        help="server that answers, if the policy has one decoder; or a model that runs "
+        "in this process: its name, folder, or embedded",
     )
     parser.add_argument(
         "--model",
-        required=True,
         metavar="NAME",
         help="name of the model, here and on the server",
     )
@@ -33,19 +41,32 @@ def add_arguments(parser):
         "--decoder",
         nargs="+",
         metavar="NAME=URL,MODEL",
-        help="a decoder of the policy, its server, and its model there; one for each",
+        help="a decoder of the policy, its server, and its model there; one for each. "
+        "It also says which model stands for one that the policy knows by another name",
     )
     parser.add_argument(
         "--reward",
-        required=True,
         metavar="KIND",
         help="vote (for a policy that was fitted with --selection vote), math (by the "
-        "reference of each request), code (by its tests, in the sandbox), or a "
-        "function module:name of queries and answers",
+        "reference of each request), code (by its tests, in the sandbox), model:NAME "
+        "(by a reward model: its name, folder, or embedded), or a function module:name "
+        "of queries and answers",
+    )
+    parser.add_argument(
+        "--price",
+        nargs="+",
+        metavar="[NAME=]PROMPT,ANSWER",
+        help="price of a token of a prompt and of a token of an answer, or ANSWER "
+        "alone, the price of an answer; with --decoder, one for each NAME; default: "
+        "tokens of answers are counted",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument(
-        "--port", type=whole(0), default=8100, metavar="N", help="default: 8100"
+        "--port",
+        type=whole(0, 65_535),
+        default=8100,
+        metavar="N",
+        help="0 for one that is free; default: 8100",
     )
     parser.add_argument(
         "--state",
@@ -86,8 +107,28 @@ def add_arguments(parser):
         type=whole(1),
         default=1000,
         metavar="N",
-        help="requests answered at a time; further ones are told to come again; "
-        "default: 1000",
+        help="requests answered at a time, by each process; default: 1000",
+    )
+    parser.add_argument(
+        "--max-queue",
+        type=whole(0),
+        default=1000,
+        metavar="N",
+        help="further requests that wait for their turn, at each process; those beyond "
+        "are told to come again; default: 1000",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="processes that share the port and the file of --state; one that dies is "
+        "replaced; default: 1",
+    )
+    parser.add_argument(
+        "--no-probe",
+        action="store_true",
+        help="start without asking the servers whether they have the model",
     )
     parser.add_argument(
         "--deadline",

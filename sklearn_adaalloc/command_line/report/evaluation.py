@@ -34,6 +34,7 @@ _PARTS = {
     IN_ROUNDS: (0.25, 0.5, 0.75, 1.0),
     STREAM: (0.5, 1.0),
 }
+_FEWEST = 0.1  # answers per query; with less there is nothing to compare
 _OPEN_QUERIES = 50  # of a replayed stream at a time, as on a busy server
 
 
@@ -136,10 +137,17 @@ def _equal_budgets(settings, table, costs, least):
         return usable[:4]
     equal = np.unique(np.array(settings.budgets) / costs.mean())
     for budget, own in zip(sorted(settings.budgets), equal, strict=False):
-        if not least < own <= n_samples:
+        if not (least < own <= n_samples and own >= _FEWEST):
+            hint = ""
+            if settings.unit == "cost":
+                hint = (
+                    f" Budgets count costs, {costs.mean():.3g} for an answer; with "
+                    "--unit samples they count answers."
+                )
             raise ValueError(
                 f"--budget {budget:g} is {own:.3g} answers to each query. Expected "
-                f"more than {least} and at most {n_samples}, which the table has."
+                f"{f'more than {least}' if least else f'at least {_FEWEST}'} and at "
+                f"most {n_samples}, which the table has.{hint}"
             )
     return equal
 
@@ -160,7 +168,7 @@ def distinct(values):
 def _grid(equal, least, parts):
     """Budgets at which a policy is played: those reported, and some between."""
     grid = distinct(np.concatenate([equal * part for part in parts]))
-    return grid[grid >= max(1.25 * least, 0.1)]
+    return grid[grid >= min(max(1.25 * least, _FEWEST), equal[0])]
 
 
 def _play(features_of, table, settings, rule, equal):

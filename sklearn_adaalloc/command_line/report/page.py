@@ -1,10 +1,12 @@
 """A report as one HTML page that needs nothing else."""
 
 import base64
+import re
 from html import escape
 
 from sklearn_adaalloc.command_line.report.text import tables
 
+_CODE = re.compile(r"`([^`]+)`|(?<!\S)(--[\w-]*\w)")  # commands, and bare options
 _STYLE = """\
 :root { color-scheme: light dark; --ink: #1c2024; --paper: #fdfdfc; --line: #d5d9dd;
   --soft: #f1f3f5; --accent: #14568f; }
@@ -18,7 +20,9 @@ body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; color: var(-
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; color: var(--accent); }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
+ul { padding-left: 1.25rem; }
 li { margin: .35rem 0; max-width: 46rem; }
+code { font-size: .9em; overflow-wrap: anywhere; }
 .advice { background: var(--soft); border-left: 4px solid var(--accent);
   padding: .25rem 1rem; }
 .scroll { overflow-x: auto; }
@@ -87,10 +91,14 @@ def as_page(report, pictures):
 
 
 def _list(texts):
-    items = "".join(
-        f"<li>{escape(text).replace(' %', '&nbsp;%')}</li>\n" for text in texts
-    )
+    items = "".join(f"<li>{_text(text)}</li>\n" for text in texts)
     return f"<ul>\n{items}</ul>"
+
+
+def _text(text):
+    """A sentence, its commands and options as code, its numbers kept with their %."""
+    found = _CODE.sub(lambda code: f"<code>{code[1] or code[2]}</code>", escape(text))
+    return found.replace(" %", "&nbsp;%")
 
 
 def _table(title, rows):

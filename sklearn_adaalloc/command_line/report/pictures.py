@@ -98,7 +98,8 @@ def _plans(report, table, drawn):
 
     yield (
         "Reward against mean spend: policies on held-out queries, equal budgets "
-        "(uniform), and who knew all in advance (oracle).",
+        "(uniform), and the best that can be decided up front (oracle), which verdicts "
+        "can beat.",
         curves,
     )
     if is_binary(table.rewards) and table.shape[1] >= _LEAST_SAMPLES:

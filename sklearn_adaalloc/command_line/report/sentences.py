@@ -149,8 +149,8 @@ def policy_sentence(name, row, report, other="equal budgets"):
         if saves(policy):
             spend = row["equal"].get("spend", row["budget"])
             told += (
-                f" What {other} at {numbers.spend_with_unit(spend)} give, it gives at "
-                f"{numbers.spend(policy['saved_spend'])}: it saves "
+                f" What {other} would give at {numbers.spend_with_unit(spend)}, it "
+                f"gives at {numbers.spend(policy['saved_spend'])}: it saves "
                 f"{numbers.saving(policy)}."
             )
         return told

@@ -1,5 +1,7 @@
 """End of an answer: end tokens, stop strings and the text before them."""
 
+from sklearn_adaalloc.sampling._requests import cut_before
+
 
 class Ending:
     """End tokens and stop strings of answers.
@@ -35,8 +37,7 @@ class Ending:
 
     def text(self, tokens):
         """Text of an answer's tokens, cut before the first stop string."""
-        text = self._decode(tokens)
-        return text[: min([text.index(s) for s in self.stop if s in text] or [None])]
+        return cut_before(self._decode(tokens), self.stop)
 
     def _stops(self, tokens):
         text = self._decode(tokens)

@@ -138,12 +138,15 @@ class PrefilledPrompts:
 
     def run_all(self):
         """Run every prompt for its features; keep as many as `cache_tokens` allows."""
-        n_kept = 0
-        for prompts in self._chunks(np.arange(len(self._token_ids))):
-            for row, prompt in self._run(prompts).items():
+
+        def keep(chunk):
+            n_kept = self._lengths[list(self._kept)].sum()
+            for row, prompt in self._run(chunk).items():
                 if n_kept + self._lengths[row] <= self.options.cache_tokens:
                     self._kept[row] = prompt
                     n_kept += self._lengths[row]
+
+        self._in_chunks(keep, np.arange(len(self._token_ids)))
 
     def decode_tokens(self, budgets, first_sample, *, features=False):
         """New tokens of every answer, prompt after prompt.
@@ -172,14 +175,17 @@ class PrefilledPrompts:
             unit=" answers",
             disable=not self.options.progress,
         ) as progress:
-            for chunk in self._chunks(to_run):
+
+            def answer(chunk):
                 missing = np.setdiff1d(chunk, list(self._kept))
                 passes = self._kept | self._run(missing)
                 rows = np.flatnonzero(np.isin(pairs[:, 0], chunk))
                 for batch, answers in self._decoded(pairs[rows], passes):
                     for row, answer in zip(rows[batch], answers, strict=True):
+                        progress.update(tokens[row] is None)
                         tokens[row] = answer
-                    progress.update(len(batch))
+
+            self._in_chunks(answer, to_run)
         self._warn_out_of_positions(pairs, tokens)
         return [tokens[pair] for pair in pair_of]
 
@@ -205,6 +211,25 @@ class PrefilledPrompts:
             cut_off=[cut_off[span] for span in spans],
         )
         return answers, usage
+
+    def _in_chunks(self, run, prompts):
+        """Call a function on chunks of prompts.
+
+        The keys and values of a chunk are in memory together. If CUDA has too little
+        memory for them, the chunk is halved. Answers that it had are drawn again; they
+        are the same.
+        """
+        import torch
+
+        waiting = [*self._chunks(prompts)][::-1]
+        while waiting:
+            chunk = waiting.pop()
+            try:
+                run(chunk)
+            except torch.cuda.OutOfMemoryError:
+                if len(chunk) == 1:
+                    raise
+                waiting += np.array_split(chunk, 2)[::-1]
 
     def _chunks(self, prompts):
         """Split prompts, sorted by length, into chunks of at most `cache_tokens`."""

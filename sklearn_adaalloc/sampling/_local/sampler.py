@@ -14,11 +14,12 @@ from sklearn_adaalloc._utils.parameters import (
 )
 from sklearn_adaalloc.features import HiddenStateFeaturizer
 from sklearn_adaalloc.language_models._checkpoints import fingerprint, load_config
-from sklearn_adaalloc.language_models._model import load_language_model
+from sklearn_adaalloc.language_models._model import (
+    load_language_model,
+    sampling_dtype,
+)
 from sklearn_adaalloc.language_models._options import (
     has_language_model_head,
-    resolve_device,
-    resolve_dtype,
     takes_input,
 )
 from sklearn_adaalloc.sampling._local.ending import Ending
@@ -76,11 +77,16 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
     cache_tokens : int, default=32768
         Largest number of prompt tokens whose keys and values are kept between
         :meth:`prefill` and its ``decode``. The same number is used again for prompts
-        that are being answered. Prompts beyond it are run again.
+        that are being answered. Prompts beyond it are run again. If CUDA has too little
+        memory for so many, fewer prompts are answered at a time.
     device : str, default="auto"
         Torch device; "auto" selects CUDA, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision; "auto" is bfloat16 on GPUs that support it and float32 otherwise.
+        Precision; "auto" is bfloat16 on GPUs that support it and float32 otherwise. On
+        CPUs that multiply bfloat16 natively (AMX or AVX512-BF16), it is also bfloat16
+        for weights that are saved as bfloat16 or quantised in a GGUF file. Features of
+        :class:`~sklearn_adaalloc.HiddenStateFeaturizer` stay in float32 there, so one
+        pass over the prompts serves both only if both get the same `dtype`.
     revision : str, default=None
         Branch, tag or commit of a model on the hub.
     random_state : int, default=0
@@ -257,7 +263,7 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
             "stop": stop_strings(self.stop),
             "max_length": self.max_length,
             "chat_template": bool(self.chat_template),
-            "dtype": resolve_dtype(self.dtype, resolve_device(self.device)),
+            "dtype": self._precision(),
             "random_state": int(self.random_state),
         }
 
@@ -313,11 +319,20 @@ class TransformersSampler(DocumentationLinkMixin, BaseEstimator):
         """A fitted featurizer with the same settings; checks shared parameters."""
         shared = HiddenStateFeaturizer._get_param_names()
         parameters = {name: getattr(self, name) for name in shared if name != "cache"}
+        parameters["dtype"] = self._precision()
         return HiddenStateFeaturizer(**parameters).fit([""])
+
+    def _precision(self):
+        return sampling_dtype(
+            self.model, revision=self.revision, device=self.device, dtype=self.dtype
+        )
 
     def _load(self):
         language_model = load_language_model(
-            self.model, revision=self.revision, device=self.device, dtype=self.dtype
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self._precision(),
         )
         network = language_model.model
         kinds = getattr(network.config.get_text_config(), "layer_types", None) or ()

@@ -71,7 +71,7 @@ class ValueAugmentedSampler(TransformersSampler):
     device : str, default="auto"
         Torch device of both models; "auto" selects CUDA, else MPS, else the CPU.
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision of both models.
+        Precision of both models; "auto" as for :class:`TransformersSampler`.
     revision : str, default=None
         Branch, tag or commit of the language model on the hub.
     random_state : int, default=0
@@ -224,7 +224,10 @@ class ValueAugmentedSampler(TransformersSampler):
     def _load_values(self):
         """The value model. It must have the same tokens as the language model."""
         values = load_language_model(
-            self.value_model, device=self.device, dtype=self.dtype, classifier=True
+            self.value_model,
+            device=self.device,
+            dtype=self._precision(),
+            classifier=True,
         )
         n_outputs = values.model.config.num_labels
         if n_outputs != 1 or not hasattr(values.model, "score"):

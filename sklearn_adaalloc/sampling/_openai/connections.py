@@ -15,8 +15,8 @@ class Connection:
 
     Attributes
     ----------
-    client : object
-        Client of the openai package; None until it is made.
+    client : Client
+        None until it is made.
     making : Lock
         Held by the call that makes the client.
     places : Semaphore
@@ -82,7 +82,7 @@ class Connections:
         try:
             async with connection.making:
                 if connection.client is None:
-                    # It reads certificates, for which the event loop does not wait.
+                    # An import that reads certificates: the event loop does not wait.
                     connection.client = await asyncio.to_thread(make_client)
             yield connection
         finally:

@@ -11,12 +11,14 @@ import numpy as np
 from sklearn_adaalloc.sampling._openai.replies import (
     covers_all,
     read_reply,
+    seconds_asked,
     seconds_to_wait,
     share_tokens,
 )
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
+from sklearn_adaalloc.sampling._requests import cut_before
 
-_LONGEST_ASKED = 300.0  # seconds; we give up if the server asks for a longer wait
+LONGEST_WAIT = 300.0  # seconds; we give up if the server asks for a longer one
 _N_PROBES, _PROBE_LIMIT, _PROBE_RETRIES = 3, 1, 2
 
 
@@ -45,12 +47,15 @@ class Problem(NamedTuple):
         Headers of the reply.
     n_attempts : int
         How often the request was sent.
+    status : int or None
+        Status of the reply; None if there was none, or no error by its status.
     """
 
     kind: str
     message: str
     headers: object = None
     n_attempts: int = 1
+    status: int | None = None
 
 
 class Memory:
@@ -87,14 +92,30 @@ class Dispatcher:
         Attempts after the first, for each request.
     memory : Memory, default=None
         Memory of the server; None for a new one.
+    longest_wait : float, default=300.0
+        If the server asks for a longer wait, in seconds, that was the last attempt.
+    stop : list of str, default=()
+        Answers are cut before the first of them: some servers leave it in the text.
     """
 
-    def __init__(self, send, diagnose, give, max_retries, memory=None):
+    def __init__(
+        self,
+        send,
+        diagnose,
+        give,
+        max_retries,
+        memory=None,
+        *,
+        longest_wait=LONGEST_WAIT,
+        stop=(),
+    ):
         self._send = send
         self._diagnose = diagnose
         self._give = give
         self._max_retries = max_retries
         self._memory = memory or Memory()
+        self._longest_wait = longest_wait
+        self._stop = stop
         self._n_answered = 0
         self._failed = {}  # row -> exception
 
@@ -135,6 +156,18 @@ class Dispatcher:
         for request in requests:
             self._line.put_nowait(request)
         n_workers = min(max_concurrency, sum(request.n for request in requests))
+        if n_workers == 1:  # a task more would cost a server time for each request
+            while not self._line.empty():
+                await self._take(self._line.get_nowait())
+        else:
+            await self._share_out(n_workers)
+        if len(self._failed) > 1 and not self._memory.has_answered:
+            error = next(iter(self._failed.values()))
+            raise type(error)(
+                f"None of {len(self._failed)} prompts was answered. The first: {error}"
+            )
+
+    async def _share_out(self, n_workers):
         workers = [asyncio.create_task(self._work()) for _ in range(n_workers)]
         done = asyncio.create_task(self._line.join())
         try:
@@ -144,20 +177,17 @@ class Dispatcher:
                     worker.result()
         finally:
             await _cancel([done, *workers])
-        if len(self._failed) > 1 and not self._memory.has_answered:
-            error = next(iter(self._failed.values()))
-            raise type(error)(
-                f"None of {len(self._failed)} prompts was answered. The first: {error}"
-            )
 
     async def _work(self):
         while True:
-            request = await self._line.get()
-            if self._memory.several == "singly" and request.n > 1:
-                self._split(request)
-            else:
-                await self._serve(request)
+            await self._take(await self._line.get())
             self._line.task_done()
+
+    async def _take(self, request):
+        if self._memory.several == "singly" and request.n > 1:
+            self._split(request)
+        else:
+            await self._serve(request)
 
     def _split(self, request):
         row, first, n, _ = request
@@ -205,7 +235,7 @@ class Dispatcher:
             if problem.kind not in ("passing", "half") or attempt == max_retries:
                 break
             seconds = seconds_to_wait(attempt, problem.headers)
-            if seconds > _LONGEST_ASKED:
+            if seconds > self._longest_wait:
                 break
             await asyncio.sleep(seconds)
         return None, problem
@@ -228,7 +258,7 @@ class Dispatcher:
                 SampledAnswer(
                     row,
                     sample,
-                    choice.text,
+                    cut_before(choice.text, self._stop),
                     prompt,
                     next(shares),
                     cached_tokens=cached,
@@ -263,7 +293,11 @@ def _as_exception(problem):
     if problem.kind in ("passing", "half"):
         n = problem.n_attempts
         times = f"{n} attempts" if n > 1 else "1 attempt"
-        return ConnectionError(f"{problem.message} ({times}).")
+        error = ConnectionError(f"{problem.message} ({times}).")
+        # For servers that pass on what a busy server says.
+        error.status = problem.status
+        error.retry_after = seconds_asked(problem.headers)
+        return error
     return ValueError(problem.message)
 
 

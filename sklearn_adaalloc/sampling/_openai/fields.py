@@ -4,6 +4,7 @@ import hashlib
 
 from sklearn_adaalloc.sampling._requests import stop_strings
 
+PATHS = {"chat": "chat/completions", "text": "completions"}
 # Fields of a request that limit the tokens of an answer.
 _LIMITS = ("max_tokens", "max_completion_tokens")
 
@@ -25,7 +26,7 @@ def request_fields(sampler, prompt, key, request):
     Returns
     -------
     fields : dict
-        Arguments of the client's method ``create``; fields that are None are left out.
+        What the body holds; fields that are None are left out.
     """
     fields = {
         "model": sampler.model,
@@ -33,8 +34,8 @@ def request_fields(sampler, prompt, key, request):
         "top_p": sampler.top_p,
         "max_tokens": sampler.max_new_tokens,
         "stop": stop_strings(sampler.stop) or None,
-        "extra_body": sampler.extra_body,
     }
+    extra = dict(sampler.extra_body or {})
     if sampler.completion == "text":
         fields["prompt"] = prompt
     else:
@@ -43,17 +44,15 @@ def request_fields(sampler, prompt, key, request):
         system = [{"role": "system", "content": sampler.system}]
         fields["messages"] = chat if sampler.system is None else system + chat
     if request.limit is not None:
-        extra = dict(sampler.extra_body or {})
         given = [name for name in _LIMITS if name in extra]
         extra |= dict.fromkeys(given, request.limit)
-        fields["extra_body"] = extra
         if sampler.max_new_tokens is not None or not given:
             fields["max_tokens"] = request.limit
     if request.n > 1:
         fields["n"] = request.n
     elif sampler.random_state is not None:
         fields["seed"] = _seed(sampler.random_state, key, request.first)
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None} | extra
 
 
 def _seed(random_state, key, sample):

@@ -102,16 +102,56 @@ def read_reply(text, n):
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        words = " ".join(re.sub(r"(?s)<[^>]*>", " ", text).split())
-        raise ErrorReply(f"no JSON, but {words[:_LONGEST_EXCERPT]!r}") from None
+        raise ErrorReply(f"no JSON, but {_excerpt(text)!r}") from None
     listed = _get(body, "choices", list) or []
     choices = [choice for choice in map(_read_choice, listed) if choice is not None]
     if not choices:
         of_choices = [each.get("error") for each in listed if isinstance(each, dict)]
-        found = list(_complaints([body, *of_choices]))
-        said = dict.fromkeys(sentence for sentence, _ in found if sentence)
-        raise ErrorReply(": ".join(said), [code for _, code in found])
+        raise ErrorReply(*_joined_complaints([body, *of_choices]))
     return Reply(choices[:n], len(listed), *_read_usage(body))
+
+
+def read_refusal(text):
+    """Read the body of a reply with the status of an error.
+
+    Parameters
+    ----------
+    text : str
+        The body, JSON or not.
+
+    Returns
+    -------
+    reason : str
+        What it says.
+    codes : list
+        Codes and types of errors, str or int.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._openai.replies import read_refusal
+    >>> read_refusal('{"error": {"message": "too long", "code": "context"}}')
+    ('too long', ['context'])
+    >>> read_refusal("<h1>Bad Gateway</h1>")
+    ('Bad Gateway', [])
+    """
+    try:
+        reason, codes = _joined_complaints(json.loads(text))
+    except (ValueError, RecursionError):
+        reason, codes = "", []
+    return reason or _excerpt(text), codes
+
+
+def _excerpt(text):
+    """The beginning of a text, without the marks of HTML."""
+    words = " ".join(re.sub(r"(?s)<[^>]*>", " ", text).split())
+    return words[:_LONGEST_EXCERPT]
+
+
+def _joined_complaints(body):
+    """All error messages of a body as one, and all codes."""
+    found = list(_complaints(body))
+    said = dict.fromkeys(sentence for sentence, _ in found if sentence)
+    return ": ".join(said), [code for _, code in found if code is not None]
 
 
 def _read_choice(choice):
@@ -254,14 +294,26 @@ def seconds_to_wait(attempt, headers=None):
     (2.0, 7.0)
     """
     own = min(_FIRST_WAIT * 2.0**attempt, _LONGEST_WAIT)
+    return max(own, seconds_asked(headers) or 0.0)
+
+
+def seconds_asked(headers):
+    """Seconds that a server asks to wait, None if it does not.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.sampling._openai.replies import seconds_asked
+    >>> seconds_asked({"retry-after": "7"}), seconds_asked({})
+    (7.0, None)
+    """
     asked = (headers or {}).get("retry-after")
     if asked is None:
-        return own
+        return None
     try:
         seconds = float(asked)
     except ValueError:
         try:
             seconds = parsedate_to_datetime(asked).timestamp() - time.time()
         except ValueError:
-            return own
-    return max(own, seconds) if math.isfinite(seconds) else own
+            return None
+    return seconds if math.isfinite(seconds) else None

@@ -1,6 +1,5 @@
 """Sampling from a server with the OpenAI protocol."""
 
-import asyncio
 from contextlib import closing
 from copy import copy
 from functools import partial
@@ -11,7 +10,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
 from sklearn_adaalloc._utils.documentation import DocumentationLinkMixin
-from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.parameters import (
     COUNT,
     NOT_NEGATIVE,
@@ -22,15 +20,17 @@ from sklearn_adaalloc._utils.parameters import (
 )
 from sklearn_adaalloc._utils.queries import query_keys
 from sklearn_adaalloc.sampling._openai.answered import Answered
+from sklearn_adaalloc.sampling._openai.client import Client
 from sklearn_adaalloc.sampling._openai.connections import Connections
 from sklearn_adaalloc.sampling._openai.dispatch import (
+    LONGEST_WAIT,
     Dispatcher,
     Memory,
     Request,
     iterate,
     iterate_here,
 )
-from sklearn_adaalloc.sampling._openai.fields import request_fields
+from sklearn_adaalloc.sampling._openai.fields import PATHS, request_fields
 from sklearn_adaalloc.sampling._openai.server import (
     Server,
     check_address,
@@ -149,6 +149,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
     }
 
     _connections = None
+    _longest_wait = LONGEST_WAIT  # a server with deadlines sets a shorter one
 
     def __init__(
         self,
@@ -346,7 +347,7 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         """Keep connections open between calls, in an ``async with`` block.
 
         Without it, the last of the calls that run at the same time closes them, and the
-        next call opens new ones, which takes some 30 ms.
+        next call opens new ones.
 
         Returns
         -------
@@ -416,24 +417,25 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
         If the usage of several answers is wrong, each answer is requested alone.
         """
         keys = query_keys(prompts)
+        path = PATHS[self.completion]
 
         async def send(request):
             fields = request_fields(
                 self, prompts[request.row], keys[request.row], request
             )
-            client = connection.client
-            create = (
-                client.completions if "prompt" in fields else client.chat.completions
-            )
             async with connection.places:
-                # The client's own timeout restarts with each byte that arrives.
-                reply = await asyncio.wait_for(
-                    create.with_raw_response.create(**fields), self.timeout
-                )
-            return reply.text
+                return await connection.client.post(path, fields)
 
         server = Server(self.base_url, key, self.api_key_env, self.timeout)
-        dispatcher = Dispatcher(send, server.diagnose, give, self.max_retries, memory)
+        dispatcher = Dispatcher(
+            send,
+            server.diagnose,
+            give,
+            self.max_retries,
+            memory,
+            longest_wait=self._longest_wait,
+            stop=stop_strings(self.stop),
+        )
         async with self._connection(key) as connection:
             if probes:
                 async with connection.finding_out:
@@ -443,21 +445,14 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
 
     def _connection(self, key):
         """The connection that calls of this event loop share."""
-
-        def make_client():
-            openai = import_optional("openai", extra="openai")
-            return openai.AsyncOpenAI(
-                # With None, the client would search for a key itself.
-                api_key=key or "none",
-                base_url=self.base_url,
-                max_retries=0,
-                timeout=self.timeout,
-            )
-
         if self._connections is None:
             self._connections = Connections()
-        settings = (self.base_url, key, self.timeout, self.max_concurrency)
-        return self._connections.use(settings, make_client, self.max_concurrency)
+        settings = (self.base_url, key, self.timeout)
+        return self._connections.use(
+            (*settings, self.max_concurrency),
+            partial(Client, *settings),
+            self.max_concurrency,
+        )
 
     def _bar(self, answered):
         return tqdm(total=answered.n_samples, disable=not self.progress)

@@ -1,4 +1,4 @@
-"""A server: its address, its key and its errors. openai is imported when needed."""
+"""A server: its address, its key and its errors."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from sklearn_adaalloc.sampling._openai.client import StatusError, UnreachableError
 from sklearn_adaalloc.sampling._openai.dispatch import Problem
 from sklearn_adaalloc.sampling._openai.replies import ErrorReply
 
@@ -53,20 +54,17 @@ class Server(NamedTuple):
         Parameters
         ----------
         error : Exception
-            From the openai client, or a timeout.
+            From the client.
 
         Returns
         -------
         Problem
         """
-        import openai
-
         server = f"server base_url={self.base_url!r}"
-        if isinstance(error, (asyncio.TimeoutError, openai.APITimeoutError)):
+        if isinstance(error, asyncio.TimeoutError):
             return Problem("passing", f"The {server} took over {self.timeout:g} s")
-        if isinstance(error, openai.APIConnectionError):
-            cause = error.__cause__ or error
-            reason = self._without_key(f"{type(cause).__name__}: {cause}")
+        if isinstance(error, UnreachableError):
+            reason = self._without_key(str(error))
             return Problem("passing", f"The {server} cannot be reached: {reason}")
         if isinstance(error, ErrorReply):
             if not error.reason:
@@ -74,19 +72,16 @@ class Server(NamedTuple):
             reason = self._without_key(error.reason)[:1000]
             message = f"The {server} replies with status 200 and an error: {reason}"
             return Problem(_kind(error.codes, reason, unknown="half"), message)
-        if not isinstance(error, openai.APIStatusError):
+        if not isinstance(error, StatusError):
             return Problem(
                 "fatal", self._without_key(f"{type(error).__name__}: {error}")
             )
-        status = error.status_code
-        reason = self._without_key(str(error))[:1000]
-        message = f"The {server} says: {reason}"
-        if status == 401 and not self.key:
+        reason = self._without_key(error.reason)[:1000]
+        message = f"The {server} replies with status {error.status}: {reason}"
+        if error.status == 401 and not self.key:
             message += f" (There is no key: {self.key_name} is not set.)"
-        codes = [status, error.code, error.type]
-        return Problem(
-            _kind(codes, reason, unknown="refused"), message, error.response.headers
-        )
+        kind = _kind([error.status, *error.codes], reason, unknown="refused")
+        return Problem(kind, message, error.headers, status=error.status)
 
     def _without_key(self, message):
         return message.replace(self.key, "***") if self.key else message

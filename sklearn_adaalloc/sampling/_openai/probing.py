@@ -1,0 +1,69 @@
+"""Whether a server is there, takes the key, and has the model."""
+
+import json
+
+from sklearn_adaalloc.sampling._openai.client import Client, StatusError
+from sklearn_adaalloc.sampling._openai.dispatch import Request
+from sklearn_adaalloc.sampling._openai.fields import PATHS, request_fields
+from sklearn_adaalloc.sampling._openai.replies import ErrorReply, read_reply
+from sklearn_adaalloc.sampling._openai.server import Server, read_key
+
+_SHOWN = 10  # names of models
+
+
+async def probe(sampler):
+    """Ask a server for its models, and for one token if that does not tell enough.
+
+    Servers may have no such list, or models that are not on it.
+
+    Parameters
+    ----------
+    sampler : OpenAISampler
+        With its address, key and model.
+
+    Raises
+    ------
+    ConnectionError
+        If the server cannot be reached, or fails.
+    ValueError
+        If it refuses the key, or does not have the model.
+    """
+    key = read_key(sampler.api_key_env)
+    server = Server(sampler.base_url, key, sampler.api_key_env, sampler.timeout)
+    client = Client(sampler.base_url, key, sampler.timeout)
+    names = []
+    try:
+        names = await _list_models(client)
+        if sampler.model not in names:
+            request = Request(0, 0, 1, limit=1)
+            fields = request_fields(sampler, "1", "1", request)
+            read_reply(await client.post(PATHS[sampler.completion], fields), 1)
+    except Exception as error:
+        problem = server.diagnose(error)
+        if _is_no_obstacle(error, problem, names):
+            return
+        message = f"{problem.message}."
+        if names and problem.kind in ("fatal", "refused"):
+            more = ", ..." if names[_SHOWN:] else ""
+            message += f" Its models are {', '.join(names[:_SHOWN])}{more}."
+        kind = ConnectionError if problem.kind in ("passing", "half") else ValueError
+        raise kind(message) from error
+    finally:
+        await client.close()
+
+
+async def _list_models(client):
+    """Names of the models on the list of a server; none if it has no list."""
+    try:
+        listed = json.loads(await client.get("models"))["data"]
+        return [str(each["id"]) for each in listed]
+    except (StatusError, ValueError, TypeError, KeyError, RecursionError):
+        return []  # the key may not open it; the answer to a prompt tells more
+
+
+def _is_no_obstacle(error, problem, names):
+    """Whether a server may well answer other prompts, or answer later."""
+    if isinstance(error, ErrorReply):
+        return not error.reason  # a single token is no answer
+    # A prompt may be refused, but not by a server that lists other models.
+    return problem.status == 429 or (problem.kind == "refused" and not names)
