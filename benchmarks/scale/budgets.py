@@ -6,7 +6,21 @@ Features are ready vectors of 16 numbers, the regressor is linear, and a query g
 to 16 samples. `predict_budgets` reads a Ray data set and writes budgets to Parquet. One
 NumPy process has the same features in memory, predicts and allocates. Each run is a
 process of its own, with a cluster of its own. Prints the rows, and writes them to
-`budgets.csv`: seconds, the ratio to one process, and the largest memory of the driver.
+`budgets.csv`:
+
+=====================  =============================================================
+seconds                from the call to the last file, the start of actors included
+predictions            of these, until all is predicted
+decisions              from then on, until all is decided
+writing                the rest
+one process            seconds of the NumPy process
+ratio                  of the cluster to it
+seconds per 1e6 rows   the same for all sizes if time is straight
+driver MB              largest memory of the process that calls `predict_budgets`
+all MB                 what the machine's free memory fell by at most
+one process MB         the same in the run of the NumPy process
+task ms                time of a task that does nothing, from the driver and back
+=====================  =============================================================
 """
 
 import argparse
@@ -25,6 +39,8 @@ from benchmarks.report import RESULTS, print_table, write_csv
 
 N_FEATURES, MAX_BUDGET, BUDGET = 16, 16, 4.0
 BLOCK = 10**5  # rows made at a time
+N_EMPTY_TASKS = 300
+MB = 2**20
 
 
 def main():
@@ -37,81 +53,108 @@ def main():
     if options.one is not None:
         print(json.dumps(measure(**options.one)))
         return
+    run(list(map(int, options.rows)), options.workers, options.output)
+
+
+def run(sizes, workers, output):
+    """Measure all, and write what there is after each row."""
     rows = []
-    for n_rows in map(int, options.rows):
+    for n_rows in sizes:
         alone = run_alone({"n_rows": n_rows, "n_workers": 0})
-        for n_workers in options.workers:
+        for n_workers in workers:
             found = run_alone({"n_rows": n_rows, "n_workers": n_workers})
             assert found["n_samples"] == alone["n_samples"]
             rows.append(
                 {
                     "rows": n_rows,
                     "workers": n_workers,
-                    "seconds": found["seconds"],
-                    "one process": alone["seconds"],
-                    "ratio": found["seconds"] / alone["seconds"],
-                    "seconds per 1e6 rows": found["seconds"] / n_rows * 1e6,
-                    "features": found["predicting"],
-                    "allocating": found["seconds"] - found["predicting"],
-                    "driver MB": found["megabytes"],
+                    **found["seconds"],
+                    "one process": alone["seconds"]["seconds"],
+                    "ratio": found["seconds"]["seconds"] / alone["seconds"]["seconds"],
+                    "seconds per 1e6 rows": found["seconds"]["seconds"] / n_rows * 1e6,
+                    "driver MB": round(found["megabytes"]),
+                    "all MB": round(found["all megabytes"]),
+                    "one process MB": round(alone["all megabytes"]),
+                    "task ms": found["task"] * 1000,
                 }
             )
+            print_table(rows[-1:])
+            write_csv(rows, output / "budgets.csv")
     print_table(rows)
-    write_csv(rows, options.output / "budgets.csv")
 
 
 def run_alone(settings):
     """Measure in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.scale.budgets", "--one"]
-    done = subprocess.run(
+    before = least = free_megabytes()
+    with subprocess.Popen(
         [*command, json.dumps(settings)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
-        check=True,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    ) as process:
+        while process.poll() is None:
+            time.sleep(0.1)
+            least = min(least, free_megabytes())
+        printed = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"{settings} ended with {process.returncode}")
+    return json.loads(printed.splitlines()[-1]) | {"all megabytes": before - least}
+
+
+def free_megabytes():
+    """Memory of the machine that could be had."""
+    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    (line,) = (line for line in lines if line.startswith("MemAvailable"))
+    return int(line.split()[1]) / 1024
 
 
 def measure(n_rows, n_workers):
     """Seconds, samples, and the largest memory of this process in megabytes."""
     policy = make_policy()
     if n_workers == 0:
-        X = np.concatenate([features(each)["query"] for each in starts(n_rows)])
-        X = X[:n_rows]
+        X = np.empty((n_rows, N_FEATURES))
+        for start in range(0, n_rows, BLOCK):
+            X[start : start + BLOCK] = features(start)["query"][: n_rows - start]
         start = time.perf_counter()
         budgets = policy.predict(X)
-        seconds, n_samples, predicting = time.perf_counter() - start, budgets.sum(), 0
+        seconds = {"seconds": time.perf_counter() - start}
+        n_samples, task = budgets.sum(), 0
     else:
-        seconds, predicting, n_samples = on_cluster(policy, n_rows, n_workers)
+        seconds, n_samples, task = on_cluster(policy, n_rows, n_workers)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "seconds": seconds,
-        "predicting": predicting,
         "n_samples": int(n_samples),
+        "task": task,
         "megabytes": peak,
     }
 
 
 def on_cluster(policy, n_rows, n_workers):
-    """Seconds of all and of predictions alone, and the number of samples."""
+    """Seconds of all and of each part, the number of samples, and seconds of a task."""
     import ray
 
     from sklearn_adaalloc.distributed import _budgets, predict_budgets
 
-    ray.init(num_cpus=n_workers + 1, include_dashboard=False, logging_level="ERROR")
+    ray.init(
+        num_cpus=n_workers + 1,
+        # What it holds at once: features, predictions, budgets.
+        object_store_memory=512 * MB + n_rows * 8 * (N_FEATURES + MAX_BUDGET + 6),
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+    )
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         dataset = ray.data.range(n_rows, override_num_blocks=max(n_rows // BLOCK, 1))
         dataset = dataset.map_batches(_as_features, batch_size=BLOCK).materialize()
-        warm = dataset.limit(1000)
-        predict_budgets(policy, warm, concurrency=n_workers).materialize()
-        times = []
+        marks = []
         in_order = _budgets._in_order
 
         def timed(predicted):
             found = in_order(predicted)
-            times.append(time.perf_counter())
+            marks.append(time.perf_counter())
             return found
 
         _budgets._in_order = timed
@@ -122,14 +165,27 @@ def on_cluster(policy, n_rows, n_workers):
                 dataset,
                 budget=BUDGET,
                 keep=["id"],
-                batch_size=BLOCK // 4,
+                batch_size=BLOCK,
                 concurrency=n_workers,
             )
+            marks.append(time.perf_counter())
             result.write_parquet(folder)
-            seconds = time.perf_counter() - start
-        return seconds, times[0] - start, result.sum("budget")
+            marks.append(time.perf_counter())
+        parts = np.diff([start, *marks])
+        names = "predictions", "decisions", "writing"
+        seconds = {"seconds": marks[-1] - start, **dict(zip(names, parts, strict=True))}
+        return seconds, result.sum("budget"), seconds_of_task(ray)
     finally:
         ray.shutdown()
+
+
+def seconds_of_task(ray):
+    """Time of a task that does nothing, if many are sent at once."""
+    task = ray.remote(_nothing)
+    ray.get([task.remote() for _ in range(N_EMPTY_TASKS)])  # workers have started
+    start = time.perf_counter()
+    ray.get([task.remote() for _ in range(N_EMPTY_TASKS)])
+    return (time.perf_counter() - start) / N_EMPTY_TASKS
 
 
 def make_policy():
@@ -145,11 +201,6 @@ def make_policy():
     return policy.fit(X, (draws < ease[:, None]).astype(float))
 
 
-def starts(n_rows):
-    """First rows of the blocks in which features are made."""
-    return range(0, n_rows, BLOCK)
-
-
 def features(start):
     """A block of rows: their numbers, and their features."""
     rng = np.random.default_rng(start)
@@ -160,6 +211,10 @@ def features(start):
 def _as_features(batch):
     block = features(int(batch["id"][0]))
     return {name: values[: len(batch["id"])] for name, values in block.items()}
+
+
+def _nothing():
+    pass
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ holds answers, rewards, or both, and says which settings they depend on.
 
 import json
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from sklearn_adaalloc.collect._settings import to_json
 from sklearn_adaalloc.sampling._protocol import SampledAnswer
 
 _KEY, _VERSION = b"sklearn_adaalloc", 1
+_LOCK = ".lock"  # readers of Parquet folders skip names with a dot in front
 _COUNTS = ("prompt_tokens", "answer_tokens", "cached_tokens")
 
 
@@ -49,6 +51,30 @@ class PartFolder:
     def files(self):
         """Paths of all parts, in the order in which they were written."""
         return sorted(self.path.glob("part-*.parquet"))
+
+    @contextmanager
+    def filling(self):
+        """Be the only process that fills the folder; needs filelock.
+
+        The system ends the lock with the process, however that ends.
+
+        Raises
+        ------
+        ValueError
+            If another process fills the folder.
+        """
+        filelock = import_optional("filelock", extra="ray")
+        lock = filelock.FileLock(self.path / _LOCK, timeout=0)
+        try:
+            held = lock.acquire()
+        except filelock.Timeout:
+            raise ValueError(
+                f"folder={str(self.path)!r} is being filled by another process. "
+                "Expected one at a time: wait until it has ended, or give another "
+                "folder."
+            ) from None
+        with held:
+            yield
 
     def write(self, answers, rewards, *, settings, reward_settings, queries):
         """Write a part in one step.

@@ -22,9 +22,11 @@ from sklearn_adaalloc.distributed._blocks import (
     write_budgets,
 )
 from sklearn_adaalloc.distributed._columns import read_queries
+from sklearn_adaalloc.distributed._pool import is_loss
 from sklearn_adaalloc.persistence import load_policy
 
 _NEW = ("budget", "predicted_success")
+_MOST_LOSSES = 5  # of nodes, after all is predicted
 
 
 def predict_budgets(
@@ -163,8 +165,18 @@ def predict_budgets(
     def decide_for(values):
         return {value: budgeted(value)._in_blocks() for value in values}
 
-    tables = _in_order(predicted).to_arrow_refs()
-    return ray_data.from_arrow_refs(decide_jointly(tables, decide_for, group=group))
+    n_losses = 0
+    while True:
+        try:
+            tables = _in_order(predicted).to_arrow_refs()
+            tables = decide_jointly(tables, decide_for, group=group)
+            return ray_data.from_arrow_refs(tables)
+        except Exception as error:
+            # The actors have ended. What a lost node held of their predictions can only
+            # be had from new ones.
+            n_losses += 1
+            if n_losses > _MOST_LOSSES or not is_loss(ray, error):
+                raise
 
 
 class _Actor:

@@ -62,8 +62,9 @@ def collect_parts(
         Number of samples of each query.
     folder : str or path
         Folder of the parts, created if it does not exist. Only the calling process uses
-        it, and only one at a time. :meth:`RewardStore.add_parts
-        <sklearn_adaalloc.collect.RewardStore.add_parts>` reads it.
+        it, and only one at a time: a second one is refused, until the first has ended
+        or was killed. :meth:`RewardStore.add_parts
+        <sklearn_adaalloc.collect.RewardStore.add_parts>` reads it, at any time.
     settings : dict, default=None
         Everything that answers depend on. None uses the sampler's own, as
         :func:`~sklearn_adaalloc.collect_rewards` does.
@@ -91,10 +92,10 @@ def collect_parts(
     ImportError
         If Ray is not installed.
     ValueError
-        If a parameter is not accepted, a part is damaged, every single sample failed,
-        or the reward function raises or returns the wrong number of rewards; the
-        message names the query. All else that was sampled and graded stays in the
-        folder.
+        If a parameter is not accepted, another process fills the folder, a part is
+        damaged, every single sample failed, or the reward function raises or returns
+        the wrong number of rewards; the message names the query. All else that was
+        sampled and graded stays in the folder.
 
     Warns
     -----
@@ -144,31 +145,36 @@ def collect_parts(
     keys = query_keys(queries)
     distinct = dict(zip(keys, queries, strict=True))
     asked, contents = list(distinct.values()), list(distinct)
-    rewards, homes, files = table_of(parts, contents, n_samples, **identity)
-    batches = _batches(rewards, homes, files, batch_size)
-    crew = _Crew(ray, asked, contents)
-    crew.hire_samplers(sampler, n_samplers * bool((homes < 0).any()), num_gpus)
-    crew.hire_graders(reward, n_graders * bool(batches), batch_size)
     failures, ungradable, problem = {}, [], None
-    with (
-        keeping(sampler, reward),
-        tqdm(
-            initial=int(np.isfinite(rewards).sum()),
-            total=rewards.size,
-            unit="sample",
-            disable=not progress,
-        ) as bar,
-    ):
-        for batch, (answers, graded, error) in crew.results(batches):
-            problem = problem or error
-            failures |= {
-                (each.row, each.sample): each.error for each in answers if each.error
-            }
-            _write(parts, batch, answers, graded, contents, identity)
-            ungradable += [pair for pair, value in graded.items() if np.isnan(value)]
-            for pair, value in graded.items():
-                rewards[pair] = value
-            bar.update(len(graded))
+    with parts.filling():
+        rewards, homes, files = table_of(parts, contents, n_samples, **identity)
+        batches = _batches(rewards, homes, files, batch_size)
+        crew = _Crew(ray, asked, contents)
+        crew.hire_samplers(sampler, n_samplers * bool((homes < 0).any()), num_gpus)
+        crew.hire_graders(reward, n_graders * bool(batches), batch_size)
+        with (
+            keeping(sampler, reward),
+            tqdm(
+                initial=int(np.isfinite(rewards).sum()),
+                total=rewards.size,
+                unit="sample",
+                disable=not progress,
+            ) as bar,
+        ):
+            for batch, (answers, graded, error) in crew.results(batches):
+                problem = problem or error
+                failures |= {
+                    (each.row, each.sample): each.error
+                    for each in answers
+                    if each.error
+                }
+                _write(parts, batch, answers, graded, contents, identity)
+                ungradable += [
+                    pair for pair, value in graded.items() if np.isnan(value)
+                ]
+                for pair, value in graded.items():
+                    rewards[pair] = value
+                bar.update(len(graded))
     if problem is not None:
         raise ValueError(problem)
     if len(failures) == homes.size:  # not a single answer, now or before
@@ -228,20 +234,22 @@ class _Crew:
         self._ray = ray
         self._queries = queries
         self._contents = contents
+        # A sampler and a grader have room on a machine with one CPU, too.
+        n_cpus = ray.cluster_resources().get("CPU", 2)
+        self._options = {
+            "num_cpus": min(n_cpus / 2, 1),
+            "scheduling_strategy": "SPREAD",
+        }
 
     def hire_samplers(self, sampler, n_actors, num_gpus):
         """Start the actors that sample."""
-        make = self._ray.remote(_Sampling).options(
-            num_cpus=1, num_gpus=num_gpus, scheduling_strategy="SPREAD"
-        )
+        make = self._ray.remote(_Sampling).options(num_gpus=num_gpus, **self._options)
         sampler = [self._ray.put(sampler)]
         self._samplers = Pool(self._ray, partial(make.remote, sampler), n_actors)
 
     def hire_graders(self, reward, n_actors, batch_size):
         """Start the actors that grade."""
-        make = self._ray.remote(_Grading).options(
-            num_cpus=1, scheduling_strategy="SPREAD"
-        )
+        make = self._ray.remote(_Grading).options(**self._options)
         reward = [self._ray.put(reward)]
         make = partial(make.remote, reward, batch_size)
         self._graders = Pool(self._ray, make, n_actors)

@@ -8,7 +8,8 @@ class Pool:
     """Actors of one kind, each of which takes calls as soon as it has started.
 
     An actor that is lost is replaced. Until the new one has started, the others get the
-    work. So work goes on as long as one actor has room on the cluster.
+    work. So work goes on as long as one actor has room on the cluster. All others start
+    after the first one: two pools share a cluster that has room for two actors only.
 
     Parameters
     ----------
@@ -22,11 +23,12 @@ class Pool:
     def __init__(self, ray, make, n_actors):
         self._ray = ray
         self._make = make
+        self._n_actors = n_actors
         self._most_starts = _MOST_STARTS * n_actors
         self._n_starts = 0
         self._n_calls = {}  # actors that take calls -> number of calls they have
         self._starting = {}  # reference to the start -> actor
-        for _ in range(n_actors):
+        if n_actors:
             self._start()
 
     @property
@@ -72,6 +74,8 @@ class Pool:
             self._start()
         else:
             self._n_calls[actor] = 0
+            while len(self._n_calls) + len(self._starting) < self._n_actors:
+                self._start()
 
     def _start(self):
         actor = self._make()

@@ -22,7 +22,7 @@ from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.distributed import predict_budgets
 from sklearn_adaalloc.distributed._columns import write_rows
 
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
 pytestmark = pytest.mark.usefixtures("cluster")
 
 

@@ -12,7 +12,7 @@ from sklearn_adaalloc import collect_rewards
 from sklearn_adaalloc.collect import RewardStore
 from sklearn_adaalloc.distributed import collect_parts
 
-pytest.importorskip("ray")
+pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
 pytestmark = pytest.mark.usefixtures("cluster")
 QUERIES = ["one", [{"role": "user", "content": "two"}], "one", "three"]
 

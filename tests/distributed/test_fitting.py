@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_adaalloc import AdaptiveAllocator, RewardRegressor
 from sklearn_adaalloc.datasets import make_reward_table
 
-pytest.importorskip("ray")
+pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
 pytestmark = pytest.mark.usefixtures("cluster")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ray")
+pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
 
 
 @pytest.mark.slow

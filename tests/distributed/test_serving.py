@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_adaalloc import RewardRegressor, StreamAllocator, save_policy
 from sklearn_adaalloc.datasets import load_arithmetic
 
-pytest.importorskip("ray")
+pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
 pytest.importorskip("openai")
 pytestmark = pytest.mark.slow
 DRIVER = Path(__file__).parents[1] / "support" / "serve_endpoint.py"

@@ -1,0 +1,148 @@
+"""Nodes, drivers and clusters that are killed at work: all is done, nothing twice."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import cluster_work
+import numpy as np
+import pytest
+from cluster_work import N_BATCHES, N_SAMPLES, QUERIES, RIGHT, collection, make_policy
+from clusters import kill, wait_until, workers_of
+from numpy.testing import assert_array_equal
+
+from sklearn_adaalloc.collect import RewardStore
+
+pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
+parquet = pytest.importorskip("pyarrow.parquet")
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def driver(work, cluster, folder, **variables):
+    """A process that works on a cluster."""
+    command = [sys.executable, cluster_work.__file__, work, cluster.address, folder]
+    with subprocess.Popen(command, env={**os.environ, **variables}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def entries(log):
+    """What was written down, and the process that did."""
+    text = log.read_text() if log.exists() else ""
+    lines = [json.loads(line) for line in text.split("\n")[:-1]]
+    return [(line[-2], line[-1]) for line in lines]
+
+
+def kill_at_work(cluster, node, log, n_batches):
+    """Kill a node that has begun so many batches, just as it begins the next one.
+
+    Returns the numbers of its processes.
+    """
+    workers = workers_of(node)
+
+    def begun():
+        return sum(process in workers for _, process in entries(log))
+
+    assert wait_until(lambda: workers.update(workers_of(node)) or begun() >= n_batches)
+    before = begun()
+    assert wait_until(lambda: begun() > before)
+    kill(cluster, node)
+    return workers
+
+
+def stored(folder):
+    """The samples in the parts, each as often as it is stored."""
+    table = parquet.read_table(folder / "parts", columns=["query", "sample"])
+    names = [json.loads(query) for query in table["query"].to_pylist()]
+    return sorted(zip(names, table["sample"].to_pylist(), strict=True))
+
+
+ALL = sorted((query, sample) for query in QUERIES for sample in range(N_SAMPLES))
+
+
+def test_budgets_where_a_node_is_lost_during_features(own_cluster, tmp_path):
+    policy, X = make_policy()
+    doomed = own_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    log = tmp_path / "log"
+    with driver("budgets", own_cluster, tmp_path) as process:
+        killed = kill_at_work(own_cluster, doomed, log, 2)
+        assert process.wait(120) == 0
+    assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
+    workers = [worker for _, worker in entries(log)]
+    assert not killed.isdisjoint(workers)
+    assert len(workers) > N_BATCHES  # some were computed again
+
+
+def test_budgets_where_predictions_are_lost(own_cluster, tmp_path):
+    policy, X = make_policy()
+    doomed = own_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    with driver("questions", own_cluster, tmp_path) as process:
+        assert wait_until((tmp_path / "predicted").exists)
+        workers = [worker for _, worker in entries(tmp_path / "log")]
+        assert not workers_of(doomed).isdisjoint(workers)
+        kill(own_cluster, doomed)
+        (tmp_path / "killed").touch()
+        assert process.wait(120) == 0
+    assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
+    assert len(entries(tmp_path / "log")) > len(workers)  # predicted again
+
+
+def test_a_collection_where_a_node_is_lost(own_cluster, tmp_path):
+    doomed = own_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    log = tmp_path / "log"
+    with driver("collection", own_cluster, tmp_path) as process:
+        killed = kill_at_work(own_cluster, doomed, log, N_SAMPLES * 2)
+        assert process.wait(120) == 0
+    assert_array_equal(np.load(tmp_path / "result.npy"), RIGHT)
+    asked = [text for text, _ in entries(log)]
+    lost = [text for text, worker in entries(log) if worker in killed]
+    # It had answers on their way, which others were asked for again.
+    assert set(lost) & {text for text in asked if asked.count(text) > 1}
+    assert stored(tmp_path) == ALL
+    with RewardStore(tmp_path / "store", create=True) as store:
+        assert store.add_parts(tmp_path / "parts") == len(ALL)
+        table = dict(zip(*store.to_arrays(), strict=True))
+    assert_array_equal([table[query] for query in QUERIES], RIGHT)
+
+
+def goes_on(folder, before):
+    """Finish a collection; what it held before is not asked for again."""
+    n_asked = len(entries(folder / "log"))
+    assert 0 < len(before) < len(ALL)
+    assert_array_equal(collection(folder), RIGHT)
+    asked = [text for text, _ in entries(folder / "log")][n_asked:]
+    answers = {cluster_work.answer(query, sample) for query, sample in before}
+    assert len(asked) == len(ALL) - len(before)
+    assert answers.isdisjoint(asked)
+    assert stored(folder) == ALL
+
+
+def has_parts(folder, n_parts):
+    return len(list(Path(folder, "parts").glob("part-*"))) >= n_parts
+
+
+def test_a_driver_that_is_killed(cluster, tmp_path):
+    with driver("collection", cluster, tmp_path) as process:
+        assert wait_until(lambda: has_parts(tmp_path, 4))
+        # As long as it lives, nobody else fills its folder.
+        with pytest.raises(ValueError, match="is being filled by another process"):
+            collection(tmp_path)
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+    goes_on(tmp_path, stored(tmp_path))
+
+
+def test_a_cluster_that_is_killed(cluster, own_cluster, tmp_path):
+    soon = {"RAY_gcs_rpc_server_reconnect_timeout_s": "2"}
+    with driver("collection", own_cluster, tmp_path, **soon) as process:
+        assert wait_until(lambda: has_parts(tmp_path, 4))
+        kill(own_cluster, own_cluster.head_node, *own_cluster.worker_nodes)
+        assert process.wait(120) != 0  # it does not wait for ever
+    goes_on(tmp_path, stored(tmp_path))

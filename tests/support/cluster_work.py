@@ -1,0 +1,101 @@
+"""A driver of its own on a cluster, which may lose nodes, itself, or all of it.
+
+    python cluster_work.py {budgets,questions,collection} ADDRESS FOLDER
+
+Batches take their time, and are written to FOLDER/log as they begin. The result is
+saved as FOLDER/result.npy. "questions" waits between predictions and decisions, from
+when it makes FOLDER/predicted until there is FOLDER/killed.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from clusters import wait_until
+from collecting import LoggingReward, LoggingSampler, answer, reward_of
+from slow_steps import SlowStep
+
+QUERIES = [f"query {number}" for number in range(30)]
+N_SAMPLES, BATCH_SIZE = 20, 20
+N_ROWS, N_BATCHES = 1200, 24
+RIGHT = [[reward_of(answer(q, sample)) for sample in range(N_SAMPLES)] for q in QUERIES]
+
+
+def collection(folder, seconds=0.01):
+    """Collect a table with four samplers."""
+    from sklearn_adaalloc.distributed import collect_parts
+
+    return collect_parts(
+        QUERIES,
+        LoggingSampler(str(folder / "log"), seconds),
+        LoggingReward(str(folder / "graded")),
+        N_SAMPLES,
+        folder=folder / "parts",
+        batch_size=BATCH_SIZE,
+        n_samplers=4,
+        progress=False,
+    )
+
+
+def make_policy():
+    """A policy after a step that is slow once it has a log, and queries."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.tree import DecisionTreeRegressor
+
+    from sklearn_adaalloc import AdaptiveAllocator, RewardRegressor
+    from sklearn_adaalloc.datasets import make_reward_table
+
+    X, rewards = make_reward_table(N_ROWS, 16, random_state=0, return_X_y=True)
+    inner = RewardRegressor(DecisionTreeRegressor(max_leaf_nodes=60, random_state=0))
+    policy = make_pipeline(SlowStep(), AdaptiveAllocator(inner, budget=4))
+    return policy.fit(X[:500], rewards[:500]), X
+
+
+def budgets(folder):
+    """Predict budgets with four actors."""
+    import pyarrow
+    import ray
+
+    from sklearn_adaalloc.distributed import predict_budgets
+
+    policy, X = make_policy()
+    policy.set_params(slowstep__log=str(folder / "log"), slowstep__seconds=0.4)
+    parts = np.array_split(np.arange(N_ROWS), N_BATCHES // 2)
+    tables = [pyarrow.table({"number": each, "query": list(X[each])}) for each in parts]
+    result = predict_budgets(
+        policy,
+        ray.data.from_arrow(tables),
+        batch_size=N_ROWS // N_BATCHES,
+        concurrency=4,
+    )
+    frame = result.to_pandas()
+    assert np.array_equal(frame["number"], np.arange(N_ROWS))
+    return frame["budget"].to_numpy()
+
+
+def questions(folder):
+    """Predict budgets, with a pause once all is predicted."""
+    from sklearn_adaalloc.distributed import _budgets
+
+    in_order = _budgets._in_order
+
+    def then_wait(dataset):
+        found = in_order(dataset)
+        if not (folder / "predicted").exists():
+            (folder / "predicted").touch()
+            assert wait_until((folder / "killed").exists)
+        return found
+
+    _budgets._in_order = then_wait
+    return budgets(folder)
+
+
+if __name__ == "__main__":
+    import ray
+
+    work, address, folder = sys.argv[1:]
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    result = globals()[work](Path(folder))
+    np.save(Path(folder, "result.npy"), result)
+    ray.shutdown()
