@@ -125,6 +125,7 @@ def predict_budgets(
     ray_data = import_optional("ray.data", extra="ray")
     columns = _check_columns(dataset, ray_data, [column, group, *(keep or [])])
     batch_size = check_whole(batch_size, "batch_size", least=1)
+    least, most = _check_concurrency(concurrency)
     folder = isinstance(policy, str | Path)
     _, allocator = unwrap(load_policy(policy) if folder else policy)
     check_is_fitted(allocator)
@@ -149,9 +150,9 @@ def predict_budgets(
     options = {
         "batch_size": batch_size,
         "batch_format": "pyarrow",
-        "concurrency": concurrency,
+        "compute": ray_data.ActorPoolStrategy(min_size=least, max_size=most),
         "num_gpus": num_gpus,
-        "num_cpus": _cpus_of_actor(ray, concurrency, num_gpus),
+        "num_cpus": _cpus_of_actor(ray, least, num_gpus),
     }
     if decisions[0] is None:
         settings["budget"] = budget
@@ -236,14 +237,13 @@ def _with_budget(allocator, budget, value):
     return allocator if budget is None else copy(allocator).set_params(budget=budget)
 
 
-def _cpus_of_actor(ray, concurrency, num_gpus):
+def _cpus_of_actor(ray, n_actors, num_gpus):
     """CPUs that each actor reserves, such that one is left to read the data set.
 
     Without it, actors would wait for rows for ever, and readers for a CPU.
     """
     n_cpus = ray.cluster_resources().get("CPU", 1)
-    n_actors = min(concurrency) if isinstance(concurrency, tuple) else concurrency
-    if num_gpus or n_actors is None or n_actors < n_cpus:
+    if num_gpus or n_actors < n_cpus:
         return None
     return max(n_cpus - 1, 0.5) / n_actors
 
@@ -282,6 +282,21 @@ def _check_columns(dataset, ray_data, needed):
             "rename them."
         )
     return columns
+
+
+def _check_concurrency(concurrency):
+    """The least and the largest number of actors, which is None for any."""
+    if concurrency is None:
+        return 1, None
+    if not isinstance(concurrency, tuple):
+        concurrency = (concurrency, concurrency)
+    if len(concurrency) != 2:
+        raise ValueError(
+            f"concurrency={concurrency!r} is not accepted. Expected a whole number, or "
+            "a tuple with the least and the largest number of actors."
+        )
+    least = check_whole(concurrency[0], "concurrency", least=1)
+    return least, check_whole(concurrency[1], "concurrency", least=least)
 
 
 def _check_budgets(budget, group):

@@ -34,11 +34,3 @@ def cluster(places):
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield cluster
         ray.shutdown()
-
-
-@pytest.fixture
-def own_cluster(places):
-    """A cluster for one test, which may kill what it likes of it."""
-    ray = pytest.importorskip("ray")
-    with started(ray, [1, 4], object_store_memory=100 * MB) as cluster:
-        yield cluster

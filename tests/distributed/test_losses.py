@@ -11,14 +11,21 @@ import cluster_work
 import numpy as np
 import pytest
 from cluster_work import N_BATCHES, N_SAMPLES, QUERIES, RIGHT, collection, make_policy
-from clusters import kill, wait_until, workers_of
+from clusters import MB, kill, started, wait_until, workers_of
 from numpy.testing import assert_array_equal
 
 from sklearn_adaalloc.collect import RewardStore
 
-pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
+ray = pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
 parquet = pytest.importorskip("pyarrow.parquet")
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def head(places):
+    """A node with the drivers of the tests, to which each adds one that is lost."""
+    with started(ray, [4], object_store_memory=200 * MB) as cluster:
+        yield cluster
 
 
 @contextmanager
@@ -66,12 +73,12 @@ def stored(folder):
 ALL = sorted((query, sample) for query in QUERIES for sample in range(N_SAMPLES))
 
 
-def test_budgets_where_a_node_is_lost_during_features(own_cluster, tmp_path):
+def test_budgets_where_a_node_is_lost_during_features(head, tmp_path):
     policy, X = make_policy()
-    doomed = own_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
     log = tmp_path / "log"
-    with driver("budgets", own_cluster, tmp_path) as process:
-        killed = kill_at_work(own_cluster, doomed, log, 2)
+    with driver("budgets", head, tmp_path) as process:
+        killed = kill_at_work(head, doomed, log, 2)
         assert process.wait(120) == 0
     assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
     workers = [worker for _, worker in entries(log)]
@@ -79,25 +86,25 @@ def test_budgets_where_a_node_is_lost_during_features(own_cluster, tmp_path):
     assert len(workers) > N_BATCHES  # some were computed again
 
 
-def test_budgets_where_predictions_are_lost(own_cluster, tmp_path):
+def test_budgets_where_predictions_are_lost(head, tmp_path):
     policy, X = make_policy()
-    doomed = own_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
-    with driver("questions", own_cluster, tmp_path) as process:
+    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
+    with driver("questions", head, tmp_path) as process:
         assert wait_until((tmp_path / "predicted").exists)
         workers = [worker for _, worker in entries(tmp_path / "log")]
         assert not workers_of(doomed).isdisjoint(workers)
-        kill(own_cluster, doomed)
+        kill(head, doomed)
         (tmp_path / "killed").touch()
         assert process.wait(120) == 0
     assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
     assert len(entries(tmp_path / "log")) > len(workers)  # predicted again
 
 
-def test_a_collection_where_a_node_is_lost(own_cluster, tmp_path):
-    doomed = own_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+def test_a_collection_where_a_node_is_lost(head, tmp_path):
+    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
     log = tmp_path / "log"
-    with driver("collection", own_cluster, tmp_path) as process:
-        killed = kill_at_work(own_cluster, doomed, log, N_SAMPLES * 2)
+    with driver("collection", head, tmp_path) as process:
+        killed = kill_at_work(head, doomed, log, N_SAMPLES * 2)
         assert process.wait(120) == 0
     assert_array_equal(np.load(tmp_path / "result.npy"), RIGHT)
     asked = [text for text, _ in entries(log)]
@@ -139,10 +146,13 @@ def test_a_driver_that_is_killed(cluster, tmp_path):
     goes_on(tmp_path, stored(tmp_path))
 
 
-def test_a_cluster_that_is_killed(cluster, own_cluster, tmp_path):
+def test_a_cluster_that_is_killed(cluster, tmp_path):
     soon = {"RAY_gcs_rpc_server_reconnect_timeout_s": "2"}
-    with driver("collection", own_cluster, tmp_path, **soon) as process:
+    with (
+        started(ray, [3], object_store_memory=100 * MB) as doomed,
+        driver("collection", doomed, tmp_path, **soon) as process,
+    ):
         assert wait_until(lambda: has_parts(tmp_path, 4))
-        kill(own_cluster, own_cluster.head_node, *own_cluster.worker_nodes)
+        kill(doomed, doomed.head_node)
         assert process.wait(120) != 0  # it does not wait for ever
     goes_on(tmp_path, stored(tmp_path))

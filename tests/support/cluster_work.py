@@ -22,7 +22,7 @@ RIGHT = [[reward_of(answer(q, sample)) for sample in range(N_SAMPLES)] for q in 
 
 
 def collection(folder, seconds=0.01):
-    """Collect a table with four samplers."""
+    """Collect a table with three samplers."""
     from sklearn_adaalloc.distributed import collect_parts
 
     return collect_parts(
@@ -32,7 +32,7 @@ def collection(folder, seconds=0.01):
         N_SAMPLES,
         folder=folder / "parts",
         batch_size=BATCH_SIZE,
-        n_samplers=4,
+        n_samplers=3,
         progress=False,
     )
 
@@ -52,7 +52,7 @@ def make_policy():
 
 
 def budgets(folder):
-    """Predict budgets with four actors."""
+    """Predict budgets with three actors."""
     import pyarrow
     import ray
 
@@ -60,15 +60,20 @@ def budgets(folder):
 
     policy, X = make_policy()
     policy.set_params(slowstep__log=str(folder / "log"), slowstep__seconds=0.4)
-    parts = np.array_split(np.arange(N_ROWS), N_BATCHES // 2)
-    tables = [pyarrow.table({"number": each, "query": list(X[each])}) for each in parts]
+    text = "Small results would stay with the driver, and no node could lose them." * 50
+    tables = [
+        pyarrow.table(
+            {"number": each, "query": list(X[each]), "text": [text] * len(each)}
+        )
+        for each in np.array_split(np.arange(N_ROWS), N_BATCHES)
+    ]
     result = predict_budgets(
         policy,
         ray.data.from_arrow(tables),
         batch_size=N_ROWS // N_BATCHES,
-        concurrency=4,
+        concurrency=3,
     )
-    frame = result.to_pandas()
+    frame = result.drop_columns(["text"]).to_pandas()
     assert np.array_equal(frame["number"], np.arange(N_ROWS))
     return frame["budget"].to_numpy()
 
