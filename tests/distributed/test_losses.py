@@ -10,7 +10,15 @@ from pathlib import Path
 import cluster_work
 import numpy as np
 import pytest
-from cluster_work import N_BATCHES, N_SAMPLES, QUERIES, RIGHT, collection, make_policy
+from cluster_work import (
+    BATCH_SIZE,
+    N_BATCHES,
+    N_SAMPLES,
+    QUERIES,
+    RIGHT,
+    collection,
+    make_policy,
+)
 from clusters import MB, kill, started, wait_until, workers_of
 from numpy.testing import assert_array_equal
 
@@ -46,20 +54,21 @@ def entries(log):
     return [(line[-2], line[-1]) for line in lines]
 
 
-def kill_at_work(cluster, node, log, n_batches):
-    """Kill a node that has begun so many batches, just as it begins the next one.
+def kill_at_work(cluster, node, folder, batch_size=1):
+    """Kill a node that holds a batch, after it has done one; let all others go on.
 
     Returns the numbers of its processes.
     """
+
+    def holds():
+        workers = workers_of(node)
+        begun = [worker for _, worker in entries(folder / "log") if worker in workers]
+        return any(begun.count(worker) > batch_size for worker in workers)
+
+    assert wait_until(holds)
     workers = workers_of(node)
-
-    def begun():
-        return sum(process in workers for _, process in entries(log))
-
-    assert wait_until(lambda: workers.update(workers_of(node)) or begun() >= n_batches)
-    before = begun()
-    assert wait_until(lambda: begun() > before)
     kill(cluster, node)
+    (folder / "go").touch()
     return workers
 
 
@@ -76,12 +85,11 @@ ALL = sorted((query, sample) for query in QUERIES for sample in range(N_SAMPLES)
 def test_budgets_where_a_node_is_lost_during_features(head, tmp_path):
     policy, X = make_policy()
     doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
-    log = tmp_path / "log"
     with driver("budgets", head, tmp_path) as process:
-        killed = kill_at_work(head, doomed, log, 2)
+        killed = kill_at_work(head, doomed, tmp_path)
         assert process.wait(120) == 0
     assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
-    workers = [worker for _, worker in entries(log)]
+    workers = [worker for _, worker in entries(tmp_path / "log")]
     assert not killed.isdisjoint(workers)
     assert len(workers) > N_BATCHES  # some were computed again
 
@@ -104,7 +112,7 @@ def test_a_collection_where_a_node_is_lost(head, tmp_path):
     doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
     log = tmp_path / "log"
     with driver("collection", head, tmp_path) as process:
-        killed = kill_at_work(head, doomed, log, N_SAMPLES * 2)
+        killed = kill_at_work(head, doomed, tmp_path, BATCH_SIZE)
         assert process.wait(120) == 0
     assert_array_equal(np.load(tmp_path / "result.npy"), RIGHT)
     asked = [text for text, _ in entries(log)]
@@ -118,10 +126,11 @@ def test_a_collection_where_a_node_is_lost(head, tmp_path):
     assert_array_equal([table[query] for query in QUERIES], RIGHT)
 
 
-def goes_on(folder, before):
+def goes_on(folder):
     """Finish a collection; what it held before is not asked for again."""
-    n_asked = len(entries(folder / "log"))
-    assert 0 < len(before) < len(ALL)
+    before, n_asked = stored(folder), len(entries(folder / "log"))
+    assert 0 < len(before) < n_asked < len(ALL)  # some were on their way
+    (folder / "go").touch()
     assert_array_equal(collection(folder), RIGHT)
     asked = [text for text, _ in entries(folder / "log")][n_asked:]
     answers = {cluster_work.answer(query, sample) for query, sample in before}
@@ -130,20 +139,22 @@ def goes_on(folder, before):
     assert stored(folder) == ALL
 
 
-def has_parts(folder, n_parts):
-    return len(list(Path(folder, "parts").glob("part-*"))) >= n_parts
+def holds(folder):
+    """Whether a collection has a part, and a batch on its way."""
+    n_parts = len(list(Path(folder, "parts").glob("part-*")))
+    return 0 < n_parts * BATCH_SIZE < len(entries(folder / "log"))
 
 
 def test_a_driver_that_is_killed(cluster, tmp_path):
     with driver("collection", cluster, tmp_path) as process:
-        assert wait_until(lambda: has_parts(tmp_path, 4))
+        assert wait_until(lambda: holds(tmp_path))
         # As long as it lives, nobody else fills its folder.
         with pytest.raises(ValueError, match="is being filled by another process"):
             collection(tmp_path)
         assert process.poll() is None
         process.kill()
         process.wait()
-    goes_on(tmp_path, stored(tmp_path))
+    goes_on(tmp_path)
 
 
 def test_a_cluster_that_is_killed(cluster, tmp_path):
@@ -152,7 +163,7 @@ def test_a_cluster_that_is_killed(cluster, tmp_path):
         started(ray, [3], object_store_memory=100 * MB) as doomed,
         driver("collection", doomed, tmp_path, **soon) as process,
     ):
-        assert wait_until(lambda: has_parts(tmp_path, 4))
+        assert wait_until(lambda: holds(tmp_path))
         kill(doomed, doomed.head_node)
         assert process.wait(120) != 0  # it does not wait for ever
-    goes_on(tmp_path, stored(tmp_path))
+    goes_on(tmp_path)

@@ -2,9 +2,9 @@
 
     python cluster_work.py {budgets,questions,collection} ADDRESS FOLDER
 
-Batches take their time, and are written to FOLDER/log as they begin. The result is
-saved as FOLDER/result.npy. "questions" waits between predictions and decisions, from
-when it makes FOLDER/predicted until there is FOLDER/killed.
+Batches are written to FOLDER/log as they begin. Each process begins a second one, and
+goes on when there is FOLDER/go. "questions" holds between predictions and decisions
+instead, from when it makes FOLDER/predicted. The result is saved as FOLDER/result.npy.
 """
 
 import sys
@@ -12,22 +12,22 @@ from pathlib import Path
 
 import numpy as np
 from clusters import wait_until
-from collecting import LoggingReward, LoggingSampler, answer, reward_of
-from slow_steps import SlowStep
+from collecting import LoggingReward, answer, reward_of
+from holding import HoldingSampler, HoldingStep
 
-QUERIES = [f"query {number}" for number in range(30)]
-N_SAMPLES, BATCH_SIZE = 20, 20
-N_ROWS, N_BATCHES = 1200, 24
+QUERIES = [f"query {number}" for number in range(10)]
+N_SAMPLES, BATCH_SIZE = 12, 10
+N_ROWS, N_BATCHES = 1200, 12
 RIGHT = [[reward_of(answer(q, sample)) for sample in range(N_SAMPLES)] for q in QUERIES]
 
 
-def collection(folder, seconds=0.01):
+def collection(folder):
     """Collect a table with three samplers."""
     from sklearn_adaalloc.distributed import collect_parts
 
     return collect_parts(
         QUERIES,
-        LoggingSampler(str(folder / "log"), seconds),
+        HoldingSampler(str(folder / "log"), str(folder / "go")),
         LoggingReward(str(folder / "graded")),
         N_SAMPLES,
         folder=folder / "parts",
@@ -38,7 +38,7 @@ def collection(folder, seconds=0.01):
 
 
 def make_policy():
-    """A policy after a step that is slow once it has a log, and queries."""
+    """A policy after a step that holds once it has a log, and queries."""
     from sklearn.pipeline import make_pipeline
     from sklearn.tree import DecisionTreeRegressor
 
@@ -47,7 +47,7 @@ def make_policy():
 
     X, rewards = make_reward_table(N_ROWS, 16, random_state=0, return_X_y=True)
     inner = RewardRegressor(DecisionTreeRegressor(max_leaf_nodes=60, random_state=0))
-    policy = make_pipeline(SlowStep(), AdaptiveAllocator(inner, budget=4))
+    policy = make_pipeline(HoldingStep(), AdaptiveAllocator(inner, budget=4))
     return policy.fit(X[:500], rewards[:500]), X
 
 
@@ -59,7 +59,8 @@ def budgets(folder):
     from sklearn_adaalloc.distributed import predict_budgets
 
     policy, X = make_policy()
-    policy.set_params(slowstep__log=str(folder / "log"), slowstep__seconds=0.4)
+    log, gate = str(folder / "log"), str(folder / "go")
+    policy.set_params(holdingstep__log=log, holdingstep__gate=gate)
     text = "Small results would stay with the driver, and no node could lose them." * 50
     tables = [
         pyarrow.table(
@@ -79,10 +80,11 @@ def budgets(folder):
 
 
 def questions(folder):
-    """Predict budgets, with a pause once all is predicted."""
+    """Predict budgets, but hold once all is predicted."""
     from sklearn_adaalloc.distributed import _budgets
 
     in_order = _budgets._in_order
+    (folder / "go").touch()
 
     def then_wait(dataset):
         found = in_order(dataset)
