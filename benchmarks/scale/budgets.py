@@ -109,8 +109,11 @@ def free_megabytes():
     return int(line.split()[1]) / 1024
 
 
-def measure(n_rows, n_workers):
-    """Seconds, samples, and the largest memory of this process in megabytes."""
+def measure(n_rows, n_workers, address=None):
+    """Seconds, samples, and the largest memory of this process in megabytes.
+
+    Without an address, the cluster is one of its own.
+    """
     policy = make_policy()
     if n_workers == 0:
         X = np.empty((n_rows, N_FEATURES))
@@ -121,7 +124,7 @@ def measure(n_rows, n_workers):
         seconds = {"seconds": time.perf_counter() - start}
         n_samples, task = budgets.sum(), 0
     else:
-        seconds, n_samples, task = on_cluster(policy, n_rows, n_workers)
+        seconds, n_samples, task = on_cluster(policy, n_rows, n_workers, address)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "seconds": seconds,
@@ -131,20 +134,20 @@ def measure(n_rows, n_workers):
     }
 
 
-def on_cluster(policy, n_rows, n_workers):
+def on_cluster(policy, n_rows, n_workers, address):
     """Seconds of all and of each part, the number of samples, and seconds of a task."""
     import ray
 
     from sklearn_adaalloc.distributed import _budgets, predict_budgets
 
-    ray.init(
-        num_cpus=n_workers + 1,
+    own = {
+        "num_cpus": n_workers + 1,
         # What it holds at once: features, predictions, budgets.
-        object_store_memory=512 * MB + n_rows * 8 * (N_FEATURES + MAX_BUDGET + 6),
-        include_dashboard=False,
-        logging_level="ERROR",
-        log_to_driver=False,
-    )
+        "object_store_memory": 512 * MB + n_rows * 8 * (N_FEATURES + MAX_BUDGET + 6),
+        "include_dashboard": False,
+    }
+    where = {"address": address} if address else own
+    ray.init(logging_level="ERROR", log_to_driver=False, **where)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         dataset = ray.data.range(n_rows, override_num_blocks=max(n_rows // BLOCK, 1))

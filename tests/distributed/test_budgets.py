@@ -85,7 +85,8 @@ def test_each_group_has_its_own_budget(graded):
     tiers = np.array(["free", "paid", "trial"])[np.arange(len(X)) % 7 % 3]
     own = {"free": 1.5, "paid": 9, "trial": 0}
     dataset = as_dataset(X, tier=tiers)
-    result = predict_budgets(policy, dataset, group="tier", budget=own, keep=["number"])
+    options = {"group": "tier", "budget": own, "keep": ["number"], "concurrency": 1}
+    result = predict_budgets(policy, dataset, **options)
     assert result.columns() == ["number", "tier", "budget", "predicted_success"]
     budgets, _ = budgets_of(result)
     for tier, budget in own.items():
@@ -95,10 +96,25 @@ def test_each_group_has_its_own_budget(graded):
 
 def test_several_decoders_and_costs(graded, menu_policy):
     X, _ = graded
-    budgets, frame = budgets_of(predict_budgets(menu_policy, as_dataset(X)))
+    result = predict_budgets(menu_policy, as_dataset(X), concurrency=1)
+    budgets, frame = budgets_of(result)
     assert_array_equal(budgets, menu_policy.predict(X))
     explained = menu_policy.explain(X)["expected_reward"][::3]
     assert_allclose(frame["predicted_success"], explained)
+
+
+def test_real_valued_rewards_of_several_decoders_are_decided_alone(graded):
+    X, _ = graded
+    rewards = np.random.default_rng(0).normal(size=(300, 2, 4))
+    regressor = RewardRegressor(Ridge(), target="normal_rewards")
+    jointly = AdaptiveAllocator(regressor, budget=2).fit(X[:300], rewards)
+    with pytest.raises(ValueError, match="such as PricedAllocator"):
+        predict_budgets(jointly, as_dataset(X[:100], 1))
+    alone = PricedAllocator(regressor, budget=2, random_state=0).fit(X[:300], rewards)
+    result = predict_budgets(alone, as_dataset(X[:100], 1), concurrency=1)
+    budgets, frame = budgets_of(result)
+    assert np.mean(budgets != alone.predict(X[:100])) < 0.01
+    assert np.isfinite(frame["predicted_success"]).all()
 
 
 def test_decisions_on_each_query_alone(graded):
@@ -107,7 +123,8 @@ def test_decisions_on_each_query_alone(graded):
     policy.fit(X[:900], rewards[:900])
     tiers = np.arange(len(X)) % 2
     dataset = as_dataset(X, tier=tiers)
-    result = predict_budgets(policy, dataset, group="tier", budget={0: 2, 1: 6})
+    options = {"group": "tier", "budget": {0: 2, 1: 6}, "concurrency": (1, 2)}
+    result = predict_budgets(policy, dataset, **options)
     budgets, frame = budgets_of(result)
     for tier, budget in enumerate((2, 6)):
         own = policy.set_params(budget=budget)
@@ -132,7 +149,7 @@ def test_a_million_queries(graded, menu_policy, kind):
         for part in np.array_split(np.arange(10**6), 10)
     ]
     dataset = ray.data.from_arrow(tables)
-    options = {"keep": ["number"], "batch_size": 50_000}
+    options = {"keep": ["number"], "batch_size": 10**5, "concurrency": 1}
     batches = predict_budgets(policy, dataset, **options).iter_batches(batch_size=None)
     found = [(batch["number"], np.array(list(batch["budget"]))) for batch in batches]
     numbers, budgets = map(np.concatenate, zip(*found, strict=True))
@@ -149,7 +166,8 @@ def test_texts_and_a_saved_policy(tmp_path, graded):
         AdaptiveAllocator(RewardRegressor(Ridge()), budget=4),
     ).fit(texts[:300], rewards[:300])
     save_policy(policy, tmp_path / "policy")
-    budgets, _ = budgets_of(predict_budgets(tmp_path / "policy", as_dataset(texts)))
+    result = predict_budgets(tmp_path / "policy", as_dataset(texts), concurrency=1)
+    budgets, _ = budgets_of(result)
     assert budgets.sum() == policy.predict(texts).sum()
     # The last digits of a matrix product may depend on the number of its rows.
     assert np.mean(budgets != policy.predict(texts)) < 0.01
@@ -164,6 +182,9 @@ def test_texts_and_a_saved_policy(tmp_path, graded):
         ({"budget": "8"}, "budget='8' is not accepted"),
         ({"group": "number", "budget": {0: 1, 1: 99}}, "budget=99 is above max_budget"),
         ({"batch_size": 0}, "batch_size=0"),
+        ({"concurrency": 0}, "concurrency=0 is not accepted"),
+        ({"concurrency": (2, 1)}, "concurrency=1 is not accepted"),
+        ({"concurrency": (1, 2, 3)}, r"concurrency=\(1, 2, 3\) is not accepted"),
     ],
 )
 def test_parameters_that_do_not_fit(graded, options, message):
