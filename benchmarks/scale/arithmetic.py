@@ -65,11 +65,15 @@ def run(output, **assumed):
 def costs_of_row(rows, inputs):
     """Core seconds of a row in each step, and seconds of a task.
 
-    From the largest size: what a cluster takes to start counts least there. Of its
-    runs, the one whose workers are as many as the cores.
+    From the largest size, where a start counts least, the predictions that take
+    longest, and as many workers as there are cores.
     """
     largest = max(float(row["rows"]) for row in rows)
-    rows = [row for row in rows if float(row["rows"]) == largest]
+    rows = [
+        row
+        for row in rows
+        if float(row["rows"]) == largest and row["predicted"] == "curve"
+    ]
     cores = inputs["measured_cores"]
     row = min(rows, key=lambda row: abs(float(row["workers"]) - cores))
     names = ("predictions", "decisions", "writing")
@@ -122,12 +126,12 @@ def steps_of(n_rows, n_gpus, measured, inputs):
     }
     for step, seconds in steps.items():
         yield {
-            "rows": f"{n_rows:.0e}",
+            "rows": f"{n_rows:,}",
             "GPUs": n_gpus,
             "step": step,
-            **{name: seconds.get(name, 0.0) for name in steps["all"]},
-            "store GB": stored / 1e9,
-            "spilled GB": spilled / 1e9,
+            **{name: f"{seconds.get(name, 0.0):.3g}" for name in steps["all"]},
+            "store GB": f"{stored / 1e9:.3g}",
+            "spilled GB": f"{spilled / 1e9:.3g}",
             "bottleneck": max(seconds, key=seconds.get),
         }
 

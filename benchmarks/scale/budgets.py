@@ -3,10 +3,11 @@
     python -m benchmarks.scale.budgets [--rows 1e5 1e6 1e7] [--workers 1 2 4]
 
 Features are ready vectors of 16 numbers, the regressor is linear, and a query gets up
-to 16 samples. `predict_budgets` reads a Ray data set and writes budgets to Parquet. One
-NumPy process has the same features in memory, predicts and allocates. Each run is a
-process of its own, with a cluster of its own. Prints the rows, and writes them to
-`budgets.csv`:
+to 16 samples. It predicts either a chance of success ("rate"), or 16 marginal rewards
+whose order has to be repaired ("curve"), which takes longer. `predict_budgets` reads a
+Ray data set and writes budgets to Parquet. One NumPy process has the same features in
+memory, predicts and allocates. Each run is a process of its own, with a cluster of its
+own. Prints the rows, and writes them to `budgets.csv`, and those that the page shows to `growth.csv`:
 
 =====================  =============================================================
 seconds                from the call to the last file, the start of actors included
@@ -24,6 +25,7 @@ task ms                time of a task that does nothing, from the driver and bac
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -37,6 +39,7 @@ import numpy as np
 
 from benchmarks.report import RESULTS, print_table, write_csv
 
+TARGETS = {"rate": "success_rate", "curve": "marginal_rewards"}
 N_FEATURES, MAX_BUDGET, BUDGET = 16, 16, 4.0
 BLOCK = 10**5  # rows made at a time
 N_EMPTY_TASKS = 300
@@ -59,13 +62,15 @@ def main():
 def run(sizes, workers, output):
     """Measure all, and write what there is after each row."""
     rows = []
-    for n_rows in sizes:
-        alone = run_alone({"n_rows": n_rows, "n_workers": 0})
+    for n_rows, kind in itertools.product(sizes, TARGETS):
+        settings = {"kind": kind, "n_rows": n_rows}
+        alone = run_alone(settings | {"n_workers": 0})
         for n_workers in workers:
-            found = run_alone({"n_rows": n_rows, "n_workers": n_workers})
+            found = run_alone(settings | {"n_workers": n_workers})
             assert found["n_samples"] == alone["n_samples"]
             rows.append(
                 {
+                    "predicted": kind,
                     "rows": n_rows,
                     "workers": n_workers,
                     **found["seconds"],
@@ -81,6 +86,16 @@ def run(sizes, workers, output):
             print_table(rows[-1:])
             write_csv(rows, output / "budgets.csv")
     print_table(rows)
+    write_csv([for_page(row) for row in rows], output / "growth.csv")
+
+
+def for_page(row):
+    """Some columns of a row, rounded."""
+    shown = {name: row[name] for name in ("predicted", "rows", "workers")}
+    shown["rows"] = f"{row['rows']:,}"
+    for name in ("seconds", "one process", "ratio", "seconds per 1e6 rows"):
+        shown[name] = f"{row[name]:.2f}"
+    return shown | {name: f"{row[name]:,}" for name in ("driver MB", "all MB")}
 
 
 def run_alone(settings):
@@ -109,12 +124,12 @@ def free_megabytes():
     return int(line.split()[1]) / 1024
 
 
-def measure(n_rows, n_workers, address=None):
+def measure(n_rows, n_workers, kind="rate", address=None):
     """Seconds, samples, and the largest memory of this process in megabytes.
 
     Without an address, the cluster is one of its own.
     """
-    policy = make_policy()
+    policy = make_policy(kind)
     if n_workers == 0:
         X = np.empty((n_rows, N_FEATURES))
         for start in range(0, n_rows, BLOCK):
@@ -191,7 +206,7 @@ def seconds_of_task(ray):
     return (time.perf_counter() - start) / N_EMPTY_TASKS
 
 
-def make_policy():
+def make_policy(kind):
     """A linear policy, fitted on few queries."""
     from sklearn.linear_model import Ridge
 
@@ -200,7 +215,9 @@ def make_policy():
     X = features(0)["query"][:1000]
     ease = 1 / (1 + np.exp(-X @ np.linspace(1, -1, N_FEATURES) + 1))
     draws = np.random.default_rng(0).random((len(X), MAX_BUDGET))
-    policy = AdaptiveAllocator(RewardRegressor(Ridge()), budget=BUDGET)
+    policy = AdaptiveAllocator(
+        RewardRegressor(Ridge(), target=TARGETS[kind]), budget=BUDGET
+    )
     return policy.fit(X, (draws < ease[:, None]).astype(float))
 
 
