@@ -7,7 +7,8 @@ to 16 samples. It predicts either a chance of success ("rate"), or 16 marginal r
 whose order has to be repaired ("curve"), which takes longer. `predict_budgets` reads a
 Ray data set and writes budgets to Parquet. One NumPy process has the same features in
 memory, predicts and allocates. Each run is a process of its own, with a cluster of its
-own. Prints the rows, and writes them to `budgets.csv`, and those that the page shows to `growth.csv`:
+own. Prints the rows, and writes them to `budgets.csv`; `growth.csv` has what the page
+shows of them:
 
 =====================  =============================================================
 seconds                from the call to the last file, the start of actors included

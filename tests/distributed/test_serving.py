@@ -19,7 +19,7 @@ from sklearn_adaalloc import RewardRegressor, StreamAllocator, save_policy
 from sklearn_adaalloc.datasets import load_arithmetic
 
 pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
-pytest.importorskip("openai")
+pytest.importorskip("aiohttp", reason="needs the extra openai")
 pytestmark = pytest.mark.slow
 DRIVER = Path(__file__).parents[1] / "support" / "serve_endpoint.py"
 
