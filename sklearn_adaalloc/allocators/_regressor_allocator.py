@@ -129,20 +129,14 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
 
         It is cheaper than an explanation, and needs no pandas.
         """
-        scores, costs = self._checked_scores(X), self._predict_costs(X)
-        return self._expected_by(scores, costs, self._decide_by(X, scores, costs))
+        return self._decide_alone(X)[1]
 
     def _expected_by(self, scores, costs, budgets):
         """Predicted reward at budgets, by what was predicted for the queries."""
         if self._n_decoders:
-            outcome = self._open_menu(scores, costs).known.outcome(budgets)[0]
-            any_sample = budgets.any(axis=1)
-            expected = np.where(any_sample, outcome, self.empty_reward)
-        else:
-            any_sample = (budgets > 0) | (self._n_axes == 3)
-            expected = self._expected_rewards(scores, budgets)
-        bounded = np.clip(expected, *self._reward_bounds)
-        return np.where(any_sample, bounded, expected)
+            known = self._open_menu(scores, costs).known
+            return self._outcome().of_menu(known, budgets)
+        return self._outcome().of_curves(scores, budgets)
 
     def _mean_rewards(self, scores):
         """Predicted reward of a sample (n_queries,), or (n_queries, n_decoders)."""
@@ -217,11 +211,7 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
         """Budgets, and the rewards expected at them (n_queries,)."""
         scores, costs = self._checked_scores(X), self._predict_costs(X)
         budgets = self._decide_by(X, scores, costs)
-        outcome = self._outcome()
-        if self._n_decoders:
-            known = self._open_menu(scores, costs).known
-            return budgets, outcome.of_menu(known, budgets)
-        return budgets, outcome.of_curves(scores, budgets)
+        return budgets, self._expected_by(scores, costs, budgets)
 
     def _reward_range(self, X, budgets):
         """80 % range of the reward at the budgets (n_queries,), NaN if not known."""
