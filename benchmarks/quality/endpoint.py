@@ -8,12 +8,12 @@ the weak LM on the math task, its budget a mean number of samples. `two models` 
 on the routing task, its budget a mean cost: an answer of the strong model costs five of
 the weak. `delivered` grades the texts that clients got. `spend` is the mean of the
 costs that replies name, and `spend_error` its standard error if queries were alike,
-without a price that follows. `promised` is the replay of the same policy on the graded table
-of the same queries, in several orders of its samples, and `promised_spend` what that
-spends. `equal` is what equal budgets give on that table at the spend of the endpoint:
-of one model, or of the better of two. `gain` is delivered over equal, `promised_gain`
-the same for the replay, and `z` how many standard errors over queries, paired, lie
-between the two. Writes `endpoint.csv`.
+without a price that follows. `promised` is the replay of the same policy on the graded
+table of the same queries, in several orders of its samples, and `promised_spend` what
+that spends. `equal` is what equal budgets give on that table at the spend of the
+endpoint: of one model, or of the better of two. `gain` is delivered over equal,
+`promised_gain` the same for the replay, and `z` how many standard errors over queries,
+paired, lie between the two. Writes `endpoint.csv`.
 """
 
 import argparse

@@ -102,8 +102,8 @@ class CalibratedPrice(RegressorAllocator):
     def _rule(self):
         """Price and its bounds at the current parameters; solve again if they changed.
 
-        Returns a dict with `price`, `lowest`, `highest`, `elasticity` and `spends`: what
-        the calibration queries spend at the price, in ascending order.
+        Returns a dict with `price`, `lowest`, `highest`, `elasticity` and `spends`:
+        what the calibration queries spend at the price, in ascending order.
         """
         budget, min_budget, max_budget = self._check_budget()
         self._cap()  # raises if it does not fit

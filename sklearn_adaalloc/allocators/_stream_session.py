@@ -244,8 +244,7 @@ class StreamSession:
         self._stream._close(self, self._spent().tolist(), self._n_closed_before)
 
     def _spent(self):
-        """What each query spent, with what it asked for and was not told (n_queries,).
-        """
+        """What each query spent, also for samples it still waits for (n_queries,)."""
         costs = self.costs
         spent = costs.astype(np.float64).ravel()
         if (untold := self._session._asked) is not None:
