@@ -351,15 +351,16 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
 
     def _decoded_one(self, answering, session):
         """The best of the answers so far to the only query."""
-        decoded = self._decoded(answering, session)
+        [answer], [reward], _ = answering.best(self.default_answer)
+        (gathered,) = answering.gathered
         return BestAnswer(
-            decoded.answers[0],
-            float(decoded.rewards[0]),
-            int(decoded.budgets[0]),
-            decoded.usage,
-            decoded.rounds_taken,
-            decoded.errors.get(0),
-            float(decoded.costs[0]),
+            answer,
+            float(reward),
+            int(gathered.n_answers[0]),
+            gathered.usage,
+            session.rounds_taken,
+            gathered.errors.get(0),
+            float(answering.costs[0, 0]),
         )
 
     def _decoded(self, answering, session):
