@@ -16,8 +16,8 @@ from sklearn_adaalloc._utils.parameters import check_whole
 from sklearn_adaalloc.allocators import Stream
 
 _ALL = -1  # processors
-_QUICK = 0.01  # seconds; an event loop may be held so long
-_IN_A_ROW = 50  # quick decisions, after which the next one is taken to be quick
+_QUICK = 0.005  # seconds; an event loop may be held so long
+_IN_A_ROW = 20  # quick decisions, after which the next one is taken to be quick
 
 
 class Opened:
