@@ -6,7 +6,6 @@ from hashlib import sha256
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc.allocators._calibrated import split_rows
@@ -280,7 +279,6 @@ class CalibratedPrice(RegressorAllocator):
 
         The first marginal reward is not repaired, so it is the mean reward.
         """
-        check_is_fitted(self)
         if self._n_decoders:
             return self._predict_scores(X)
         return self._predict_marginals(X, least=1)
