@@ -7,12 +7,13 @@ client asks it over HTTP, eight queries at a time. Policies are streams. `one mo
 the weak LM on the math task, its budget a mean number of samples. `two models` is both
 on the routing task, its budget a mean cost: an answer of the strong model costs five of
 the weak. `delivered` grades the texts that clients got. `spend` is the mean of the
-costs that replies name. `promised` is the replay of the same policy on the graded table
-of the same queries, in several orders of its samples, and `promised_spend` what that
-spends. `equal` is what equal budgets give on that table at the spend of the endpoint:
-of one model, or of the better of two. `gain` is delivered over equal, `promised_gain`
-the same for the replay, and `z` how many standard errors over queries, paired, lie
-between the two. Writes `endpoint.csv`.
+costs that replies name, and `spend_error` its standard error if queries were alike,
+without a price that follows. `promised` is the replay of the same policy on the graded
+table of the same queries, in several orders of its samples, and `promised_spend` what
+that spends. `equal` is what equal budgets give on that table at the spend of the
+endpoint: of one model, or of the better of two. `gain` is delivered over equal,
+`promised_gain` the same for the replay, and `z` how many standard errors over queries,
+paired, lie between the two. Writes `endpoint.csv`.
 """
 
 import argparse
@@ -107,6 +108,7 @@ def policy_row(world, budget):
         "queries": len(answers),
         "budget": budget,
         "spend": spend,
+        "spend_error": float(np.std(costs, ddof=1) / np.sqrt(len(costs))),
         "promised_spend": promised_spend,
         "delivered": float(delivered.mean()),
         "promised": float(promised.mean()),

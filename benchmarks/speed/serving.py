@@ -9,7 +9,8 @@ last was answered, over connections that are kept. For each rate, the server tak
 long for an answer that the clients, asking directly, send that many requests per
 second. (That is on average: from half of it to one and a half times it, by the query,
 so the same in each row.) The endpoint then has the same clients and the same server.
-All in one run.
+All in one run. Clients come one after another, evenly over the time of an answer: if
+all came at once, the medians would tell how long a queue of them takes.
 
 With "one sample", the policy always takes one; with "stream", it has a budget of 2, and
 answers are right half of the time, so the server gets twice the requests. Both read no
@@ -170,8 +171,9 @@ async def _measure(name, address, server, pid, load):
     seconds, statuses, memory = [], [], []
     queries = iter(range(n_requests))
 
-    async def client():
+    async def client(number):
         async with connected(address) as ask:
+            await asyncio.sleep(number * load.seconds / load.at_a_time)
             for query in queries:
                 start = time.perf_counter()
                 statuses.append(await ask(query))
@@ -184,7 +186,7 @@ async def _measure(name, address, server, pid, load):
     used = {"endpoint": pid, "server": server, "clients": os.getpid()}
     before = {who: processor_seconds(each) for who, each in used.items() if each}
     start = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(load.at_a_time)))
+    await asyncio.gather(*map(client, range(load.at_a_time)))
     elapsed = time.perf_counter() - start
     row = {
         "policy": name,

@@ -3,6 +3,7 @@
 import math
 import os
 from numbers import Integral, Real
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -17,6 +18,8 @@ FLAG = ["boolean"]
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 NOT_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 PROPER_SHARE = [Interval(Real, 0, 1, closed="neither")]
+# Estimator -> the values that were accepted last. Servers check for each request.
+_ACCEPTED = WeakKeyDictionary()
 
 
 def check_parameters(estimator):
@@ -43,11 +46,22 @@ def check_parameters(estimator):
         ...
     ValueError: n_bins=0 is not accepted. Expected a whole number of at least 1.
     """
-    for name, constraints in estimator._parameter_constraints.items():
-        value = getattr(estimator, name)
+    stated = estimator._parameter_constraints
+    values = [getattr(estimator, name) for name in stated]
+    if are_same(values, _ACCEPTED.get(estimator, ())):
+        return
+    for value, (name, constraints) in zip(values, stated.items(), strict=True):
         if not any(_meets(value, constraint) for constraint in constraints):
             accepted = " or ".join(_in_words(each, value) for each in constraints)
             raise ValueError(f"{name}={value!r} is not accepted. Expected {accepted}.")
+    _ACCEPTED[estimator] = values
+
+
+def are_same(parts, others):
+    """Whether two sequences hold the same objects."""
+    return len(parts) == len(others) and all(
+        one is other for one, other in zip(parts, others, strict=True)
+    )
 
 
 def _meets(value, constraint):

@@ -7,6 +7,7 @@ whether the query gets one of the remaining samples. So the same query gets the 
 budget in every batch and in every process.
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -44,7 +45,7 @@ def query_coins(X, seed):
         values = np.asarray(X) if hasattr(X, "__array__") else _as_objects(X)
         numeric = values.dtype.kind in "biuf" and values.ndim == 2
         codes = _codes_of_numbers(values) if numeric else _codes_of_texts(values)
-    return _scramble(codes + _scramble(np.array([seed], dtype=np.uint64))) / 2.0**64
+    return _scramble(codes + _code_of_seed(seed)) / 2.0**64
 
 
 def separate_coins(coins):
@@ -234,10 +235,21 @@ def _codes_of_texts(values):
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
+@lru_cache(maxsize=8)  # a stream asks for each query
 def _factors(n_features):
     """Return one odd factor per column, so that equal entries add different terms."""
     columns = np.arange(1, n_features + 1, dtype=np.uint64)
-    return _scramble(columns) | np.uint64(1)
+    return _unchanging(_scramble(columns) | np.uint64(1))
+
+
+@lru_cache(maxsize=8)
+def _code_of_seed(seed):
+    return _unchanging(_scramble(np.array([seed], dtype=np.uint64)))
+
+
+def _unchanging(array):
+    array.flags.writeable = False
+    return array
 
 
 def _scramble(bits):

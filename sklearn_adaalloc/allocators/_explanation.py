@@ -272,7 +272,9 @@ def _has_sample(decision):
 
 def _sums(steps):
     """Sums of the first b columns, for b = 0..max_budget."""
-    return np.pad(np.cumsum(steps, axis=1), ((0, 0), (1, 0)))
+    sums = np.zeros((len(steps), steps.shape[1] + 1))
+    np.cumsum(steps, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def _column_after(values):

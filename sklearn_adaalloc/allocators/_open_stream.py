@@ -26,7 +26,7 @@ from sklearn_adaalloc.allocators._stream_drift import (
 )
 from sklearn_adaalloc.allocators._stream_session import StreamSession
 from sklearn_adaalloc.allocators._unjudged import open_unjudged
-from sklearn_adaalloc.planning._control import follow_spend
+from sklearn_adaalloc.planning._control import expected_spend, follow_spend
 from sklearn_adaalloc.planning._learning import correction_of, learn_correction
 from sklearn_adaalloc.planning._recent import remember
 
@@ -79,8 +79,11 @@ class Stream:
         rule = policy._rule()  # the policy of a stream does not change
         self._bounds = rule["lowest"], rule["highest"]
         self._elasticity = rule["elasticity"]
+        self._usual_spends = rule.get("spends", ())  # earlier versions kept none
+        self._follows = policy.adapt and policy.target == "budget" and policy.budget > 0
+        self._foreseen = self._counted = 0.0  # of open queries; what the state knows
         self._open = WeakSet()  # sessions of this process that are not closed
-        self._lock = threading.Lock()  # of that set
+        self._lock = threading.Lock()  # of that set, and of what is foreseen
 
     def __enter__(self):
         return self
@@ -312,13 +315,28 @@ class Stream:
         """Samples that the cap allows (n_queries,)."""
         return self._cap.grant(self._state, windows, self._clock(), wanted, mandatory)
 
+    def _foresee(self, session):
+        """Count what the queries of a session are expected to spend in the end.
+
+        Cheap queries are closed first. Without this, the price would follow them, and
+        each dear one would be a surprise.
+        """
+        if not self._follows:
+            return
+        totals = expected_spend(session._spent(), self._usual_spends)
+        foreseen = float(totals.sum()) / self._policy.budget - len(totals)
+        with self._lock:
+            self._foreseen += foreseen - session._foreseen
+            session._foreseen = foreseen
+
     def _close(self, session, spent, n_closed_before):
         """Count what the queries of a session spent, and let the price follow."""
         with self._lock:
             self._open.discard(session)
             n_open = len(self._open)
-        policy = self._policy
-        follows = policy.adapt and policy.target == "budget" and policy.budget > 0
+            self._foreseen -= session._foreseen
+            foreseen, self._counted = self._foreseen - self._counted, self._foreseen
+        policy, follows = self._policy, self._follows
         belief = session._session._belief
         seen = belief.hazards_seen() if belief and policy._learns() else ()
         self._state.update(
@@ -327,6 +345,7 @@ class Stream:
                 spent=spent,
                 n_open=n_open + len(spent) - 1,
                 n_closed_before=n_closed_before,
+                foreseen=foreseen,
                 budget=policy.budget,
                 gain=policy.gain if follows else 0.0,
                 bounds=self._bounds,

@@ -376,6 +376,7 @@ class StreamAllocator(CalibratedPrice):
         Of several decoders, samples are of shape (n_queries, n_decoders); costs always
         of shape (n_queries,).
         """
+        check_is_fitted(self)
         predicted = self._predicted(X)
         table = self._table_of_replay(predicted, y)
         costs, available = (

@@ -6,7 +6,6 @@ from hashlib import sha256
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc.allocators._calibrated import split_rows
@@ -102,7 +101,8 @@ class CalibratedPrice(RegressorAllocator):
     def _rule(self):
         """Price and its bounds at the current parameters; solve again if they changed.
 
-        Returns a dict with `price`, `lowest`, `highest` and `elasticity`.
+        Returns a dict with `price`, `lowest`, `highest`, `elasticity` and `spends`:
+        what the calibration queries spend at the price, in ascending order.
         """
         budget, min_budget, max_budget = self._check_budget()
         self._cap()  # raises if it does not fit
@@ -117,7 +117,11 @@ class CalibratedPrice(RegressorAllocator):
         if self._calibration_costs is not None:
             self._check_money(budget, min_budget)
         replay_at = self._menu_replays() if self._n_decoders else self._replay_at
-        spend_at = cache(replay_at)  # both searches start alike
+
+        @cache  # both searches start alike
+        def spend_at(price):
+            return float(replay_at(price).mean())
+
         scale = self._largest_value()
         useful = price_by_replay(spend_at, _USEFUL * spend_at(0.0), scale)
         price = price_by_replay(spend_at, budget, scale)
@@ -127,6 +131,7 @@ class CalibratedPrice(RegressorAllocator):
             "price": price,
             "lowest": lowest,
             "highest": _ABOVE * price,
+            "spends": np.sort(replay_at(price)),
             "elasticity": spend_elasticity(spend_at, lowest, _HIGH * price, budget),
         }
 
@@ -184,9 +189,10 @@ class CalibratedPrice(RegressorAllocator):
     def _calibration_spend(self, price):
         """Mean spend of the calibration queries at a price."""
         replay_at = self._menu_replays() if self._n_decoders else self._replay_at
-        return replay_at(price)
+        return float(replay_at(price).mean())
 
     def _replay_at(self, price):
+        """What each calibration query spends at a price (n_calibration,)."""
         _, _, max_budget = self._check_budget()
         marginals = self.calibration_scores_[:, :max_budget]
         told = self._calibration_told
@@ -197,10 +203,10 @@ class CalibratedPrice(RegressorAllocator):
         )
         answers = told_of(self.selection).from_numbers(told)
         replay(session, answers, self._calibration_costs)
-        return float(session.costs.mean())
+        return session.costs
 
     def _menu_replays(self):
-        """A function from prices to the mean spend of calibration queries."""
+        """A function from prices to what each calibration query spends."""
         told, costs = self._calibration_told, self._calibration_costs
         available = np.isfinite(told).sum(axis=2)
         scores = self.calibration_scores_
@@ -215,7 +221,7 @@ class CalibratedPrice(RegressorAllocator):
             terms = self._menu_terms(menu, lambda: price * factors)
             session = SequentialSession(belief, **terms)
             replay(session, told, costs)
-            return float(session.costs.sum() / len(scores))
+            return session.costs.reshape(len(scores), -1).sum(axis=1)
 
         return spend_at
 
@@ -273,7 +279,6 @@ class CalibratedPrice(RegressorAllocator):
 
         The first marginal reward is not repaired, so it is the mean reward.
         """
-        check_is_fitted(self)
         if self._n_decoders:
             return self._predict_scores(X)
         return self._predict_marginals(X, least=1)

@@ -60,6 +60,7 @@ class StreamSession:
         self._expect = expect
         self._n_closed_before = n_closed_before
         self._charged = 0.0
+        self._foreseen = 0.0  # what the stream counts for it until it is closed
         self._is_closed = False
 
     def __enter__(self):
@@ -138,7 +139,11 @@ class StreamSession:
             If the session is closed.
         """
         self._check_open("ask")
-        return self._session.ask()
+        before = self._session._asked
+        asked = self._session.ask()
+        if before is None and asked is not None:
+            self._stream._foresee(self)
+        return asked
 
     def charge(self, cost):
         """Count what was paid for something else than samples.
@@ -236,14 +241,18 @@ class StreamSession:
         """
         self._check_open("close")
         self._is_closed = True
+        self._stream._close(self, self._spent().tolist(), self._n_closed_before)
+
+    def _spent(self):
+        """What each query spent, also for samples it still waits for (n_queries,)."""
         costs = self.costs
         spent = costs.astype(np.float64).ravel()
         if (untold := self._session._asked) is not None:
             predicted = self.predicted_costs
+            untold = np.ravel(untold)
             spent += untold if predicted is None else untold * predicted.ravel()
         spent = spent.reshape(len(costs), -1).sum(axis=1)
-        spent = np.maximum(spent + self._charged / len(spent), 0.0)
-        self._stream._close(self, spent.tolist(), self._n_closed_before)
+        return np.maximum(spent + self._charged / len(spent), 0.0)
 
     def _check_open(self, name):
         if self._is_closed:

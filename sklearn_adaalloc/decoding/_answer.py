@@ -8,6 +8,7 @@ from sklearn_adaalloc._utils.estimators import unwrap
 from sklearn_adaalloc._utils.parameters import (
     OPTIONAL_COUNT,
     POSITIVE_COUNT,
+    are_same,
     check_parameters,
     check_whole,
 )
@@ -93,7 +94,7 @@ class AsynchronousDecoder:
         decider, samplers = unwrap(self.policy)[1], self._samplers()
         parts = (decider, *samplers, self.max_in_flight, self.n_graders)
         before = self._opened
-        if before is None or not _are_same(before.made_from, parts):
+        if before is None or not are_same(before.made_from, parts):
             connections = before.connections if before else new_connections()
             self._opened = Opened(
                 decider, samplers, self.max_in_flight, self.n_graders, connections
@@ -137,12 +138,6 @@ async def together(coroutines):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _are_same(parts, others):
-    return len(parts) == len(others) and all(
-        one is other for one, other in zip(parts, others, strict=True)
-    )
 
 
 def check_decides_alone(decider):

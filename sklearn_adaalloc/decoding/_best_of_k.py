@@ -188,11 +188,12 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
     them at once, as tasks of one event loop. Samplers that can be awaited are awaited,
     such as :class:`~sklearn_adaalloc.sampling.OpenAISampler`. Others run in a thread,
     one query at a time, or as many as their attribute `max_concurrency` says. All that
-    runs a model of this process, the policy included, takes turns in one thread.
-    Rewards are graded in `n_graders` threads. A query that is cancelled closes its
-    requests and its session, and what it had asked for counts as spent; only a function
-    that already runs in a thread runs to its end. In an ``async with`` block,
-    connections stay open between queries.
+    runs a model of this process, the policy included, takes turns in one thread. A
+    policy that is quick, as those without such a model are, soon decides in the event
+    loop instead. Rewards are graded in `n_graders` threads. A query that is cancelled
+    closes its requests and its session, and what it had asked for counts as spent; only
+    a function that already runs in a thread runs to its end. In an ``async with``
+    block, connections stay open between queries.
 
     References
     ----------
@@ -351,15 +352,16 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
 
     def _decoded_one(self, answering, session):
         """The best of the answers so far to the only query."""
-        decoded = self._decoded(answering, session)
+        [answer], [reward], _ = answering.best(self.default_answer)
+        (gathered,) = answering.gathered
         return BestAnswer(
-            decoded.answers[0],
-            float(decoded.rewards[0]),
-            int(decoded.budgets[0]),
-            decoded.usage,
-            decoded.rounds_taken,
-            decoded.errors.get(0),
-            float(decoded.costs[0]),
+            answer,
+            float(reward),
+            int(gathered.n_answers[0]),
+            gathered.usage,
+            session.rounds_taken,
+            gathered.errors.get(0),
+            float(answering.costs[0, 0]),
         )
 
     def _decoded(self, answering, session):

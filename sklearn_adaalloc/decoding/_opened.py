@@ -1,6 +1,7 @@
 """What a decoder keeps between queries that it answers in an event loop."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, nullcontext
 from contextvars import copy_context
@@ -15,6 +16,8 @@ from sklearn_adaalloc._utils.parameters import check_whole
 from sklearn_adaalloc.allocators import Stream
 
 _ALL = -1  # processors
+_QUICK = 0.005  # seconds; an event loop may be held so long
+_IN_A_ROW = 20  # quick decisions, after which the next one is taken to be quick
 
 
 class Opened:
@@ -45,7 +48,10 @@ class Opened:
         # A policy may read hidden states of a model that also samples. So all that
         # runs a model of this process takes turns in one thread.
         self._local = ThreadPoolExecutor(1, "adaalloc-local")
+        self._deciding = Lock()
+        self._n_quick = 0
         self._samplers = samplers
+        self._shares_local = any(map(_runs_model, samplers))
         self._is_closed = False
         self._sampling = {}  # decoder -> threads
         self._grading = ThreadPoolExecutor(
@@ -72,15 +78,34 @@ class Opened:
     async def begin(self, start):
         """Call a function that returns a session, in the thread of the policy.
 
-        If the wait is cancelled, the session is closed as soon as it is there.
+        Once decisions have been quick for a while, they are made in the event loop
+        instead: a thread would take longer, there and back. The first slow one ends
+        that. If the wait is cancelled, the session is closed as soon as it is there.
         """
         self._check_open()
-        future = self._local.submit(copy_context().run, _call, start)
+        is_quick = self._n_quick >= _IN_A_ROW and not self._shares_local
+        if is_quick and self._deciding.acquire(blocking=False):
+            return self._decide(start)
+        future = self._local.submit(copy_context().run, self._decide_in_turn, start)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             future.add_done_callback(_close_unused)
             raise
+
+    def _decide_in_turn(self, start):
+        self._deciding.acquire()
+        return self._decide(start)
+
+    def _decide(self, start):
+        """Call a function whose turn it is, and see how long it takes."""
+        since = time.perf_counter()
+        try:
+            return _call(start)
+        finally:
+            took = time.perf_counter() - since
+            self._n_quick = self._n_quick + 1 if took < _QUICK else 0
+            self._deciding.release()
 
     async def sample(self, decoder, function):
         """Call a function in a thread of the sampler of a decoder."""
@@ -108,11 +133,16 @@ class Opened:
             threads.shutdown(wait=False)
 
     def _threads_of(self, sampler):
-        if hasattr(sampler, "shares_prefill_with"):
+        if _runs_model(sampler):
             return self._local
         name = f"max_concurrency of sampler {short_repr(sampler)}"
         n_threads = check_whole(getattr(sampler, "max_concurrency", 1), name, least=1)
         return ThreadPoolExecutor(n_threads, "adaalloc-sampler")
+
+
+def _runs_model(sampler):
+    """Whether a sampler runs a model of this process."""
+    return hasattr(sampler, "shares_prefill_with")
 
 
 def new_connections():

@@ -202,8 +202,10 @@ class Answering:
             session.refund(saved)
         else:
             session.tell(told)
-            session.refund(self._n_lost(asked, graded))
-        session.withdraw(np.column_stack([each.refused for each in self.gathered]))
+            if n_lost := self._n_lost(asked, graded):
+                session.refund(n_lost)
+        if any(each.errors or each.is_gone for each in self.gathered):
+            session.withdraw(np.column_stack([each.refused for each in self.gathered]))
 
     def _n_lost(self, asked, graded):
         """Samples that were asked of decoders that are gone."""

@@ -16,6 +16,12 @@ queries does too.
 A query that is closed late was decided at an old price. What is slow to act must be
 moved slowly: with a delay of d queries, T is 1 / g + 2 d, where g is the gain.
 
+Of queries that are open together, the cheap ones are closed first. If only closed ones
+counted, the price would fall at the start of a stream, and dear queries would come as
+surprises. So an open query that has spent s counts for what it will have spent in the
+end: E[S | S >= s], where S is what calibration queries spend. This expectation is a
+martingale, so what it adds to the debt is zero on average at any time.
+
 Where the price is at a bound, a budget cannot be spent (or saved). Therefore a debt is
 remembered only up to 2 T budgets.
 
@@ -38,6 +44,7 @@ _GENTLE, _STRONG = 0.5, 2.0  # elasticities beyond are not relied on
 _STEP = 4.0  # ratio of the prices between which an elasticity is measured
 _LEAST_SPEND = 0.02  # in budgets: below, spend is as good as nothing
 _TINY = 1e-12
+_ROUNDING = 1e-9  # relative: what adding up costs may round off
 
 
 class StreamState(NamedTuple):
@@ -78,7 +85,15 @@ class StreamState(NamedTuple):
 
 
 def follow_spend(
-    state, spent, *, budget, gain, bounds, delay=0.0, elasticity=UNIT_ELASTICITY
+    state,
+    spent,
+    *,
+    budget,
+    gain,
+    bounds,
+    delay=0.0,
+    elasticity=UNIT_ELASTICITY,
+    foreseen=0.0,
 ):
     """Count closed queries, and let the price follow what they spent.
 
@@ -97,6 +112,9 @@ def follow_spend(
         Number of other queries that were closed while these were open.
     elasticity : tuple of two sequences of float
         Log prices and the elasticity there, see :func:`spend_elasticity`.
+    foreseen : float, default=0.0
+        By how much that has risen which open queries are expected to spend too much, in
+        budgets, see :func:`expected_spend`.
 
     Returns
     -------
@@ -114,7 +132,7 @@ def follow_spend(
     price, debt = state.price, state.debt
     if gain:
         time = 1 / gain + 2 * known
-        excess = math.fsum(spent) / budget - len(spent)
+        excess = math.fsum(spent) / budget - len(spent) + foreseen
         debt = min(max(debt + excess, -_MOST_DEBT * time), _MOST_DEBT * time)
         now = math.log(price)
         move = excess + len(spent) * debt / (_DAMPING * time)
@@ -128,6 +146,37 @@ def follow_spend(
         delay=known,
         debt=debt,
     )
+
+
+def expected_spend(spent, usual):
+    """What open queries will have spent in the end, by what they have spent so far.
+
+    It is the mean of usual queries that spent at least as much: a query that is still
+    open is one of the dearer ones.
+
+    Parameters
+    ----------
+    spent : ndarray of shape (n_queries,)
+        What each has spent, with the samples that it waits for.
+    usual : ndarray of shape (n_usual,)
+        What other queries spent in the end, in ascending order.
+
+    Returns
+    -------
+    totals : ndarray of shape (n_queries,)
+        `spent` itself where no usual query spent as much.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.planning._control import expected_spend
+    >>> expected_spend(np.array([1.0, 3.0, 9.0]), np.array([0.0, 1.0, 2.0, 6.0]))
+    array([3., 6., 9.])
+    """
+    n_below = np.searchsorted(usual, spent * (1 - _ROUNDING))
+    n_above = len(usual) - n_below
+    above = np.append(np.cumsum(np.asarray(usual)[::-1])[::-1], 0.0)[n_below]
+    return np.where(n_above, above / np.maximum(n_above, 1), spent)
 
 
 def spend_elasticity(spend_at, lowest, highest, budget):

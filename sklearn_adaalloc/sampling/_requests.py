@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_adaalloc._utils.budgets import check_budgets
 from sklearn_adaalloc._utils.numbers import check_numbers
+from sklearn_adaalloc._utils.parameters import MOST
 from sklearn_adaalloc._utils.queries import check_queries
 
 
@@ -109,6 +110,10 @@ def check_request(prompts, budgets, first_sample=None):
 
 
 def _one_per_prompt(values, name, n_prompts):
+    if isinstance(values, list) and all(map(_is_usual, values)):
+        values = np.array(values, dtype=np.int64)  # of a decoder: sure, and quick
+        if len(values) == n_prompts:
+            return values
     expected = "one whole number per prompt, or a single one for all"
     shape = check_numbers(values, name, expected).shape
     if shape != (n_prompts,):
@@ -117,6 +122,10 @@ def _one_per_prompt(values, name, n_prompts):
             "whole number per prompt, or a single one for all."
         )
     return check_budgets(values, name=name)
+
+
+def _is_usual(value):
+    return type(value) is int and 0 <= value <= MOST
 
 
 def stop_strings(stop):

@@ -271,9 +271,8 @@ class Door:
         end = time.monotonic() + self._deadline
         try:
             asked = await self._read(request, kind)
-            choices = await asyncio.wait_for(
-                _while_listening(request, self._answer(asked, turn)),
-                end - time.monotonic(),
+            choices = await _while_listening(
+                request, self._answer(asked, turn), end - time.monotonic()
             )
         except asyncio.TimeoutError:
             if turn.cancelled() or not turn.done():  # it waited, and cost nothing
@@ -355,17 +354,21 @@ class Door:
         return b"".join(parts)
 
 
-async def _while_listening(request, answering):
-    """Await an answer; if the client hangs up, what is being done for it ends."""
+async def _while_listening(request, answering, seconds):
+    """Await an answer; if the client hangs up, what is being done for it ends.
+
+    Raises TimeoutError of asyncio if it takes longer than so many seconds.
+    """
     answer = asyncio.ensure_future(answering)
     hung_up = asyncio.ensure_future(_disconnected(request))
+    both = [answer, hung_up]
     try:
-        await asyncio.wait([answer, hung_up], return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise _hung_up()
-        return await answer
+        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise _hung_up() if hung_up.done() else asyncio.TimeoutError
     finally:
-        for task in (answer, hung_up):
+        for task in both:
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task

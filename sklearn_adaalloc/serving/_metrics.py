@@ -9,6 +9,7 @@ import json
 import os
 import time
 from bisect import bisect_left
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -229,6 +230,7 @@ class Metrics:
         ]
 
 
+@lru_cache(maxsize=256)  # labels are few, and looked up for each request
 def _labelled(**labels):
     def escaped(value):
         text = str(value).replace("\\", "\\\\").replace('"', '\\"')

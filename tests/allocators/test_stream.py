@@ -1,7 +1,5 @@
 """Streams: each query decided alone, at a price that keeps the budget."""
 
-import threading
-
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -11,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
-from stream_worlds import mixed_world, serve_many
+from stream_worlds import mixed_world
 
 from sklearn_adaalloc import RewardRegressor, RewardTable, StreamAllocator
 from sklearn_adaalloc.metrics import expected_reward_score
@@ -353,38 +351,6 @@ def test_missing_samples_are_not_asked_for():
     policy = StreamAllocator(RIDGE, budget=1.5, random_state=0).fit(X, rewards)
     budgets, _ = policy._replay(X, rewards)
     assert budgets[::2].max() == 1
-
-
-# --- many at once ----------------------------------------------------------------
-
-
-def test_threads_share_a_stream():
-    X, rewards = mixed_world(400)
-    policy = StreamAllocator(RIDGE, budget=2, random_state=0).fit(X, rewards)
-    stream, budgets = policy.open(), {}
-
-    def serve(rows):
-        for row in rows:
-            budgets[row] = play(stream, X[[row]], rewards[[row]])[0]
-
-    parts = [range(start, 400, 8) for start in range(8)]
-    threads = [threading.Thread(target=serve, args=(part,)) for part in parts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert stream.n_queries == 400
-    assert stream.mean_cost == np.mean(list(budgets.values()))
-
-
-def test_the_budget_holds_while_many_are_open():
-    X, rewards = mixed_world(3000)
-    policy = StreamAllocator(RIDGE, budget=2, random_state=0)
-    policy.fit(X[:500], rewards[:500])
-    stream = policy.open()
-    budgets = serve_many(stream, X, rewards, n_open=200)
-    assert budgets.mean() == pytest.approx(2, rel=0.1)
-    assert abs(np.log(stream.price / policy.price_)) < 0.7  # it does not oscillate
 
 
 # --- as an estimator -------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import math
 import threading
 import time
 
@@ -10,9 +11,10 @@ from answering import Awaited, Blocking, no_complaints, run, solved_by, stream_p
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_adaalloc.decoding import BestOfK
+from sklearn_adaalloc.decoding import BestOfK, _opened
 
 QUERIES = [f"q{i}" for i in range(12)]
+WHAT = ("begins", "ends")
 
 
 # --- cancelled queries ------------------------------------------------------------
@@ -135,7 +137,8 @@ def test_a_sampler_that_blocks_gets_as_many_calls_as_it_says(n_threads):
     assert at_a_time.most == n_threads
 
 
-def test_the_policy_and_local_models_take_turns():
+def test_the_policy_and_local_models_take_turns(monkeypatch):
+    monkeypatch.setattr(_opened, "_IN_A_ROW", 0)  # however quick it is
     threads = set()
 
     class Local(Blocking):
@@ -149,6 +152,58 @@ def test_the_policy_and_local_models_take_turns():
     policy = make_pipeline(FunctionTransformer(note), stream_policy())
     run(BestOfK(policy, Local(8, lambda prompt: note([prompt])), solved_by(0)), QUERIES)
     assert len(threads) == 1
+
+
+def test_decisions_are_made_in_the_event_loop_while_they_are_quick(monkeypatch):
+    threads = []
+
+    def note(queries):
+        threads.append(threading.current_thread())
+        return list(queries)
+
+    policy = make_pipeline(FunctionTransformer(note), stream_policy())
+    decoder = BestOfK(policy, Awaited(), solved_by(0))
+
+    async def decide(times, quick):
+        monkeypatch.setattr(_opened, "_QUICK", quick)
+        for _ in range(times):
+            await decoder.answer("a")
+
+    async def main():
+        await decide(_opened._IN_A_ROW + 2, quick=math.inf)
+        await decide(2, quick=0.0)
+
+    asyncio.run(main())
+    in_loop = [each is threading.current_thread() for each in threads]
+    # The first slow one is not foreseen, and the next is in the thread again.
+    assert in_loop == [False] * _opened._IN_A_ROW + [True] * 3 + [False]
+
+
+def test_the_event_loop_does_not_wait_for_a_decision_in_the_thread(monkeypatch):
+    deciding, go, log = threading.Event(), threading.Event(), []
+
+    def wait(queries):
+        log.append(("begins", *queries))
+        if queries == ["slow"]:
+            deciding.set()
+            go.wait(5)
+        log.append(("ends", *queries))
+        return list(queries)
+
+    policy = make_pipeline(FunctionTransformer(wait), stream_policy())
+    decoder = BestOfK(policy, Awaited(), solved_by(0))
+
+    async def main():
+        slow = asyncio.create_task(decoder.answer("slow"))
+        await asyncio.to_thread(deciding.wait, 5)
+        monkeypatch.setattr(_opened, "_IN_A_ROW", 0)
+        quick = asyncio.create_task(decoder.answer("quick"))
+        await asyncio.sleep(0.05)
+        go.set()
+        await asyncio.gather(slow, quick)
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert log == [(what, who) for who in ("slow", "quick") for what in WHAT]
 
 
 def test_the_loop_goes_on_while_rewards_are_graded():

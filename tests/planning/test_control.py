@@ -5,6 +5,7 @@ import pytest
 
 from sklearn_adaalloc.planning._control import (
     StreamState,
+    expected_spend,
     follow_spend,
     promise_samples,
     spend_elasticity,
@@ -38,6 +39,32 @@ def test_queries_closed_together_count_as_one_after_another():
     apart = follow_spend(first, [1.0], **FREE)
     assert together.price == pytest.approx(apart.price, rel=1e-3)
     assert together[1:] == apart[1:]
+
+
+def test_a_query_counts_the_same_whether_its_spend_was_foreseen_or_not():
+    foreseen = follow_spend(StreamState(0.1), [1.0], foreseen=0.5, **FREE)
+    assert np.log(foreseen.price / 0.1) == pytest.approx(-0.25 * (1 + 1 / 200) / 50)
+    assert (foreseen.n_queries, foreseen.spent, foreseen.debt) == (1, 1.0, -0.25)
+    # The query that spent 6 is closed: what was foreseen of it is taken back.
+    closed = follow_spend(foreseen, [6.0], foreseen=-0.5, **FREE)
+    assert (closed.spent, closed.debt) == (7.0, -0.25)
+
+
+def test_expected_spend_is_right_on_average_at_any_time():
+    totals = np.random.default_rng(0).geometric(0.3, 5000).astype(float)
+    usual = np.sort(totals)
+    for n_rounds in range(1, 8):  # each takes a sample in each round until it ends
+        spent = np.minimum(totals, n_rounds)
+        expected = np.where(totals > n_rounds, expected_spend(spent, usual), totals)
+        # It expects of an open query that this sample may be its last.
+        least = np.where(totals >= n_rounds, expected_spend(spent, usual), totals)
+        assert least.mean() == pytest.approx(totals.mean())
+        assert expected.mean() <= totals.mean()
+
+
+def test_dearer_than_all_usual_queries_is_expected_to_end_now():
+    assert expected_spend(np.array([5.0, 7.0]), np.array([2.0, 6.0])).tolist() == [6, 7]
+    assert expected_spend(np.array([5.0]), np.array([])).tolist() == [5.0]
 
 
 @pytest.mark.parametrize(("spent", "bound"), [(0.0, 0.05), (400.0, 0.2)])

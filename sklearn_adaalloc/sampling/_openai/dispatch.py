@@ -376,3 +376,26 @@ async def iterate_here(run):
         await task  # raises its error
     finally:
         await _cancel([task])
+
+
+async def run_here(run):
+    """Yield what a coroutine gave, once it has ended: :func:`iterate_here` for a thing.
+
+    It needs no task, which servers that ask for one sample of each prompt would pay for
+    with every request.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from sklearn_adaalloc.sampling._openai.dispatch import run_here
+    >>> async def count(give):
+    ...     give(1)
+    >>> async def main():
+    ...     return [number async for number in run_here(count)]
+    >>> asyncio.run(main())
+    [1]
+    """
+    things = []
+    await run(things.append)
+    for thing in things:
+        yield thing

@@ -275,8 +275,8 @@ def share_tokens(total, answers):
     >>> share_tokens(10, ["75", "", "65"])
     [4.0, 2.0, 4.0]
     """
-    if not answers:
-        return []
+    if len(answers) < 2:
+        return [float(total)] * len(answers)
     ends = np.cumsum([len(answer) + 1 for answer in answers])
     return np.diff(np.rint(ends * total / ends[-1]), prepend=0.0).tolist()
 

@@ -29,6 +29,7 @@ from sklearn_adaalloc.sampling._openai.dispatch import (
     Request,
     iterate,
     iterate_here,
+    run_here,
 )
 from sklearn_adaalloc.sampling._openai.fields import PATHS, request_fields
 from sklearn_adaalloc.sampling._openai.server import (
@@ -341,7 +342,8 @@ class OpenAISampler(DocumentationLinkMixin, BaseEstimator):
             As for :meth:`sample_each`.
         """
         request = check_request(prompts, budgets, first_sample)
-        return iterate_here(self._prepare(*request, counted=True))
+        run, [_, budgets, _] = self._prepare(*request, counted=True), request
+        return (iterate_here if budgets.sum() > 1 else run_here)(run)
 
     def connected(self):
         """Keep connections open between calls, in an ``async with`` block.
