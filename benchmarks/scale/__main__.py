@@ -11,5 +11,5 @@ from benchmarks.scale import arithmetic, budgets
 
 if __name__ == "__main__":
     output = RESULTS / "scale"
-    budgets.run([10**5, 10**6, 10**7], [1, 2, 4], output)
+    budgets.run([10**5, 10**6, 10**7], [1, 2, 4], budgets.TARGETS, output)
     arithmetic.run(output)

@@ -69,11 +69,9 @@ def costs_of_row(rows, inputs):
     longest, and as many workers as there are cores.
     """
     largest = max(float(row["rows"]) for row in rows)
-    rows = [
-        row
-        for row in rows
-        if float(row["rows"]) == largest and row["predicted"] == "curve"
-    ]
+    rows = [row for row in rows if float(row["rows"]) == largest]
+    slowest = max(rows, key=lambda row: float(row["seconds"]))["predicted"]
+    rows = [row for row in rows if row["predicted"] == slowest]
     cores = inputs["measured_cores"]
     row = min(rows, key=lambda row: abs(float(row["workers"]) - cores))
     names = ("predictions", "decisions", "writing")

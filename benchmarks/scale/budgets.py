@@ -42,7 +42,7 @@ from benchmarks.report import RESULTS, print_table, write_csv
 
 TARGETS = {"rate": "success_rate", "curve": "marginal_rewards"}
 N_FEATURES, MAX_BUDGET, BUDGET = 16, 16, 4.0
-BLOCK = 10**5  # rows made at a time
+LARGEST_BLOCK = 10**5  # rows
 N_EMPTY_TASKS = 300
 MB = 2**20
 
@@ -51,19 +51,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=float, nargs="+", default=[1e5, 1e6, 1e7])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--predicted", nargs="+", choices=TARGETS, default=TARGETS)
     parser.add_argument("--output", type=Path, default=RESULTS / "scale")
     parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one is not None:
         print(json.dumps(measure(**options.one)))
         return
-    run(list(map(int, options.rows)), options.workers, options.output)
+    sizes = list(map(int, options.rows))
+    run(sizes, options.workers, options.predicted, options.output)
 
 
-def run(sizes, workers, output):
+def run(sizes, workers, kinds, output):
     """Measure all, and write what there is after each row."""
     rows = []
-    for n_rows, kind in itertools.product(sizes, TARGETS):
+    for n_rows, kind in itertools.product(sizes, kinds):
         settings = {"kind": kind, "n_rows": n_rows}
         alone = run_alone(settings | {"n_workers": 0})
         for n_workers in workers:
@@ -133,8 +135,9 @@ def measure(n_rows, n_workers, kind="rate", address=None):
     policy = make_policy(kind)
     if n_workers == 0:
         X = np.empty((n_rows, N_FEATURES))
-        for start in range(0, n_rows, BLOCK):
-            X[start : start + BLOCK] = features(start)["query"][: n_rows - start]
+        size = size_of_block(n_rows)
+        for start in range(0, n_rows, size):
+            X[start : start + size] = features(start, size)["query"]
         start = time.perf_counter()
         budgets = policy.predict(X)
         seconds = {"seconds": time.perf_counter() - start}
@@ -166,8 +169,9 @@ def on_cluster(policy, n_rows, n_workers, address):
     ray.init(logging_level="ERROR", log_to_driver=False, **where)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
-        dataset = ray.data.range(n_rows, override_num_blocks=max(n_rows // BLOCK, 1))
-        dataset = dataset.map_batches(_as_features, batch_size=BLOCK).materialize()
+        size = size_of_block(n_rows)
+        dataset = ray.data.range(n_rows, override_num_blocks=n_rows // size)
+        dataset = dataset.map_batches(_as_features, batch_size=size).materialize()
         marks = []
         in_order = _budgets._in_order
 
@@ -184,7 +188,7 @@ def on_cluster(policy, n_rows, n_workers, address):
                 dataset,
                 budget=BUDGET,
                 keep=["id"],
-                batch_size=BLOCK,
+                batch_size=size,
                 concurrency=n_workers,
             )
             marks.append(time.perf_counter())
@@ -213,7 +217,7 @@ def make_policy(kind):
 
     from sklearn_adaalloc import AdaptiveAllocator, RewardRegressor
 
-    X = features(0)["query"][:1000]
+    X = features(0, 1000)["query"]
     ease = 1 / (1 + np.exp(-X @ np.linspace(1, -1, N_FEATURES) + 1))
     draws = np.random.default_rng(0).random((len(X), MAX_BUDGET))
     policy = AdaptiveAllocator(
@@ -222,16 +226,20 @@ def make_policy(kind):
     return policy.fit(X, (draws < ease[:, None]).astype(float))
 
 
-def features(start):
+def size_of_block(n_rows):
+    """Rows of each of some equal blocks."""
+    return min(n_rows // 4, LARGEST_BLOCK)
+
+
+def features(start, size):
     """A block of rows: their numbers, and their features."""
     rng = np.random.default_rng(start)
-    numbers = np.arange(start, start + BLOCK)
-    return {"id": numbers, "query": rng.normal(size=(BLOCK, N_FEATURES))}
+    numbers = np.arange(start, start + size)
+    return {"id": numbers, "query": rng.normal(size=(size, N_FEATURES))}
 
 
 def _as_features(batch):
-    block = features(int(batch["id"][0]))
-    return {name: values[: len(batch["id"])] for name, values in block.items()}
+    return features(int(batch["id"][0]), len(batch["id"]))
 
 
 def _nothing():
