@@ -10,6 +10,7 @@ import numpy as np
 from sklearn_adaalloc._utils.queries import query_keys
 from sklearn_adaalloc.collect import collect_rewards
 from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.command_line._features import in_template
 from sklearn_adaalloc.command_line._files import check_place
 from sklearn_adaalloc.command_line._queries import read_queries
 from sklearn_adaalloc.datasets._logs.samples import field
@@ -73,7 +74,10 @@ def _sampler(options):
                 f"server's address as --sampler, not {options.sampler!r}, or leave "
                 "--model out."
             )
-        return TransformersSampler(options.sampler, **shared)
+        chat_template = in_template(options.sampler, options.chat)
+        return TransformersSampler(
+            options.sampler, chat_template=chat_template, **shared
+        )
     if options.model is None:
         raise UsageError(
             f"--sampler {options.sampler} is a server. Name its model with --model."
@@ -81,6 +85,7 @@ def _sampler(options):
     return OpenAISampler(
         options.sampler,
         options.model,
+        completion="text" if options.chat is False else "chat",
         max_concurrency=options.max_concurrency,
         api_key_env=options.api_key_env,
         **shared,

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.language_models._model import has_chat_template
 from sklearn_adaalloc.persistence import load_policy
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
 from sklearn_adaalloc.sampling._openai.probing import probe
@@ -286,12 +287,8 @@ def _sampler(place, model, **parameters):
         sampler = OpenAISampler(place, model, **parameters)
         _ = sampler.settings  # raises for an address that is none
         return sampler
-    from sklearn_adaalloc.language_models._model import load_language_model
-
     own = {name: parameters[name] for name in ("temperature", "max_new_tokens")}
-    model = load_language_model(place, revision=None, device="auto", dtype="auto")
-    is_for_chat = model.tokenizer.chat_template is not None
-    return TransformersSampler(place, chat_template=is_for_chat, **own)
+    return TransformersSampler(place, chat_template=has_chat_template(place), **own)
 
 
 def _reward(name):

@@ -32,6 +32,14 @@ def add_arguments(parser):
         help="mean budget per query, in answers, or in cost with --unit cost",
     )
     parser.add_argument(
+        "--min-budget",
+        nargs="+",
+        type=whole(0),
+        metavar="N",
+        help="answers that every query gets; of several decoders, from each of them, "
+        "or a number for each; default: 0 where rewards are verdicts, 1 otherwise",
+    )
+    parser.add_argument(
         "--policy",
         choices=_POLICIES,
         default="adaptive",
