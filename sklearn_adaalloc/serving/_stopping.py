@@ -5,6 +5,7 @@ import asyncio
 import uvicorn
 
 _FIRST_WORDS = 0.3  # seconds that a connection has to begin its request
+_LAST_WORDS = 5.0  # seconds that the application has to give up
 
 
 class GracefulServer(uvicorn.Server):
@@ -25,6 +26,16 @@ class GracefulServer(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
         await asyncio.sleep(_FIRST_WORDS)
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves all as it is
+            await self._hang_up()
+            await self.lifespan.shutdown()
+
+    async def _hang_up(self):
+        """Close all connections. As if clients had left, the application gives up."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_LAST_WORDS)
 
     def _protocol(self):
         return self.config.http_protocol_class(
