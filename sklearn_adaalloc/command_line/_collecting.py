@@ -113,6 +113,13 @@ def _reward(options, queries, rows):
             tests = _column(rows, options.tests, "tests", options.queries)
         else:
             tests = [{k: row[k] for k in _TESTS if k in row} for row in rows]
+            for number, found in enumerate(tests, start=1):
+                if not found:
+                    raise ValueError(
+                        f"--reward code needs tests, and row {number} of "
+                        f"{options.queries} has none. Expected fields such as test and "
+                        "entry_point, or their column, named with --tests."
+                    )
         return CodeVerifier(dict(zip(names, tests, strict=True)))
     return load_function(options.reward)
 

@@ -23,6 +23,7 @@ from sklearn_adaalloc.command_line._features import (
 )
 from sklearn_adaalloc.command_line._options import columns_of
 from sklearn_adaalloc.command_line._reading import read_graded
+from sklearn_adaalloc.datasets._logs.rows import short_list
 
 ALLOCATORS = {
     "adaptive": AdaptiveAllocator,
@@ -31,6 +32,8 @@ ALLOCATORS = {
     "sequential": SequentialAllocator,
     "stream": StreamAllocator,
 }
+
+_FEWEST = 2
 
 
 def fit_policy(options):
@@ -58,6 +61,11 @@ def fit_policy(options):
     features = _named_features(options)
     graded = read_graded(options.table, columns_of(options))
     table = graded.table
+    if len(table) < _FEWEST:
+        raise ValueError(
+            f"{short_list(options.table)}: graded queries: {len(table)}. Expected at "
+            f"least {_FEWEST}, and some hundred to learn more than an average."
+        )
     features = resolve_features(features, graded)
     policy, X = _unfitted(options, features, graded)
     policy.fit(X, table)

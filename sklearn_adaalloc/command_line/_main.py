@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import sqlite3
 import sys
 import warnings
 from importlib import import_module
@@ -13,6 +14,7 @@ from sklearn_adaalloc.command_line._configuration import (
     apply_configuration,
     find_configuration,
 )
+from sklearn_adaalloc.command_line._messages import in_one_line, say, shortened
 
 # Each is a module of `commands`. A new command is a file there and its name here.
 COMMANDS = ("report", "collect", "fit", "budgets", "explain", "serve", "demo")
@@ -47,23 +49,31 @@ def main(arguments=None):
     2
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # half a character is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser, commands = build_parser()
     with _plain_warnings():
         try:
-            return _run(parser, commands, words)
+            code = _run(parser, commands, words)
+            _print_all()
+            return code
         except KeyboardInterrupt:
-            _say("interrupted")
+            say("interrupted")
             return INTERRUPTED
         except BrokenPipeError:  # the reader, such as `head`, has gone
-            devnull = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(devnull, sys.stdout.fileno())
+            _print_no_more()
             return FAILED
         except UsageError as error:
-            _say(f"error: {error}")
+            say(f"error: {error}")
             return MISUSED
-        except (ValueError, OSError, ImportError) as error:
-            _say(f"error: {_message(error)}")
+        except (ValueError, OSError, ImportError, sqlite3.Error) as error:
+            say(f"error: {in_one_line(error)}")
             return FAILED
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(shortened(message))
 
 
 def build_parser():
@@ -82,7 +92,7 @@ def build_parser():
     >>> parser.parse_args(["demo"]).command
     'demo'
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="adaalloc",
         description="Learn how much decoding compute each query deserves.",
         epilog=_EXIT_CODES,
@@ -125,8 +135,21 @@ def _run(parser, commands, words):
         parser.print_help()
         return DONE
     options.run(options)
-    sys.stdout.flush()  # a broken pipe shows here
     return DONE
+
+
+def _print_all():
+    """Print what is left: a full disk or a reader that has gone shows here."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _print_no_more()
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _print_no_more():
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -134,21 +157,10 @@ def _plain_warnings():
     """Show warnings that are meant for users as one line each."""
 
     def show(message, *where, **more):
-        _say(f"warning: {_message(message)}")
+        say(f"warning: {in_one_line(message)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = show
         yield
-
-
-def _message(error):
-    """An error or warning in one line."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _say(text):
-    print(f"adaalloc: {text}", file=sys.stderr)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import sys
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.command_line._messages import say
 from sklearn_adaalloc.language_models._model import has_chat_template
 from sklearn_adaalloc.persistence import load_policy
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
@@ -48,7 +48,7 @@ def serve(options):
             "has saved. Only --demo does without."
         )
     if not _key() and options.host not in _LOOPBACK:
-        _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
+        say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
     run_app(
         partial(make_app, options),
         check=partial(_probe, options),
@@ -56,7 +56,7 @@ def serve(options):
         port=options.port,
         n_workers=options.workers,
         patience=options.deadline,
-        announce=lambda address: _say(f"{options.model} answers at {address}"),
+        announce=lambda address: say(f"{options.model} answers at {address}"),
     )
 
 
@@ -300,7 +300,3 @@ def _reward(name):
             "or module:function."
         )
     return load_function(name)
-
-
-def _say(text):
-    print(f"adaalloc: {text}", file=sys.stderr, flush=True)

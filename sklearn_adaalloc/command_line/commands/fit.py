@@ -70,9 +70,11 @@ def run(options):
     """Read, fit and save."""
     import json
 
+    from sklearn_adaalloc.command_line._files import check_policy_place
     from sklearn_adaalloc.command_line._fitting import fit_policy
     from sklearn_adaalloc.persistence import save_policy
 
+    check_policy_place(options.out)
     policy, told = fit_policy(options)
     save_policy(policy, options.out)
     if options.json:

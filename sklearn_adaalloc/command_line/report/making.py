@@ -84,7 +84,7 @@ def make_report(options):
 def _check(table, options, n_queries):
     if n_queries < _FEW_QUERIES:
         raise ValueError(
-            f"{_name(options.table)} has {n_queries} graded queries. Expected at least "
+            f"{_name(options.table)}: graded queries: {n_queries}. Expected at least "
             f"{_FEW_QUERIES}: with fewer there is nothing to measure on."
         )
     needed = {"vote": table.codes, "score": table.scores}
