@@ -53,22 +53,28 @@ def main(arguments=None):
         sys.stdout.reconfigure(errors="backslashreplace")
     parser, commands = build_parser()
     with _plain_warnings():
-        try:
-            code = _run(parser, commands, words)
-            _print_all()
-            return code
-        except KeyboardInterrupt:
-            say("interrupted")
-            return INTERRUPTED
-        except BrokenPipeError:  # the reader, such as `head`, has gone
-            _print_no_more()
-            return FAILED
-        except UsageError as error:
-            say(f"error: {error}")
-            return MISUSED
-        except (ValueError, OSError, ImportError, sqlite3.Error) as error:
-            say(f"error: {in_one_line(error)}")
-            return FAILED
+        code = _code_of(parser, commands, words)
+    _print_or_drop()
+    return code
+
+
+def _code_of(parser, commands, words):
+    try:
+        code = _run(parser, commands, words)
+        if sys.stdout is not None:  # None if it was closed before the start
+            sys.stdout.flush()  # a full disk shows here, or a reader that has gone
+        return code
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        return FAILED
+    except UsageError as error:
+        say(f"error: {error}")
+        return MISUSED
+    except (ValueError, OSError, ImportError, sqlite3.Error) as error:
+        say(f"error: {in_one_line(error)}")
+        return FAILED
 
 
 class _Parser(argparse.ArgumentParser):
@@ -138,18 +144,15 @@ def _run(parser, commands, words):
     return DONE
 
 
-def _print_all():
-    """Print what is left: a full disk or a reader that has gone shows here."""
+def _print_or_drop():
+    """Drop what cannot be printed: otherwise Python would try again at its end."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
-    except OSError as error:
-        _print_no_more()
-        raise OSError(error.errno, error.strerror, "standard output") from error
-
-
-def _print_no_more():
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    except OSError:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
 
 
 @contextlib.contextmanager

@@ -26,8 +26,10 @@ def in_one_line(error):
     >>> in_one_line(ValueError("one\n  two"))
     'one two'
     """
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return (
+            f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        )
     return " ".join(str(error).split()) or type(error).__name__
 
 
