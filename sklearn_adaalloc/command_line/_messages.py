@@ -50,7 +50,7 @@ def shortened(text):
     --------
     >>> from sklearn_adaalloc.command_line._messages import shortened
     >>> len(shortened("--features " + 10_000 * "x" + " is not accepted."))
-    178
+    181
     """
     text = re.sub(rf"\S{{{_LONG_WORD + 1},}}", lambda word: _cut(word[0], 150), text)
     return text if len(text) <= _LONG else _cut(text, _LONG)
