@@ -9,12 +9,19 @@ from pathlib import Path
 def write_whole(path, text):
     """Write a text to a file in one step, or leave the file as it was.
 
+    A link stays a link. What is no file, such as a pipe or a terminal, is written to.
+
     Parameters
     ----------
     path : str or path
         File.
     text : str
         Its content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names the file.
 
     Examples
     --------
@@ -26,7 +33,17 @@ def write_whole(path, text):
     ...     [path.name for path in Path(folder).iterdir()]
     ['a.txt']
     """
-    path = Path(path)
+    try:
+        _write(Path(path), text)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write(path, text):
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8", errors="replace")
+        return
+    path = path.resolve()
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
         new.write_text(text, encoding="utf-8", errors="replace")

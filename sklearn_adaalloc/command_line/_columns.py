@@ -32,6 +32,7 @@ NAMES = {
     "score": ("score", "scores", "rm_score", "reranker_score", "logprob"),
     "decoder": ("decoder", "model", "model_name", "model_id", "llm", "generator"),
 }
+_SHOWN = 30  # columns that a message names
 _TRUTHS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
@@ -91,15 +92,14 @@ def find_columns(rows, given, source):
             name = None
         elif name not in there and not any(_has(row, name) for row in rows):
             raise ValueError(
-                f"--{role} {name}: {source} has no such column. It has "
-                f"{', '.join(there)}."
+                f"--{role} {name}: {source} has no such column. It has {_some(there)}."
             )
         found[role] = name
     for role in ("query", "reward"):
         if found[role] is None:
             raise ValueError(
                 f"{source} has no column that looks like the {role} of each answer. It "
-                f"has {', '.join(there)}: name one with --{role}."
+                f"has {_some(there)}: name one with --{role}."
             )
     texts = [_value(row, found["query"]) for row in rows]
     last = found["query"].rpartition(".")[2].lower()
@@ -170,6 +170,12 @@ def column_names(row, before="", depth=2):
             yield from column_names(value, f"{before}{name}.", depth - 1)
         else:
             yield before + str(name)
+
+
+def _some(names):
+    """Names for a message, the first of many."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _known(role, there, taken):

@@ -133,6 +133,8 @@ def _from_rows(paths, columns):
     rows = chain.from_iterable(map(read_any_rows, paths))
     first = list(islice(rows, 200))
     source = short_list(paths)
+    if not first:
+        raise ValueError(f"{source} has no rows. Expected one row per answer.")
     found = find_columns([row for _, row in first], columns, source)
     samples = list(samples_of(chain(first, rows), found))
     queries, table = table_of(samples, source=source)

@@ -181,6 +181,9 @@ def test_whole_texts_are_no_labels_to_vote_on(tmp_path):
     ("content", "columns", "message"),
     [
         ("", {}, "is empty. Expected one row per answer"),
+        ("question,correct\n", {}, "has no rows. Expected one row per answer"),
+        (",".join(f"c{i}" for i in range(35)) + "\n" + 34 * ",", {}, "c28, c29 and 5 "
+         "more: name one with --query"),
         ("nothing to see", {}, "begins with 'nothing to see'. Expected JSON lines"),
         ('{"a": 1}\n', {}, "no column that looks like the query of each answer. It has "
          "a: name one with --query"),
