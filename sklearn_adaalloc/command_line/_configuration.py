@@ -9,6 +9,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
+_LARGEST_FILE = 2**24  # bytes
 
 CONFIGURATION = "configuration"
 """Name of a positional argument that is the file, as ``--config`` is."""
@@ -116,7 +117,13 @@ def apply_configuration(path, command, commands):
 def _read(path):
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            content = file.read(_LARGEST_FILE + 1)  # a device may never end
+        if len(content) > _LARGEST_FILE:
+            raise UsageError(
+                f"--config {path} is larger than {_LARGEST_FILE // 2**20} MiB. "
+                "Expected a file of options."
+            )
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -73,6 +73,12 @@ def test_a_long_list_of_a_file_of_options_is_not_repeated(run, tmp_path):
     assert len(err) < 400
 
 
+def test_a_file_of_options_that_does_not_end_is_refused(run):
+    code, _, err = run("report", "--config", "/dev/zero")
+    assert code == 2
+    assert "--config /dev/zero is larger than 16 MiB. Expected a file of options" in err
+
+
 # Places
 
 
