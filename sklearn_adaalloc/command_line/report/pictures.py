@@ -26,10 +26,13 @@ from sklearn_adaalloc.metrics._policy_curves import (
     uniform_curve,
 )
 
-_SIZE = (5.6, 4.0)
+_SIZE = (4.8, 3.5)
+_LINE = 0.2  # height of a line of a legend below the axes
+_LINES = ("-", "--", "-.", (0, (1, 1.2)))  # of policies over several decoders
+_MOST_SHOWN = 8  # decoders with a colour of their own
 _INK = {"light": "#1c2024", "dark": "#e4e7ea"}
 _BLACK = "#000000"  # of displays; it is drawn in the colour of the text
-_LONGEST = 26  # letters of a name in a legend
+_LONGEST = 22  # letters of a name in a legend
 _LEAST_SAMPLES = 4  # with fewer, shares right are too few values for a histogram
 
 
@@ -128,8 +131,9 @@ def _plans(report, table, drawn):
 
 
 def _menu_plans(report, table, drawn):
-    names = short_names(list(drawn["alone"]))
-    limit = 1.3 * report["figures"]["rows"][-1]["budget"]
+    rows = report["figures"]["rows"]
+    named = _shown_decoders(drawn, rows)
+    labels = short_names(named)
     shown = {
         name: CostCurve(
             own.spend.mean(axis=1),
@@ -139,32 +143,84 @@ def _menu_plans(report, table, drawn):
         )
         for name, own in drawn["played"].items()
     }
+    alone = [drawn["alone"][name] for name in named]
     display = CostCurveDisplay(
         curves=shown,
         decoders={
             name: BudgetCurve(own.spend.mean(axis=1), own.reward.mean(axis=1))
-            for name, own in zip(names, drawn["alone"].values(), strict=True)
+            for name, own in zip(labels, alone, strict=True)
         },
         oracle=drawn["oracle"],
     )
 
     def curves(ax):
         display.plot(ax)
-        ax.set_xlim(0, limit)
+        for name, line in zip(shown, _LINES, strict=False):
+            display.lines_[name].set_linestyle(line)
+        ax.set_xlim(0, 1.3 * rows[-1]["budget"])
+        _legend_below(ax)
 
+    binary = report["figures"]["binary"]
+    n_decoders = len(drawn["alone"])
+    some = f"the best {len(named)} of {n_decoders} decoders alone"
     yield (
-        "Success against mean cost: policies on held-out queries, each decoder alone, "
-        "and who knew all in advance (oracle).",
+        f"{'Success' if binary else 'Reward'} against mean cost: policies on held-out "
+        "queries with 95 % intervals, "
+        f"{'each decoder alone' if len(named) == n_decoders else some}, and who knew "
+        f"{'all' if binary else 'the best decoder of each query'} in advance (oracle).",
         curves,
     )
     rounds = shown[IN_ROUNDS]
+    paid = rounds.spend > 0
     shares = AnswerShareDisplay(
-        spend=rounds.spend,
-        answers=rounds.answers,
-        costs=rounds.costs,
-        decoders=names,
+        spend=rounds.spend[paid],
+        answers=_of_named(rounds.answers[paid], drawn["chosen"], named),
+        costs=_of_named(rounds.costs[paid], drawn["chosen"], named),
+        decoders=labels + ["others"] * (not set(drawn["chosen"]) <= set(named)),
     )
-    yield "Who answers, in rounds, at each mean cost.", partial(_on, shares.plot)
+
+    def who(ax):
+        shares.plot(ax)
+        _legend_below(ax)
+
+    yield "Who answers, in rounds, at each mean cost.", who
+
+
+def _shown_decoders(drawn, rows):
+    """Decoders that are drawn: those asked most in rounds, and the best alone."""
+    asked, alone = rows[-1]["policies"][IN_ROUNDS]["answers"], rows[-1]["alone"]
+    order = sorted(
+        drawn["alone"], key=lambda name: (-asked.get(name, 0.0), -alone[name])
+    )
+    return [name for name in drawn["alone"] if name in order[:_MOST_SHOWN]]
+
+
+def _of_named(parts, chosen, named):
+    """Columns of the decoders that are drawn, and of all others together."""
+    columns = [
+        parts[:, chosen.index(name)] if name in chosen else np.zeros(len(parts))
+        for name in named
+    ]
+    if not set(chosen) <= set(named):
+        columns.append(parts.sum(axis=1) - np.sum(columns, axis=0))
+    return np.column_stack(columns)
+
+
+def _legend_below(ax):
+    """Put the legend below the axes, and make the figure higher by as much."""
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(-0.1, -0.18),
+        ncols=2,
+        frameon=False,
+        fontsize="small",
+        columnspacing=1.0,
+    )
+    width, height = _SIZE
+    ax.figure.set_size_inches(width, height + _LINE * -(-len(labels) // 2))
 
 
 def _bands(rewards, random_state):
