@@ -34,7 +34,8 @@ tr > :first-child { text-align: left; padding-left: 0; white-space: normal;
   min-width: 9rem; }
 @media (max-width: 40rem) {
   table, tbody, tr, td, tbody th { display: block; }
-  thead { position: absolute; clip-path: inset(50%); }
+  thead { display: block; position: absolute; width: 1px; height: 1px;
+    overflow: hidden; clip-path: inset(50%); }
   tr { border-bottom: 1px solid var(--line); padding: .4rem 0; }
   td, tbody th { border: 0; padding: .1rem 0; }
   td { display: flex; justify-content: space-between; gap: 1rem; }

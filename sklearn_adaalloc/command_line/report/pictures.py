@@ -157,6 +157,8 @@ def _menu_plans(report, table, drawn):
         display.plot(ax)
         for name, line in zip(shown, _LINES, strict=False):
             display.lines_[name].set_linestyle(line)
+            if name != IN_ROUNDS:  # several bands would hide the lines
+                display.bands_[name].remove()
         ax.set_xlim(0, 1.3 * rows[-1]["budget"])
         _legend_below(ax)
 
@@ -165,7 +167,7 @@ def _menu_plans(report, table, drawn):
     some = f"the best {len(named)} of {n_decoders} decoders alone"
     yield (
         f"{'Success' if binary else 'Reward'} against mean cost: policies on held-out "
-        "queries with 95 % intervals, "
+        "queries (the band is the 95 % interval of the rounds), "
         f"{'each decoder alone' if len(named) == n_decoders else some}, and who knew "
         f"{'all' if binary else 'the best decoder of each query'} in advance (oracle).",
         curves,

@@ -1,5 +1,7 @@
 """What figures say, in plain sentences. Nothing is said that an interval does not."""
 
+import math
+
 from sklearn_adaalloc.command_line.report.evaluation import IN_ROUNDS, STREAM, UP_FRONT
 from sklearn_adaalloc.command_line.report.menus import ONE_BY_ONE, ONE_PLAN
 
@@ -8,9 +10,9 @@ _ROUNDING = 1e-9
 _WORDS = {
     UP_FRONT: "Decided up front, before any answer,",
     IN_ROUNDS: f"Decided {IN_ROUNDS}",
-    ONE_BY_ONE: "Decided one answer after another, over all queries together,",
     STREAM: "Decided one query after another, as a stream,",
 }
+_ONE = {"answers": "answer", "units of cost": "unit of cost"}
 _KNOWING = {
     "reward": "each grade known before more is spent",
     "score": "each score known before more is spent",
@@ -107,7 +109,9 @@ class Numbers:
         ends = [zero(policy[name]) for name in ("gain", "gain_low", "gain_high")]
         if self.binary:
             return [_fixed_digits(100 * value, 1, "+") for value in ends]
-        return [f"{value:+.3g}" for value in ends]
+        largest = max(map(abs, ends))
+        digits = 2 - math.floor(math.log10(largest)) if largest else 0
+        return [f"{value:+.{max(0, digits)}f}" for value in ends]
 
     def saving(self, policy):
         """A share saved with its interval."""
@@ -125,7 +129,10 @@ class Numbers:
 
     def spend_with_unit(self, value):
         """A mean spend per query with its unit."""
-        return f"{self.spend(value)} {self.unit}"
+        spend = self.spend(value)
+        return (
+            f"{spend} {_ONE.get(self.unit, self.unit) if spend == '1' else self.unit}"
+        )
 
 
 def _fixed_digits(value, digits, sign="-"):
@@ -359,6 +366,7 @@ def _menu_findings(report, row):
     found += [
         policy_sentence(name, row, report, other="the best without a policy")
         for name in row["policies"]
+        if name != ONE_BY_ONE  # nearly as rounds; the table has it
     ]
     if row["cascade"] is not None:
         found.append(
@@ -382,8 +390,9 @@ def _how_without(figures, equal):
     if ONE_PLAN in equal["decoders"]:
         first = ", ".join(figures["plan"][:4])
         told += (
-            " The plan is grown by the answer that gains most per cost, and takes the "
-            f"best of them: {first}{', ...' if len(figures['plan']) > 4 else ''}."
+            f" The plan asks {first}{', ...' if len(figures['plan']) > 4 else ''} as "
+            "far as the budget goes, each next one because it gains most per cost, and "
+            "takes the best answer."
         )
     return told
 
