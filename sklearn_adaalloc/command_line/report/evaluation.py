@@ -93,8 +93,8 @@ def evaluate(features_of, table, settings):
         whole table.
     drawn : dict
         Arrays for pictures: "curves" of equal budgets (n_queries, n_samples + 1),
-        "costs" (n_queries,), "marginals" as predicted (n_queries, n_samples), and
-        "played", a dict of :class:`Played`.
+        "costs" (n_queries,), "marginals" as predicted (n_queries, n_samples), "played",
+        a dict of :class:`Played`, and "stopped", one of equal limits, or None.
     """
     rule = rule_of(table, settings.selection)
     costs = cell_costs(table) if settings.unit == "cost" else np.ones(len(table))
@@ -132,7 +132,7 @@ def evaluate(features_of, table, settings):
         "rows": rows,
     }
     drawn = {"curves": curves, "costs": costs, "marginals": marginals}
-    return figures, {**drawn, "played": played, **rule}
+    return figures, {**drawn, "played": played, "stopped": without, **rule}
 
 
 def _equal_budgets(settings, table, costs, least):

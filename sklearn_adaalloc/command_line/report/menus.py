@@ -53,7 +53,9 @@ _MOST_TRIES = 10  # of one decoder in a fixed cascade
 # Plans take long to find if decoders are many, above all for real-valued rewards, and
 # the price of a stream is found by many of them.
 _MOST_DECODERS = 6  # whose real-valued rewards are planned with
-_MOST_IN_STREAM = {"verdicts": 200_000, "rewards": 4_000}  # queries x decoders squared
+_MOST_IN_STREAM = {True: (2, 200_000), False: (4, 20_000)}
+"""For verdicts and other rewards: power of the number of decoders, and the largest
+product of that and the number of queries."""
 
 
 def evaluate_menu(features_of, table, settings):
@@ -75,8 +77,8 @@ def evaluate_menu(features_of, table, settings):
         What ``--json`` prints.
     drawn : dict
         Arrays for pictures: "alone" and "played", dicts of :class:`Played`, "shares",
-        by policy mean answers and mean costs, each (n_points, n_decoders), and
-        "oracle".
+        by policy mean answers and mean costs, each (n_points, n_decoders), "chosen",
+        their names, "fixed", a :class:`Played` of cascades or plans, and "oracle".
 
     Raises
     ------
@@ -91,13 +93,13 @@ def evaluate_menu(features_of, table, settings):
     without, cascades, plan, chosen = dict(alone), None, [], names
     if binary:
         oracle = oracle_cost_curve(table)
-        cascades = _cascades(table)
+        fixed = cascades = _cascades(table)
     else:
         over_nothing = RewardTable(table.rewards - empty_reward, costs=costs)
         oracle = oracle_cost_curve(over_nothing, sequential=False)
         oracle = oracle._replace(reward=oracle.reward + empty_reward)
         plans = growing_plans(table.rewards, costs, empty_reward, 2 * budgets[-1])
-        without[ONE_PLAN] = plans.played
+        fixed = without[ONE_PLAN] = plans.played
         plan = [names[place] for place in plans.steps]
         chosen = _planned_with(plan, alone)
     known = _only(table, names, chosen)
@@ -130,7 +132,7 @@ def evaluate_menu(features_of, table, settings):
         "rows": rows,
     }
     drawn = {"alone": alone, "played": played, "shares": shares, "chosen": chosen}
-    return figures, {**drawn, "oracle": oracle}
+    return figures, {**drawn, "fixed": fixed, "oracle": oracle}
 
 
 def _each_alone(table, costs, names, empty_reward):
@@ -163,15 +165,8 @@ def _only(table, names, chosen):
     if chosen == names:
         return table
     places = [names.index(name) for name in chosen]
-    rewards = table.rewards[:, places]
-    if np.isnan(rewards).all(axis=(1, 2)).any():
-        raise ValueError(
-            f"the table has {len(names)} decoders with real-valued rewards, and some "
-            f"queries were answered by none of {', '.join(chosen)}. Expected at most "
-            f"{_MOST_DECODERS} decoders, or queries that all of them answered."
-        )
     costs = None if table.costs is None else table.costs[:, places]
-    return RewardTable(rewards, costs=costs, decoders=chosen)
+    return RewardTable(table.rewards[:, places], costs=costs, decoders=chosen)
 
 
 def _budgets(settings, costs, alone):
@@ -197,10 +192,9 @@ def _play(features_of, table, settings, budgets, empty_reward):
 
     There is no stream where finding its price takes too long.
     """
-    kind = "verdicts" if is_binary(table.rewards) else "rewards"
-    size = table.shape[0] * table.shape[1] ** 2
-    options = empty_reward, size <= _MOST_IN_STREAM[kind]
     n_queries, n_decoders, n_samples = table.shape
+    power, most = _MOST_IN_STREAM[is_binary(table.rewards)]
+    options = empty_reward, n_queries * n_decoders**power <= most
     grid = distinct(np.concatenate([budgets * part for part in _PARTS]))
     played, shares = {}, {}
     n_folds = min(settings.n_folds, n_queries)

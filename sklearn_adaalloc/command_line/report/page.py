@@ -22,7 +22,7 @@ h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; color: var(--accent); }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
 ul { padding-left: 1.25rem; }
 li { margin: .35rem 0; max-width: 46rem; }
-code { font-size: .9em; overflow-wrap: anywhere; }
+code { font-size: .9em; white-space: nowrap; }
 .advice { background: var(--soft); border-left: 4px solid var(--accent);
   padding: .25rem 1rem; }
 .scroll { overflow-x: auto; }
@@ -32,6 +32,7 @@ th, td { padding: .3rem .75rem; border-bottom: 1px solid var(--line);
 tbody th { font-weight: normal; }
 tr > :first-child { text-align: left; padding-left: 0; white-space: normal;
   min-width: 9rem; }
+@media (max-width: 24rem) { code { white-space: normal; } }
 @media (max-width: 40rem) {
   table, tbody, tr, td, tbody th { display: block; }
   thead { display: block; position: absolute; width: 1px; height: 1px;

@@ -10,6 +10,7 @@ from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.rewards import is_binary
 from sklearn_adaalloc.command_line.report.evaluation import IN_ROUNDS
 from sklearn_adaalloc.command_line.report.intervals import CONFIDENCE, N_BOOTSTRAP
+from sklearn_adaalloc.command_line.report.menus import ONE_PLAN
 from sklearn_adaalloc.metrics import (
     AllocationDisplay,
     AnswerShareDisplay,
@@ -29,7 +30,8 @@ from sklearn_adaalloc.metrics._policy_curves import (
 _SIZE = (4.8, 3.5)
 _LINE = 0.2  # height of a line of a legend below the axes
 _LINES = ("-", "--", "-.", (0, (1, 1.2)))  # of policies over several decoders
-_MOST_SHOWN = 8  # decoders with a colour of their own
+_STOPPED = "stopped when right"
+_MOST_SHOWN = 7  # decoders with a colour of their own; the others share the last
 _INK = {"light": "#1c2024", "dark": "#e4e7ea"}
 _BLACK = "#000000"  # of displays; it is drawn in the colour of the text
 _LONGEST = 22  # letters of a name in a legend
@@ -81,12 +83,9 @@ def draw(report, table, drawn):
 
 def _plans(report, table, drawn):
     """Captions, and functions that draw on axes."""
-    unit = report["unit"]
+    unit, stopped = report["unit"], drawn["stopped"]
     counted = drawn["costs"] if unit == "cost" else None
-    shown = {
-        name: BudgetCurve(own.spend.mean(axis=1), own.reward.mean(axis=1))
-        for name, own in drawn["played"].items()
-    }
+    shown = {name: _means(own) for name, own in drawn["played"].items()}
     display = BudgetCurveDisplay(
         curves=shown,
         uniform=uniform_curve(drawn["curves"], drawn["min_budget"], counted),
@@ -97,12 +96,16 @@ def _plans(report, table, drawn):
 
     def curves(ax):
         display.plot(ax, line_kwargs={"marker": "o", "markersize": 3.5})
+        if stopped is not None:
+            ax.plot(*_means(stopped), color="0.5", linestyle="-.", label=_STOPPED)
+            ax.legend(loc="lower right", frameon=False)
         ax.set_xlim(0, min(limit, display.uniform.spend[-1]))
 
+    alone = "" if stopped is None else f"equal limits ({_STOPPED}), "
     yield (
         "Reward against mean spend: policies on held-out queries, equal budgets "
-        "(uniform), and the best that can be decided up front (oracle), which verdicts "
-        "can beat.",
+        f"(uniform), {alone}and the best that can be decided up front (oracle), which "
+        "verdicts can beat.",
         curves,
     )
     if is_binary(table.rewards) and table.shape[1] >= _LEAST_SAMPLES:
@@ -146,15 +149,17 @@ def _menu_plans(report, table, drawn):
     alone = [drawn["alone"][name] for name in named]
     display = CostCurveDisplay(
         curves=shown,
-        decoders={
-            name: BudgetCurve(own.spend.mean(axis=1), own.reward.mean(axis=1))
-            for name, own in zip(labels, alone, strict=True)
-        },
+        decoders={name: _means(own) for name, own in zip(labels, alone, strict=True)},
+        cascades=_means(drawn["fixed"]),
         oracle=drawn["oracle"],
     )
+    binary = report["figures"]["binary"]
+    label = "best fixed cascade" if binary else ONE_PLAN
+    fixed = f"the {label}" if binary else label
 
     def curves(ax):
         display.plot(ax)
+        display.lines_["best fixed cascade"].set_label(label)
         for name, line in zip(shown, _LINES, strict=False):
             display.lines_[name].set_linestyle(line)
             if name != IN_ROUNDS:  # several bands would hide the lines
@@ -162,13 +167,13 @@ def _menu_plans(report, table, drawn):
         ax.set_xlim(0, 1.3 * rows[-1]["budget"])
         _legend_below(ax)
 
-    binary = report["figures"]["binary"]
     n_decoders = len(drawn["alone"])
     some = f"the best {len(named)} of {n_decoders} decoders alone"
     yield (
         f"{'Success' if binary else 'Reward'} against mean cost: policies on held-out "
         "queries (the band is the 95 % interval of the rounds), "
-        f"{'each decoder alone' if len(named) == n_decoders else some}, and who knew "
+        f"{'each decoder alone' if len(named) == n_decoders else some}, {fixed} by "
+        "hindsight, and who knew "
         f"{'all' if binary else 'the best decoder of each query'} in advance (oracle).",
         curves,
     )
@@ -194,7 +199,8 @@ def _shown_decoders(drawn, rows):
     order = sorted(
         drawn["alone"], key=lambda name: (-asked.get(name, 0.0), -alone[name])
     )
-    return [name for name in drawn["alone"] if name in order[:_MOST_SHOWN]]
+    n_shown = _MOST_SHOWN - (len(order) > _MOST_SHOWN)
+    return [name for name in drawn["alone"] if name in order[:n_shown]]
 
 
 def _of_named(parts, chosen, named):
@@ -223,6 +229,10 @@ def _legend_below(ax):
     )
     width, height = _SIZE
     ax.figure.set_size_inches(width, height + _LINE * -(-len(labels) // 2))
+
+
+def _means(played):
+    return BudgetCurve(played.spend.mean(axis=1), played.reward.mean(axis=1))
 
 
 def _bands(rewards, random_state):
