@@ -190,6 +190,8 @@ def test_whole_texts_are_no_labels_to_vote_on(tmp_path):
         ('{"prompt": "a", "correct": 1}\n{"prompt"', {}, "line 2 .* Expected one JSON"),
         ('{"prompt": "a", "correct": [1], "cost": [1, 2]}\n', {}, "has 1 rewards, and "
          "2 values of cost"),
+        ('{"prompt": "a", "correct": 1, "tokens": 0}\n', {}, "has tokens=0. Expected a "
+         "positive number: what the answer cost. Leave costs out with --cost none"),
         ('{"prompt": "a", "correct": 1}\n', {"cost": "dollars"}, "--cost dollars: "
          ".* has no such column. It has prompt, correct"),
         ("prompt,correct\na,1,2\n", {}, "row 1 .* has 3 fields, and the line of names"),

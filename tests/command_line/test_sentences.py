@@ -164,7 +164,7 @@ def test_what_stopping_alone_gives_is_said():
 def test_where_stopping_alone_does_as_well_it_is_advised():
     findings, advice = sentences(report(stopped=without_policy(0.01, -0.01, 0.03)))
     assert "does as well, as far as this table can tell (+1.0 points" in findings[6]
-    assert "stop at the first right answer, with one limit for all" in advice[1]
+    assert advice[1].startswith("Stopping at the first right answer, with one limit")
     findings, _ = sentences(report(stopped=without_policy(-0.02, -0.03, -0.01)))
     assert "The stream gives less (-2.0 points" in findings[6]
 
@@ -183,6 +183,12 @@ def test_real_gains_have_as_many_digits_as_their_interval():
     assert "(+0.0123, 95 % interval -0.0000 to +0.0310)" in told
     nothing = Numbers(made).gain(policy(gain=(0.0, 0.0, 0.0)))
     assert nothing == "+0, 95 % interval +0 to +0"
+
+
+def test_spending_more_than_the_budget_is_said():
+    more = {**policy(), "spend": 4.4}
+    told = sentences(report(stream=more))[0][5]
+    assert "4.4 answers per query (more than the budget of 4) give 60.0 %" in told
 
 
 def test_one_is_no_plural():

@@ -33,6 +33,10 @@ _LINES = ("-", "--", "-.", (0, (1, 1.2)))  # of policies over several decoders
 _STOPPED = "stopped when right"
 _MOST_SHOWN = 7  # decoders with a colour of their own; the others share the last
 _INK = {"light": "#1c2024", "dark": "#e4e7ea"}
+_COLORS = {  # of lines and bars, which stand out from the ground
+    "light": ("#1f6fb0", "#d9660a", "#238a3b", "#b0302f", "#7d55b3"),
+    "dark": ("#6db3f2", "#ffa657", "#6fd08c", "#ff8f8a", "#c3a3f0"),
+}
 _BLACK = "#000000"  # of displays; it is drawn in the colour of the text
 _LONGEST = 22  # letters of a name in a legend
 _LEAST_SAMPLES = 4  # with fewer, shares right are too few values for a histogram
@@ -76,7 +80,7 @@ def draw(report, table, drawn):
     plans = _menu_plans if "decoders" in report["figures"] else _plans
     pictures = []
     for caption, plot in plans(report, table, drawn):
-        own = {scheme: _svg(plot, ink) for scheme, ink in _INK.items()}
+        own = {scheme: _svg(plot, scheme) for scheme in _INK}
         pictures.append(Picture(caption, **own))
     return pictures
 
@@ -98,7 +102,7 @@ def _plans(report, table, drawn):
         display.plot(ax, line_kwargs={"marker": "o", "markersize": 3.5})
         if stopped is not None:
             ax.plot(*_means(stopped), color="0.5", linestyle="-.", label=_STOPPED)
-            ax.legend(loc="lower right", frameon=False)
+        ax.legend(loc="best", frameon=False)
         ax.set_xlim(0, min(limit, display.uniform.spend[-1]))
 
     alone = "" if stopped is None else f"equal limits ({_STOPPED}), "
@@ -245,6 +249,8 @@ def _bands(rewards, random_state):
 
 def _on(plot, *arguments, ax, **options):
     plot(*arguments, ax=ax, **options)
+    if ax.get_legend() is not None:
+        ax.legend(loc="best", frameon=False)
 
 
 def short_names(names):
@@ -277,8 +283,10 @@ def short_names(names):
     return [name.replace("$", r"\$") for name in numbered]
 
 
-def _svg(plot, ink):
-    """Draw on a transparent ground, in lines of one colour."""
+def _svg(plot, scheme):
+    """Draw on a transparent ground, axes and texts in one colour."""
+    ink = _INK[scheme]
+    cycler = import_optional("cycler", extra="plot").cycler
     styles = import_optional("matplotlib.style", extra="plot")
     figures = import_optional("matplotlib.figure", extra="plot")
     to_hex = import_optional("matplotlib.colors", extra="plot").to_hex
@@ -289,6 +297,7 @@ def _svg(plot, ink):
         **{"ytick.color": ink, "axes.titlecolor": ink, "lines.color": ink},
         **{"axes.facecolor": "none", "figure.facecolor": "none"},
         **{"savefig.facecolor": "none", "legend.labelcolor": ink},
+        **{"axes.prop_cycle": cycler(color=_COLORS[scheme])},
         **{"axes.spines.top": False, "axes.spines.right": False},
         **{"svg.hashsalt": "adaalloc", "svg.fonttype": "path", "font.size": 10.0},
     }

@@ -7,6 +7,7 @@ from sklearn_adaalloc.command_line.report.menus import ONE_BY_ONE, ONE_PLAN
 
 _FEW_QUERIES = 300
 _ROUNDING = 1e-9
+_MUCH_MORE = 1.05  # than the budget; a policy that spends it is said to
 _WORDS = {
     UP_FRONT: "Decided up front, before any answer,",
     IN_ROUNDS: f"Decided {IN_ROUNDS}",
@@ -166,6 +167,8 @@ def policy_sentence(name, row, report, other="equal budgets"):
     if name == IN_ROUNDS:
         start += f", {_KNOWING[report['selection']]},"
     start += f" {numbers.spend_with_unit(policy['spend'])} per query"
+    if policy["spend"] > row["budget"] * _MUCH_MORE:
+        start += f" (more than the budget of {numbers.spend(row['budget'])})"
     if gains(policy):
         told = (
             f"{start} give {numbers.reward(policy['reward'])}, and {other} of the same "
@@ -278,9 +281,9 @@ def _advice(report, row):
         )
         if row["stopped"] is not None and not gains(row["stopped"]):
             advice.append(
-                "Where each query can wait for one answer after another, it does as "
-                "well here to stop at the first right answer, with one limit for all. "
-                "That needs no policy."
+                "Stopping at the first right answer, with one limit for all queries, "
+                "does as well here and needs no policy, where each query can wait for "
+                "one answer after another."
             )
     if gains(policies[UP_FRONT]):
         advice.append(
