@@ -61,8 +61,8 @@ def equal_budgets(curves, costs, spend):
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.command_line.report.fixed import equal_budgets
-    >>> equal_budgets(np.array([[0.0, 0.4, 0.6]]), np.array([5.0]), 7.5).slope
-    0.06
+    >>> equal_budgets(np.array([[0.0, 0.5, 0.75]]), np.array([2.0]), 3.0).slope
+    0.125
     """
     price = costs.mean()
     n_answers = spend / price
