@@ -257,8 +257,8 @@ def surpassed(played, spend, reward, *, random_state):
     --------
     >>> import numpy as np
     >>> from sklearn_adaalloc.command_line.report.fixed import stopped, surpassed
-    >>> tried = stopped(np.array([[0.0, 1.0]] * 9), np.ones((9, 2)))
-    >>> figures = surpassed(tried, np.ones(9), np.ones(9), random_state=0)
+    >>> tried = stopped(np.ones((9, 2)), np.ones((9, 2)))
+    >>> figures = surpassed(tried, np.full(9, 0.5), np.ones(9), random_state=0)
     >>> figures["reward"], figures["gain_low"]
     (0.5, 0.5)
     """
