@@ -180,7 +180,7 @@ def test_real_gains_have_as_many_digits_as_their_interval():
     made = report(rounds=policy(gain=(0.0123, -0.00001, 0.031)))
     made["figures"]["binary"] = False
     told = sentences(made)[0][4]
-    assert "(+0.0123, 95 % interval -0.0000 to +0.0310)" in told
+    assert "(+0.012, 95 % interval -0.000 to +0.031)" in told
     nothing = Numbers(made).gain(policy(gain=(0.0, 0.0, 0.0)))
     assert nothing == "+0, 95 % interval +0 to +0"
 

@@ -89,7 +89,7 @@ def _plans(report, table, drawn):
     """Captions, and functions that draw on axes."""
     unit, stopped = report["unit"], drawn["stopped"]
     counted = drawn["costs"] if unit == "cost" else None
-    shown = {name: _means(own) for name, own in drawn["played"].items()}
+    shown = {name: _decided(own) for name, own in drawn["played"].items()}
     display = BudgetCurveDisplay(
         curves=shown,
         uniform=uniform_curve(drawn["curves"], drawn["min_budget"], counted),
@@ -233,6 +233,13 @@ def _legend_below(ax):
     )
     width, height = _SIZE
     ax.figure.set_size_inches(width, height + _LINE * -(-len(labels) // 2))
+
+
+def _decided(played):
+    """The curve of a policy, not from nothing on: no budget between was played."""
+    curve = _means(played)
+    first = int(played.budgets[0] == 0)
+    return BudgetCurve(curve.spend[first:], curve.reward[first:])
 
 
 def _means(played):

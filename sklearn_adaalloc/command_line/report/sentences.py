@@ -111,7 +111,7 @@ class Numbers:
         if self.binary:
             return [_fixed_digits(100 * value, 1, "+") for value in ends]
         largest = max(map(abs, ends))
-        digits = 2 - math.floor(math.log10(largest)) if largest else 0
+        digits = 1 - math.floor(math.log10(largest)) if largest else 0
         return [f"{value:+.{max(0, digits)}f}" for value in ends]
 
     def saving(self, policy):
