@@ -235,6 +235,12 @@ def _sample(where, query, own, columns):
         for role in ("reward", "cost", "score")
         if role in own
     }
+    cost = numbers.get("cost")
+    if cost is not None and cost <= 0 and numbers["reward"] is not None:
+        raise ValueError(
+            f"{where} has {columns.cost}={cost:g}. Expected a positive number: what "
+            "the answer cost. Leave costs out with --cost none, or such answers."
+        )
     answer = own.get("answer")
     if isinstance(answer, float | bool):
         answer = str(answer)
