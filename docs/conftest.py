@@ -14,7 +14,9 @@ matplotlib.use("Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports the hub's client
 
 collect_ignore = ["conf.py"]
-collect_ignore_glob = ["_*/*", "examples/*", "gallery/*", "generated/*"]
+collect_ignore_glob = [
+    f"{folder}/*" for folder in ("_*", "cluster", "examples", "gallery", "generated")
+]
 
 
 @pytest.fixture(autouse=True)

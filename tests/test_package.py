@@ -134,7 +134,7 @@ print(*sorted(sys.modules))
         text=True,
     ).stdout.split()
     assert "sklearn_adaalloc" in loaded
-    heavy = {"torch", "skorch", "transformers", "peft", "matplotlib"}
+    heavy = {"torch", "skorch", "transformers", "peft", "matplotlib", "ray"}
     assert heavy.isdisjoint(loaded)
 
 

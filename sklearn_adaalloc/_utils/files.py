@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write_whole(path, text):
-    """Write a text to a file in one step, or leave the file as it was.
+def write_whole(path, content):
+    """Write a file in one step, or leave it as it was.
 
     A link stays a link. What is no file, such as a pipe or a terminal, is written to.
 
@@ -15,8 +15,8 @@ def write_whole(path, text):
     ----------
     path : str or path
         File.
-    text : str
-        Its content.
+    content : str or bytes
+        Its content. A text is written as UTF-8.
 
     Raises
     ------
@@ -46,7 +46,12 @@ def _write(path, text):
     path = path.resolve()
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
-        new.write_text(text, encoding="utf-8", errors="replace")
+        if isinstance(content, str):
+            content = content.encode("utf-8", errors="replace")
+        with open(new, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # its name must not outlive its content
         os.replace(new, path)
     except BaseException:
         with suppress(OSError):

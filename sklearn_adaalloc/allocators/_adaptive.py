@@ -2,11 +2,10 @@
 
 from sklearn.utils._param_validation import StrOptions
 
-from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
-from sklearn_adaalloc.planning._solvers import allocate
+from sklearn_adaalloc.allocators._joint import JointAllocator
 
 
-class AdaptiveAllocator(RegressorAllocator):
+class AdaptiveAllocator(JointAllocator):
     """Split a budget over a batch of queries by predicted marginal rewards.
 
     `predict` decides jointly for all queries of the batch. The queries share
@@ -87,8 +86,6 @@ class AdaptiveAllocator(RegressorAllocator):
     True
     """
 
-    _takes_menus = True
-    _decides_jointly = True
     _parameter_constraints = {"unit": [StrOptions({"samples", "cost"})]}
 
     def __init__(
@@ -113,10 +110,3 @@ class AdaptiveAllocator(RegressorAllocator):
         self.unit = unit
         self.cost_regressor = cost_regressor
         self.random_state = random_state
-
-    def _allocate(self, scores, costs=None):
-        if self._n_decoders:
-            return self._allocate_menu(scores, costs)
-        budget, min_budget, _ = self._check_budget()
-        budgets, _ = allocate(scores, budget, min_budget=min_budget, costs=costs)
-        return budgets

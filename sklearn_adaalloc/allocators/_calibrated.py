@@ -164,6 +164,16 @@ class CalibratedAllocator(RegressorAllocator):
         # Without the queries, coins cannot depend on content: they depend on position.
         return self._follow(scores, separate_coins(np.zeros(len(scores))), costs)
 
+    def _in_blocks(self):
+        """None: each query is decided alone, unless its place in the batch counts."""
+        if self._rule()["by_place"]:
+            raise ValueError(
+                f"policy ends in {self!r}, whose tied calibration queries are mostly "
+                "identical. It tells identical queries apart by their position in the "
+                "batch, and blocks of a data set know none. Expected an "
+                "AdaptiveAllocator, or queries with features that differ."
+            )
+
     def _coins(self, X):
         """Return the coins of queries (n_queries,), or zeros if there are no ties."""
         tied = self._rule()["share"] > 0

@@ -1,5 +1,6 @@
 """Decisions over several decoders: between the shells of allocators and planning."""
 
+from functools import partial
 from reprlib import repr as short_repr
 from typing import NamedTuple
 
@@ -104,9 +105,8 @@ def allocate_menu(menu, budget, unit):
     array([[3, 0],
            [2, 0]])
     """
-    money = menu_money(menu, budget, unit)
-    budgets = menu.belief().plan(money, 1, costs=menu.costs.ravel())
-    return budgets.reshape(menu.limits.shape)
+    money_of = partial(money_for, budget, len(menu.costs), unit)
+    return menu.known.allocate(menu.costs, menu.limits, menu.mandatory, money_of)
 
 
 def menu_money(menu, budget, unit):
@@ -122,11 +122,32 @@ def menu_money(menu, budget, unit):
     >>> menu_money(menu, 1.5, "samples"), menu_money(menu, 1.5, "cost")
     (4, 4.5)
     """
-    expense = (menu.mandatory * menu.costs).sum(axis=1)
-    left = money_left(budget, expense, 1)
+    expense = float((menu.mandatory * menu.costs).sum())
+    return money_for(budget, len(menu.costs), unit, expense)
+
+
+def money_for(budget, n_queries, unit, mandatory):
+    """Money for queries, checked to pay for mandatory samples.
+
+    Parameters
+    ----------
+    budget : float
+        Mean budget per query.
+    n_queries : int
+        Their number.
+    unit : {"samples", "cost"}
+        What the budget counts.
+    mandatory : float
+        What the mandatory samples of all cost together.
+
+    Returns
+    -------
+    money : int or float
+    """
+    left = money_left(budget, np.array([mandatory / n_queries]), 1)
     if unit == "samples":
-        return count_steps(budget, len(expense), 0)
-    return left + float(expense.sum())
+        return count_steps(budget, n_queries, 0)
+    return n_queries * left + mandatory
 
 
 def menu_rule(menu, budget, coins, *, observed=None):

@@ -5,6 +5,9 @@ There is one class for 0/1 rewards and one for real-valued rewards, with these m
 =================================================  =================================
 ``belief(costs, limits, mandatory, *, alone)``      belief of a session on the batch,
                                                    jointly or each query alone
+``allocate(costs, limits, mandatory, money_of)``   budgets of one round, with the money
+                                                   for all samples as a function of the
+                                                   cost of mandatory ones
 ``planner(costs, limits, mandatory)``              function from prices to counts of
                                                    one round, and a price at which
                                                    nothing is worth its cost
@@ -12,20 +15,33 @@ There is one class for 0/1 rewards and one for real-valued rewards, with these m
                                                    beside the plan of the others
 ``outcome(budgets)``                               expected reward and its 80 % range
                                                    where some sample is taken
+``expected(budgets)``                              expected reward alone
+``in_blocks(allocator, outcome)``                  the joint decision of an allocator on
+                                                   queries in several blocks
 =================================================  =================================
 
 `scores` (n_queries, n_decoders) are predicted rewards of a sample. `reward` says in
 words what samples raise.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from sklearn_adaalloc.allocators._explanation import HIGH, LOW, weighted_range
+from sklearn_adaalloc.allocators._in_blocks import Outcome
+from sklearn_adaalloc.allocators._menus import money_for
 from sklearn_adaalloc.curves._profiles import LEAST_RATE
+from sklearn_adaalloc.planning._blocks import answer
 from sklearn_adaalloc.planning._menu_alone import LoneMenuBelief
 from sklearn_adaalloc.planning._menu_beliefs import MenuBelief
+from sklearn_adaalloc.planning._menu_blocks import (
+    MenuRows,
+    MenuTerms,
+    menu_budgets,
+    menu_shares,
+)
 from sklearn_adaalloc.planning._menus import menu_planner
 from sklearn_adaalloc.planning._normal_belief import NormalMenuBelief
 from sklearn_adaalloc.planning._normal_menus import (
@@ -36,6 +52,30 @@ from sklearn_adaalloc.planning._normal_menus import (
 )
 
 _FINE_LEVELS = 60  # for quantiles
+
+
+class RatesInBlocks(NamedTuple):
+    """A joint decision by weights over rate profiles, see `_in_blocks`."""
+
+    budget: float
+    unit: str
+    terms: MenuTerms
+    outcome: Outcome
+
+    def view(self, kept):
+        costs = kept.get("costs")
+        if costs is None:
+            costs = np.ones((len(kept["scores"]), len(self.terms.limits)))
+        return MenuRows(kept["scores"], costs)
+
+    def search(self, sizes, most=None):
+        money_of = partial(money_for, self.budget, sum(sizes), self.unit)
+        return menu_shares(sizes, self.terms, money_of)
+
+    def decide(self, kept, plan, share):
+        budgets = menu_budgets(self.view(kept), plan, share)
+        known = RateProspects(kept["scores"], self.terms.profiles)
+        return budgets, self.outcome.of_menu(known, budgets)
 
 
 class RateProspects(NamedTuple):
@@ -54,6 +94,13 @@ class RateProspects(NamedTuple):
         kind = LoneMenuBelief if alone else MenuBelief
         return kind(*self, costs, limits, mandatory=mandatory)
 
+    def allocate(self, costs, limits, mandatory, money_of):
+        bounds = limits.max(axis=0), mandatory.max(axis=0)  # as of all queries
+        rows = MenuRows(self.weights, costs)
+        search = menu_shares([len(costs)], MenuTerms(self.profiles, *bounds), money_of)
+        plan, (share,) = answer(search, [rows])
+        return menu_budgets(rows, plan, share)
+
     def planner(self, costs, limits, mandatory):
         return menu_planner(*self, costs, limits, mandatory)
 
@@ -68,9 +115,21 @@ class RateProspects(NamedTuple):
         return np.where(steps < limits[:, :, None], values, np.nan)
 
     def outcome(self, budgets):
-        chances = 1 - np.exp(budgets @ np.log1p(-self.profiles).T)
-        expected = (self.weights * chances).sum(axis=1)
-        return expected, *weighted_range(self.weights, chances)
+        chances = self._chances(budgets)
+        return self.expected(budgets), *weighted_range(self.weights, chances)
+
+    def expected(self, budgets):
+        return (self.weights * self._chances(budgets)).sum(axis=1)
+
+    def in_blocks(self, allocator, outcome):
+        budget, *bounds = allocator._check_budget()
+        mandatory, limits = map(np.asarray, bounds)
+        terms = MenuTerms(self.profiles, limits, np.minimum(mandatory, limits))
+        return RatesInBlocks(budget, allocator.unit, terms, outcome)
+
+    def _chances(self, budgets):
+        """Chances of success (n_queries, n_profiles) in each profile."""
+        return 1 - np.exp(budgets @ np.log1p(-self.profiles).T)
 
 
 class NormalProspects(NamedTuple):
@@ -83,6 +142,11 @@ class NormalProspects(NamedTuple):
 
     def belief(self, costs, limits, mandatory, *, alone):
         return NormalMenuBelief(*self, limits, mandatory=mandatory)
+
+    def allocate(self, costs, limits, mandatory, money_of):
+        money = money_of(float((mandatory * costs).sum()))
+        belief = self.belief(costs, limits, mandatory, alone=False)
+        return belief.plan(money, 1, costs=costs.ravel()).reshape(limits.shape)
 
     def planner(self, costs, limits, mandatory):
         return normal_planner(*self, costs, limits, mandatory)
@@ -118,6 +182,17 @@ class NormalProspects(NamedTuple):
             for part in (LOW, HIGH)
         )
         return expected, low, high
+
+    def expected(self, budgets):
+        return self.outcome(budgets)[0]
+
+    def in_blocks(self, allocator, outcome):
+        raise ValueError(
+            f"policy ends in {allocator!r}, which plans for real-valued rewards of "
+            "several decoders. Their joint plan in blocks is not known. Expected "
+            "rewards of 0 and 1, or a policy that decides each query alone, such as "
+            "PricedAllocator."
+        )
 
     def _levels(self, **options):
         covariances = np.broadcast_to(

@@ -17,11 +17,11 @@ from sklearn_adaalloc.allocators._base import BaseAllocator
 from sklearn_adaalloc.allocators._cost_mixin import CostMixin
 from sklearn_adaalloc.allocators._explanation import (
     Decision,
-    expected_at,
     price_paid,
     reward_range,
     success_range,
 )
+from sklearn_adaalloc.allocators._in_blocks import Outcome
 from sklearn_adaalloc.allocators._menu_mixins import (
     MenuDecisionMixin,
     check_decoders,
@@ -129,20 +129,14 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
 
         It is cheaper than an explanation, and needs no pandas.
         """
-        scores, costs = self._checked_scores(X), self._predict_costs(X)
-        return self._expected_by(scores, costs, self._decide_by(X, scores, costs))
+        return self._decide_alone(X)[1]
 
     def _expected_by(self, scores, costs, budgets):
         """Predicted reward at budgets, by what was predicted for the queries."""
         if self._n_decoders:
-            outcome = self._open_menu(scores, costs).known.outcome(budgets)[0]
-            any_sample = budgets.any(axis=1)
-            expected = np.where(any_sample, outcome, self.empty_reward)
-        else:
-            any_sample = (budgets > 0) | (self._n_axes == 3)
-            expected = self._expected_rewards(scores, budgets)
-        bounded = np.clip(expected, *self._reward_bounds)
-        return np.where(any_sample, bounded, expected)
+            known = self._open_menu(scores, costs).known
+            return self._outcome().of_menu(known, budgets)
+        return self._outcome().of_curves(scores, budgets)
 
     def _mean_rewards(self, scores):
         """Predicted reward of a sample (n_queries,), or (n_queries, n_decoders)."""
@@ -174,7 +168,7 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
             costs = np.broadcast_to(costs.reshape(len(costs), -1), values.shape)
         return Decision(
             budgets=budgets,
-            expected=self._expected_rewards(marginals, budgets),
+            expected=self._outcome().of_curves(marginals, budgets),
             low=low,
             high=high,
             values=values,
@@ -199,12 +193,25 @@ class RegressorAllocator(CostMixin, MenuDecisionMixin, BaseAllocator):
         _, min_budget, _ = self._check_budget()
         return price_paid(offered, budgets, min_budget=min_budget)
 
-    def _expected_rewards(self, marginals, budgets):
-        if self._n_axes == 2:
-            return expected_at(marginals, budgets, empty_reward=self.empty_reward)
-        if getattr(self.regressor_, "target_", None) != "preference":
-            return np.full(len(budgets), np.nan)  # only a difference is known
-        return 0.5 + np.where(budgets == 1, 1, -1) * marginals[:, 0]
+    def _outcome(self):
+        """What is known of rewards, to say what to expect of budgets."""
+        target = getattr(self.regressor_, "target_", None)
+        routing = self._n_axes == 3 and not self._n_decoders
+        return Outcome(
+            self.empty_reward, self._reward_bounds, routing, target == "preference"
+        )
+
+    def _keep(self, X):
+        """What a decision needs of queries, as arrays with one row for each."""
+        kept = {"scores": self._checked_scores(X)}
+        costs = self._predict_costs(X)
+        return kept if costs is None else kept | {"costs": costs}
+
+    def _decide_alone(self, X):
+        """Budgets, and the rewards expected at them (n_queries,)."""
+        scores, costs = self._checked_scores(X), self._predict_costs(X)
+        budgets = self._decide_by(X, scores, costs)
+        return budgets, self._expected_by(scores, costs, budgets)
 
     def _reward_range(self, X, budgets):
         """80 % range of the reward at the budgets (n_queries,), NaN if not known."""

@@ -9,13 +9,13 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_adaalloc._utils.parameters import OPTIONAL_COUNT, check_parameters
 from sklearn_adaalloc._utils.rewards import has_decoders
+from sklearn_adaalloc.allocators._joint import JointAllocator
 from sklearn_adaalloc.allocators._menu_session import MenuSession, replay_menu
 from sklearn_adaalloc.allocators._menus import (
     menu_money,
     refuse_available,
     samples_available,
 )
-from sklearn_adaalloc.allocators._regressor_allocator import RegressorAllocator
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.allocators._told import told_of
 from sklearn_adaalloc.curves._selection import (
@@ -31,10 +31,9 @@ from sklearn_adaalloc.planning._money import (
     SampleMoney,
     fit_cost_spread,
 )
-from sklearn_adaalloc.planning._solvers import allocate
 
 
-class SequentialAllocator(RegressorAllocator):
+class SequentialAllocator(JointAllocator):
     """Split a budget over a batch in rounds, using the rewards of earlier rounds.
 
     Use it if a verifier can grade answers during decoding, or if they are voted on.
@@ -149,8 +148,6 @@ class SequentialAllocator(RegressorAllocator):
     True
     """
 
-    _takes_menus = True
-    _decides_jointly = True
     _parameter_constraints = {
         "n_rounds": OPTIONAL_COUNT,
         "unit": [StrOptions({"samples", "cost"})],
@@ -311,13 +308,6 @@ class SequentialAllocator(RegressorAllocator):
 
     def _is_menu(self, rewards):
         return has_decoders(rewards)
-
-    def _allocate(self, scores, costs=None):
-        if self._n_decoders:
-            return self._allocate_menu(scores, costs)
-        budget, min_budget, _ = self._check_budget()
-        budgets, _ = allocate(scores, budget, min_budget=min_budget, costs=costs)
-        return budgets
 
     def _fit(self, X, table):
         rewards = table.rewards

@@ -292,6 +292,9 @@ class CalibratedPrice(RegressorAllocator):
         offered = offered if costs is None else offered / costs[:, None]
         return min_budget + (offered > self.price_).sum(axis=1)
 
+    def _in_blocks(self):
+        """None: each query is decided alone."""
+
     def _price(self, offered, budgets):
         return self.price_
 

@@ -171,7 +171,7 @@ def collect_rewards(
             tables = [work.rewards() for work in works]
             cut_off = [work.cut_off() for work in works]
     for failures, ungradable in lost:
-        _warn_lost(asked, failures, ungradable)
+        warn_lost(asked, failures, ungradable)
     for flags in cut_off:
         warn_cut_off(
             int((flags == 1).sum()), int(np.isfinite(flags).sum()), stacklevel=2
@@ -264,8 +264,8 @@ def _fill(work, queries, sampler, reward, batch_size, bar):
                 return failures, sorted(ungradable)
             waiting = True
             for to_ask, to_grade in zip_longest(
-                _batches(missing, batch_size),
-                _batches(ungraded, batch_size),
+                batches_of(missing, batch_size),
+                batches_of(ungraded, batch_size),
                 fillvalue=(),
             ):
                 to_grade = work.claim_ungraded(to_grade)
@@ -286,7 +286,7 @@ def _ask(work, queries, sampler, pairs, grader):
     """Sample claimed pairs, store the answers and pass them to the grader."""
     if not pairs:
         return {}
-    runs = list(_runs(pairs))
+    runs = list(runs_of(pairs))
     prompts = [queries[row] for row, _, _ in runs]
     first_sample, budgets = ([run[i] for run in runs] for i in (1, 2))
     failures = {}
@@ -309,7 +309,7 @@ def _ask(work, queries, sampler, pairs, grader):
     return failures
 
 
-def _runs(pairs):
+def runs_of(pairs):
     """Group consecutive samples of a row as (row, first sample, number of samples)."""
     numbered = enumerate(pairs)
     for _, run in groupby(numbered, lambda item: (item[1][0], item[1][1] - item[0])):
@@ -317,13 +317,13 @@ def _runs(pairs):
         yield *run[0], len(run)
 
 
-def _batches(pairs, size):
+def batches_of(pairs, size):
     pairs = iter(pairs)
     while batch := list(islice(pairs, size)):
         yield batch
 
 
-def _warn_lost(queries, failures, ungradable):
+def warn_lost(queries, failures, ungradable):
     """Warn about samples that are NaN, with the reason."""
     if failures:
         (row, sample), error = next(iter(failures.items()))

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn_adaalloc._utils.database import DatabaseFile
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc._utils.prices import check_price, check_prices
+from sklearn_adaalloc.collect._parts import PartFolder, read_part
 from sklearn_adaalloc.collect._settings import sampler_identity, to_json
 from sklearn_adaalloc.curves import RewardTable
 
@@ -301,6 +302,63 @@ class RewardStore(DatabaseFile):
         return [json.loads(content) for (content,) in rows]
 
     # Methods for filling the store
+
+    def add_parts(self, folder):
+        """Add what :func:`~sklearn_adaalloc.distributed.collect_parts` collected.
+
+        Answers and rewards that the store has already are left as they are, so a folder
+        can be added again when it has grown. Needs pyarrow.
+
+        Parameters
+        ----------
+        folder : str or path
+            Folder of the parts.
+
+        Returns
+        -------
+        n_added : int
+            Number of new answers.
+
+        Raises
+        ------
+        ValueError
+            If there is no such folder, or if a part is damaged. All parts before it
+            are then in the store.
+        """
+        n_before = self._count_answers()
+        for path in PartFolder(folder).files():
+            sampler, reward, table = read_part(path)
+            self._add_part(json.loads(sampler), json.loads(reward), table.to_pydict())
+        return self._count_answers() - n_before
+
+    def _add_part(self, settings, reward_settings, columns):
+        sampler = self.settings_id("sampler", settings)
+        reward = self.settings_id("reward", reward_settings)
+        contents = dict.fromkeys(columns["query"])
+        ids = dict(zip(contents, self.query_ids(list(contents)), strict=True))
+        queries = [ids[content] for content in columns["query"]]
+        counts = ("prompt_tokens", "answer_tokens", "cached_tokens", "cut_off")
+        answers = zip(
+            queries,
+            columns["sample"],
+            columns["answer"],
+            *(columns[name] for name in counts),
+            strict=True,
+        )
+        graded = zip(queries, columns["sample"], columns["reward"], strict=True)
+        with self.transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO answers (sampler, query, sample, answer, "
+                f"{', '.join(counts)}) VALUES (?, ?, ?, CAST(? AS TEXT), ?, ?, ?, ?)",
+                [(sampler, *each) for each in answers if each[2] is not None],
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO rewards VALUES (?, ?, ?, ?, ?)",
+                [(reward, sampler, *each) for each in graded if each[2] is not None],
+            )
+
+    def _count_answers(self):
+        return self.read("SELECT COUNT(*) FROM answers")[0][0]
 
     def settings_id(self, role, settings):
         """Find or create the id of settings. Equal settings have equal ids.

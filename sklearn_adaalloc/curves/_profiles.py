@@ -12,6 +12,7 @@ All functions are pure and expect checked arrays.
 """
 
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -233,8 +234,36 @@ def cut_into_parts(points, n_parts):
     >>> cut_into_parts(np.array([[0.0, 1.0], [0.1, 9.0], [0.0, 1.1]]), 2)
     array([0, 1, 0])
     """
+    return cut_points(points, n_parts)[0]
+
+
+class Cuts(NamedTuple):
+    """A tree of cuts. Node 0 is the root, and a leaf has itself on both sides."""
+
+    axis: np.ndarray  # (n_nodes,), int
+    threshold: np.ndarray  # (n_nodes,)
+    below: np.ndarray  # (n_nodes,), int: next node of points up to the threshold
+    above: np.ndarray  # (n_nodes,), int
+    part: np.ndarray  # (n_nodes,), int: number of the part, of leaves
+
+
+def cut_points(points, n_parts):
+    """Parts of a set of points, and the cuts that made them.
+
+    Parameters
+    ----------
+    points, n_parts
+        As of :func:`cut_into_parts`.
+
+    Returns
+    -------
+    part : ndarray of shape (n_points,), int
+    cuts : Cuts
+        For :func:`parts_of`, also of other points.
+    """
     part = np.zeros(len(points), dtype=np.int64)
     waiting = [_widest(points, np.arange(len(points)))]
+    node, nodes = [0], [[0, np.inf, 0, 0, 0]]  # node of each part
     for new in range(1, n_parts):
         spread, _, axis, members = heappop(waiting)
         if spread == 0:  # the largest, because spreads are negative in the heap
@@ -242,11 +271,52 @@ def cut_into_parts(points, n_parts):
         values = points[members, axis]
         mean, least = values.mean(), values.min()
         # A mean can round to the largest value, or below the least.
-        above = values > (mean if least <= mean < values.max() else least)
+        threshold = mean if least <= mean < values.max() else least
+        above = values > threshold
+        old = part[members[0]]
         part[members[above]] = new
         for half in (members[~above], members[above]):
             heappush(waiting, _widest(points, half))
-    return part
+        first = len(nodes)
+        nodes[node[old]][:4] = axis, threshold, first, first + 1
+        nodes += [
+            [0, np.inf, first, first, old],
+            [0, np.inf, first + 1, first + 1, new],
+        ]
+        node[old] = first
+        node.append(first + 1)
+    axis, threshold, *rest = zip(*nodes, strict=True)
+    return part, Cuts(np.array(axis), np.array(threshold), *map(np.array, rest))
+
+
+def parts_of(points, cuts):
+    """Parts of points, by cuts that were made for others.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, n_axes)
+    cuts : Cuts
+
+    Returns
+    -------
+    part : ndarray of shape (n_points,), int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_adaalloc.curves._profiles import cut_points, parts_of
+    >>> _, cuts = cut_points(np.array([[0.0, 1.0], [0.1, 9.0], [0.0, 1.1]]), 2)
+    >>> parts_of(np.array([[5.0, 8.0], [5.0, 2.0]]), cuts)
+    array([1, 0])
+    """
+    node = np.zeros(len(points), dtype=np.int64)
+    rows = np.arange(len(points))
+    while True:
+        above = points[rows, cuts.axis[node]] > cuts.threshold[node]
+        following = np.where(above, cuts.above[node], cuts.below[node])
+        if (following == node).all():
+            return cuts.part[node]
+        node = following
 
 
 def _widest(points, members):

@@ -50,9 +50,7 @@ class MenuBelief:
     def __init__(self, weights, profiles, costs, limits, *, mandatory=0):
         self._profiles = profiles
         self._limits = limits
-        n_steps = int(limits.sum(axis=1).max())
-        n_paths = len(decoder_subsets(len(profiles.T)))
-        n_kinds = max(_FEWEST_KINDS, _WORK // (n_paths * (n_steps + 1) ** 2))
+        n_kinds = most_kinds(len(profiles.T), int(limits.sum(axis=1).max()))
         self._kind, self._weights = group_menus(weights, profiles, costs, n_kinds)
         self._mandatory = np.minimum(mandatory, limits)
         # A decoder that never succeeded is not asked, unless it is mandatory.
@@ -243,9 +241,23 @@ def group_menus(weights, profiles, costs, n_kinds):
     """
     if len(weights) <= n_kinds:
         return np.arange(len(weights)), weights
-    alone = [weights @ (1 - profiles) ** n_failures for n_failures in _LOOKS]
-    kind = cut_into_parts(np.column_stack([*alone, np.log(costs)]), n_kinds)
+    kind = cut_into_parts(looks_of(weights, profiles, costs), n_kinds)
     order = np.argsort(kind, kind="stable")
     starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
     sizes = np.diff(starts, append=len(kind))[:, None]
     return kind, np.add.reduceat(weights[order], starts, axis=0) / sizes
+
+
+def most_kinds(n_decoders, n_steps):
+    """Number of kinds whose plans of so many steps are found in reasonable time."""
+    n_paths = len(decoder_subsets(n_decoders))
+    return max(_FEWEST_KINDS, _WORK // (n_paths * (n_steps + 1) ** 2))
+
+
+def looks_of(weights, profiles, costs):
+    """What queries of a kind have in common (n_queries, n_axes).
+
+    These are chances of failure of each decoder after some failures, and costs.
+    """
+    alone = [weights @ (1 - profiles) ** n_failures for n_failures in _LOOKS]
+    return np.column_stack([*alone, np.log(costs)])

@@ -200,14 +200,50 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
     """
     kind = np.arange(len(weights)) if kind is None else kind
     sizes = np.bincount(kind, minlength=len(weights))
+    if n_rounds == 1:
+        menu = weights, profiles, costs, limits
+        frugal, lavish = plans_for_money(*menu, money, sizes)
+        counts, left = share_out(frugal, lavish, kind, sizes, money)
+        return _spend_rest(counts, left, kind, *menu)
     paths = failure_paths(weights, profiles, costs, limits)
     expenses = path_expenses(paths, n_rounds)
-
     rows = np.arange(len(weights))
 
     def stops_at(price):
         stops = best_stops(paths.failing, expenses[-1], price)
         return price, expenses[-1][(rows, *stops)], stops
+
+    highest = 2 * (weights @ profiles / costs).max()
+    bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
+    frugal, lavish = plans_around(stops_at, highest, 16.0, **bounds)
+    plans = [
+        (price, expense, first_counts(paths, expenses, *stops, len(profiles.T)))
+        for price, expense, stops in (frugal, lavish)
+    ]
+    return share_out(*plans, kind, sizes, money)[0]
+
+
+def plans_for_money(weights, profiles, costs, limits, money, sizes):
+    """Plans for one round, just above and just below the price of the money.
+
+    Parameters
+    ----------
+    weights, profiles, costs, limits, money
+        As of :func:`plan_menu`.
+    sizes : ndarray of shape (n_kinds,), int
+        Number of queries of each kind.
+
+    Returns
+    -------
+    frugal, lavish : tuples
+        Price, cost of each kind (n_kinds,), and counts (n_kinds, n_decoders).
+    """
+    paths = failure_paths(weights, profiles, costs, limits)
+    rows = np.arange(len(weights))
+
+    def stops_at(price):
+        stops = best_stops(paths.failing, paths.spent, price)
+        return price, paths.spent[(rows, *stops)]
 
     def improved_at(price):
         counts = improved_counts(paths, weights, profiles, costs, limits, price)
@@ -215,16 +251,8 @@ def plan_menu(weights, profiles, costs, limits, money, n_rounds, *, kind=None):
 
     highest = 2 * (weights @ profiles / costs).max()
     bounds = {"least": highest * LEAST_PRICE, "sizes": sizes, "money": money}
-    frugal, lavish = plans_around(stops_at, highest, 16.0, **bounds)
-    if n_rounds == 1:
-        frugal, lavish = plans_around(improved_at, frugal[0], 1.1, **bounds)
-        counts, left = share_out(frugal, lavish, kind, sizes, money)
-        return _spend_rest(counts, left, kind, weights, profiles, costs, limits)
-    plans = [
-        (price, expense, first_counts(paths, expenses, *stops, len(profiles.T)))
-        for price, expense, stops in (frugal, lavish)
-    ]
-    return share_out(*plans, kind, sizes, money)[0]
+    frugal, _ = plans_around(stops_at, highest, 16.0, **bounds)
+    return plans_around(improved_at, frugal[0], 1.1, **bounds)
 
 
 def menu_planner(weights, profiles, costs, limits, mandatory=0):

@@ -14,14 +14,24 @@ function of this module.
 - After the first `min_budget` steps, rows of marginals must be non-increasing, see
   :func:`~sklearn_adaalloc.curves.concave_repair`.
 
-All functions are pure and expect checked arrays. The price of a large batch is first
-bracketed with a random sample of rows. Then the exact price is found within the
-bracket. The random sample affects only the speed, never the result.
+All functions are pure and expect checked arrays. How the price of many rows is found,
+also if they are in several places: :mod:`sklearn_adaalloc.planning._blocks`.
 """
 
 import numpy as np
 
-_BLOCK = 2**17  # entries read at a time: they and their masks fit into the cache
+from sklearn_adaalloc.planning._blocks import (
+    answer,
+    buy_ties,
+    check_rows,
+    count_ties,
+    price_of_steps,
+    share_ties,
+    steps_above,
+)
+from sklearn_adaalloc.planning._cost_blocks import payable_units
+from sklearn_adaalloc.planning._exact import in_units, unit_of
+
 _ROUNDING = 1e-12  # relative rounding error of a sum of costs
 
 
@@ -73,15 +83,13 @@ def allocate(marginals, budget, *, min_budget=0, costs=None):
         return _allocate_costs(marginals, budget, min_budget, costs)
     n_steps = count_steps(budget, len(marginals), min_budget)
     marginals = marginals[:, min_budget:]
-    n_priced = max(n_steps, 1)
-    if n_priced <= marginals.size:
-        price = max(float(_kth_largest(marginals, n_priced)), 0.0)
-    else:  # the budget pays for more than there is
-        _check_rows(marginals)
-        price = 0.0
-    budgets, at_least = _steps_above(marginals, price)
+    search = price_of_steps([len(marginals)], marginals.shape[1], n_steps)
+    price = answer(search, [marginals])
+    budgets, at_least = steps_above(marginals, price)
     if price > 0:
-        budgets = buy_ties(budgets, at_least, n_steps)
+        width = marginals.shape[1]
+        level, quotas = share_ties([count_ties(budgets, at_least, width)], n_steps)
+        budgets = buy_ties(budgets, at_least, level, quotas[0])
     return min_budget + budgets, price
 
 
@@ -177,7 +185,7 @@ def allocation_path(marginals):
     >>> allocation_path(np.array([[0.5, 0.25], [0.9, 0.09]]))
     (array([1, 0, 0, 1]), array([0, 0, 1, 1]))
     """
-    _check_rows(marginals)
+    check_rows(marginals)
     # A stable sort of the transpose orders equal marginals by step, then by row.
     order = np.argsort(-marginals.T, axis=None, kind="stable")
     steps, queries = np.unravel_index(order, marginals.shape[::-1])
@@ -188,28 +196,28 @@ def _allocate_costs(marginals, budget, min_budget, costs):
     """Buy steps in the order of marginal per cost, as long as the budget can pay."""
     costs = _check_costs(costs, marginals.shape)
     n_queries = len(marginals)
-    # Sums of integer costs are exact: then no tolerance is needed.
-    whole = (costs == np.floor(costs)).all()
-    most = budget * n_queries * (1 if whole else 1 + _ROUNDING)
-    mean = budget if whole else np.inf
-    mandatory = costs[:, :min_budget].sum()
-    if mandatory > most or mandatory / n_queries > mean:
-        _raise_unpaid(budget, min_budget, mandatory / n_queries)
+    # Sums of whole units do not depend on the order of the queries.
+    unit = unit_of(costs.max(), costs.size)
+    whole = bool((costs == np.floor(costs)).all())
+    limit = payable_units(budget, n_queries, unit, whole=whole)
+    mandatory = int(in_units(costs[:, :min_budget], unit).sum())
+    if mandatory > limit:
+        _raise_unpaid(budget, min_budget, mandatory * unit / n_queries)
     costs = costs[:, min_budget:]
     marginals = marginals[:, min_budget:]
     # What brings nothing is not bought, however its cost grows.
     marginals = np.where(marginals > 0, marginals / costs, marginals)
     queries, steps = allocation_path(marginals)
-    paid = mandatory + np.cumsum(costs[queries, steps])
-    n_payable = np.count_nonzero((paid <= most) & (paid / n_queries <= mean))
+    paid = mandatory + np.cumsum(in_units(costs[queries, steps], unit))
+    n_payable = np.count_nonzero(paid <= limit)
     n_wanted = np.count_nonzero(marginals > 0)
     n_bought = min(n_wanted, n_payable)
     bought = np.bincount(queries[:n_bought], minlength=n_queries)
     if n_wanted == 0:
         return min_budget + bought, 0.0
     last = max(n_bought, 1) - 1
-    enough = paid[last] + costs.min()  # the budget that would pay for one more step
-    if n_bought == n_wanted and enough <= most and enough / n_queries <= mean:
+    one_more = int(in_units(costs.min(), unit))
+    if n_bought == n_wanted and paid[last] + one_more <= limit:
         return min_budget + bought, 0.0
     return min_budget + bought, float(marginals[queries[last], steps[last]])
 
@@ -247,112 +255,3 @@ def _raise_unpaid(budget, min_budget, mean_cost):
         f"budget={budget!r} does not pay for min_budget={min_budget!r}, which takes "
         f"{mean_cost:g} per query. Raise budget or lower min_budget."
     )
-
-
-def _blocks(marginals):
-    """Yield (rows, block): contiguous blocks of rows that fit into the cache."""
-    if marginals.size == 0:
-        return
-    n_rows = max(1, _BLOCK // marginals.shape[1])
-    for start in range(0, len(marginals), n_rows):
-        rows = slice(start, start + n_rows)
-        yield rows, np.ascontiguousarray(marginals[rows])
-
-
-def _check_rows(marginals):
-    """Raise unless all rows are finite and non-increasing."""
-    for rows, block in _blocks(marginals):
-        _check_block(block, rows.start)
-
-
-def _check_block(block, start):
-    flat, width = block.ravel(), block.shape[1]
-    falls = flat[:-1] >= flat[1:]
-    falls[width - 1 :: width] = True  # from one row to the next
-    # A non-increasing row has no NaN, and its ends are its extremes.
-    if falls.all() and all(np.isfinite(block[:, end]).all() for end in (0, -1)):
-        return
-    falls = (block[:, :-1] >= block[:, 1:]).all(axis=1)
-    bad = np.argmin(falls & np.isfinite(block).all(axis=1))
-    raise ValueError(
-        f"marginals has {block[bad]} in row {start + bad}. Expected finite, "
-        "non-increasing rows. Repair them with concave_repair."
-    )
-
-
-def _kth_largest(marginals, k):
-    """Find the exact k-th largest entry, within a bracket from a sample of rows."""
-    n_queries, width = marginals.shape
-    # With n^(2/3) rows, the sample and the bracket have about the same size.
-    n_sampled = int(np.ceil(n_queries ** (2 / 3)))
-    sampled = np.random.default_rng(0).integers(n_queries, size=n_sampled)
-    sample = np.sort(marginals[sampled], axis=None)[::-1]
-    # Two standard errors of the rank in the worst case: rows are bought whole or not.
-    rank, margin = k * n_sampled // n_queries, width * np.sqrt(n_sampled)
-
-    def quantile(rank):
-        if 0 <= rank < sample.size:
-            return sample[int(rank)]
-        return np.inf if rank < 0 else -np.inf
-
-    while True:
-        low, high = quantile(rank + margin), quantile(rank - margin)
-        n_above, n_within, within = _select(marginals, low, high)
-        if n_above < k <= n_above + n_within:
-            break
-        margin *= 8  # the k-th largest entry is outside the bracket
-    if low == high:
-        return low
-    place = n_above + n_within - k
-    within.partition(place)
-    return within[place]
-
-
-def _select(marginals, low, high):
-    """Count the entries above `high`, and count and list those from `low` to `high`."""
-    n_above, n_within, within = 0, 0, [marginals[:0].ravel()]
-    for rows, block in _blocks(marginals):
-        _check_block(block, rows.start)  # while it is in the cache
-        above = block > high
-        chosen = above ^ (block >= low)
-        n_above += np.count_nonzero(above)
-        n_within += np.count_nonzero(chosen)
-        if low < high:  # otherwise all are equal, possibly most of the array
-            within.append(block[chosen])
-    return n_above, n_within, np.concatenate(within)
-
-
-def _steps_above(marginals, price):
-    """Count the entries of each row above the price, and above or equal to it."""
-    above, at_least = np.zeros((2, len(marginals)), dtype=np.int64)
-    for rows, block in _blocks(marginals):
-        above[rows] = at_least[rows] = _sum_rows(block > price)
-        equal = block == price
-        if equal.any():
-            at_least[rows] += _sum_rows(equal)
-    return above, at_least
-
-
-def _sum_rows(mask):
-    # A narrow counter is several times faster; int8 holds up to 127.
-    counter = np.int8 if mask.shape[1] <= 127 else np.int64
-    return mask.view(np.int8).sum(axis=1, dtype=counter)
-
-
-def buy_ties(above, at_least, n_steps):
-    """Add steps whose marginal equals the price, in the order of step, then of row.
-
-    For row i these are the steps ``above[i] + 1, ..., at_least[i]``.
-    """
-    left = n_steps - above.sum()
-    tied = np.flatnonzero(above < at_least)
-    first, end = above[tied], at_least[tied]
-    n_levels = end.max() + 1
-    changes = np.bincount(first, minlength=n_levels) - np.bincount(end)
-    n_until = np.cumsum(np.cumsum(changes))  # number of ties up to each level
-    level = np.searchsorted(n_until, left)
-    budgets = above.copy()
-    budgets[tied] = np.clip(level, first, end)
-    one_more = tied[(first <= level) & (level < end)]
-    budgets[one_more[: n_steps - budgets.sum()]] += 1
-    return budgets

@@ -1,0 +1,1 @@
+"""How budgets of data sets on a cluster grow with rows and workers."""

@@ -1,0 +1,169 @@
+"""Nodes, drivers and clusters that are killed at work: all is done, nothing twice."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import cluster_work
+import numpy as np
+import pytest
+from cluster_work import (
+    BATCH_SIZE,
+    N_BATCHES,
+    N_SAMPLES,
+    QUERIES,
+    RIGHT,
+    collection,
+    make_policy,
+)
+from clusters import MB, kill, started, wait_until, workers_of
+from numpy.testing import assert_array_equal
+
+from sklearn_adaalloc.collect import RewardStore
+
+ray = pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
+parquet = pytest.importorskip("pyarrow.parquet")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def head(places):
+    """A node with the drivers of the tests, to which each adds one that is lost."""
+    with started(ray, [4], object_store_memory=200 * MB) as cluster:
+        yield cluster
+
+
+@contextmanager
+def driver(work, cluster, folder, **variables):
+    """A process that works on a cluster."""
+    command = [sys.executable, cluster_work.__file__, work, cluster.address, folder]
+    with subprocess.Popen(command, env={**os.environ, **variables}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def entries(log):
+    """What was written down, and the process that did."""
+    text = log.read_text() if log.exists() else ""
+    lines = [json.loads(line) for line in text.split("\n")[:-1]]
+    return [(line[-2], line[-1]) for line in lines]
+
+
+def kill_at_work(cluster, node, folder, batch_size=1):
+    """Kill a node that holds a batch, after it has done one; let all others go on.
+
+    Returns the numbers of its processes.
+    """
+
+    def holds():
+        workers = workers_of(node)
+        begun = [worker for _, worker in entries(folder / "log") if worker in workers]
+        return any(begun.count(worker) > batch_size for worker in workers)
+
+    assert wait_until(holds)
+    workers = workers_of(node)
+    kill(cluster, node)
+    (folder / "go").touch()
+    return workers
+
+
+def stored(folder):
+    """The samples in the parts, each as often as it is stored."""
+    table = parquet.read_table(folder / "parts", columns=["query", "sample"])
+    names = [json.loads(query) for query in table["query"].to_pylist()]
+    return sorted(zip(names, table["sample"].to_pylist(), strict=True))
+
+
+ALL = sorted((query, sample) for query in QUERIES for sample in range(N_SAMPLES))
+
+
+def test_budgets_where_a_node_is_lost_during_features(head, tmp_path):
+    policy, X = make_policy()
+    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
+    with driver("budgets", head, tmp_path) as process:
+        killed = kill_at_work(head, doomed, tmp_path)
+        assert process.wait(120) == 0
+    assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
+    workers = [worker for _, worker in entries(tmp_path / "log")]
+    assert not killed.isdisjoint(workers)
+    assert len(workers) > N_BATCHES  # some were computed again
+
+
+def test_budgets_where_predictions_are_lost(head, tmp_path):
+    policy, X = make_policy()
+    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
+    with driver("questions", head, tmp_path) as process:
+        assert wait_until((tmp_path / "predicted").exists)
+        workers = [worker for _, worker in entries(tmp_path / "log")]
+        assert not workers_of(doomed).isdisjoint(workers)
+        kill(head, doomed)
+        (tmp_path / "killed").touch()
+        assert process.wait(120) == 0
+    assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
+    assert len(entries(tmp_path / "log")) > len(workers)  # predicted again
+
+
+def test_a_collection_where_a_node_is_lost(head, tmp_path):
+    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
+    log = tmp_path / "log"
+    with driver("collection", head, tmp_path) as process:
+        killed = kill_at_work(head, doomed, tmp_path, BATCH_SIZE)
+        assert process.wait(120) == 0
+    assert_array_equal(np.load(tmp_path / "result.npy"), RIGHT)
+    asked = [text for text, _ in entries(log)]
+    lost = [text for text, worker in entries(log) if worker in killed]
+    # It had answers on their way, which others were asked for again.
+    assert set(lost) & {text for text in asked if asked.count(text) > 1}
+    assert stored(tmp_path) == ALL
+    with RewardStore(tmp_path / "store", create=True) as store:
+        assert store.add_parts(tmp_path / "parts") == len(ALL)
+        table = dict(zip(*store.to_arrays(), strict=True))
+    assert_array_equal([table[query] for query in QUERIES], RIGHT)
+
+
+def goes_on(folder):
+    """Finish a collection; what it held before is not asked for again."""
+    before, n_asked = stored(folder), len(entries(folder / "log"))
+    assert 0 < len(before) < n_asked < len(ALL)  # some were on their way
+    (folder / "go").touch()
+    assert_array_equal(collection(folder), RIGHT)
+    asked = [text for text, _ in entries(folder / "log")][n_asked:]
+    answers = {cluster_work.answer(query, sample) for query, sample in before}
+    assert len(asked) == len(ALL) - len(before)
+    assert answers.isdisjoint(asked)
+    assert stored(folder) == ALL
+
+
+def holds(folder):
+    """Whether a collection has a part, and a batch on its way."""
+    n_parts = len(list(Path(folder, "parts").glob("part-*")))
+    return 0 < n_parts * BATCH_SIZE < len(entries(folder / "log"))
+
+
+def test_a_driver_that_is_killed(cluster, tmp_path):
+    with driver("collection", cluster, tmp_path) as process:
+        assert wait_until(lambda: holds(tmp_path))
+        # As long as it lives, nobody else fills its folder.
+        with pytest.raises(ValueError, match="is being filled by another process"):
+            collection(tmp_path)
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+    goes_on(tmp_path)
+
+
+def test_a_cluster_that_is_killed(cluster, tmp_path):
+    soon = {"RAY_gcs_rpc_server_reconnect_timeout_s": "2"}
+    with (
+        started(ray, [3], object_store_memory=100 * MB) as doomed,
+        driver("collection", doomed, tmp_path, **soon) as process,
+    ):
+        assert wait_until(lambda: holds(tmp_path))
+        kill(doomed, doomed.head_node)
+        assert process.wait(120) != 0  # it does not wait for ever
+    goes_on(tmp_path)
