@@ -1,0 +1,286 @@
+"""Ask the endpoint in front of a real server with the real 0.5B model.
+
+``python -m benchmarks.real_lm.endpoint WEIGHTS --server llama.cpp [--sets gsm8k mbpp]
+[--problems 40]``. WEIGHTS is the folder of ``fetch_weights``, or a GGUF file of the
+model.
+
+A stream is learnt from the kept outcomes, without features. The command ``adaalloc
+serve`` stands in front of the server, llama.cpp's or `transformers serve`, on a CPU.
+The client of OpenAI asks problems that the policy did not learn from, one after
+another, and sends the right answers or the tests along. Prompts, limits of tokens and
+temperature are those of the kept outcomes.
+
+`promised` and `promised_samples` are what the policy reaches on the kept outcomes of
+the same problems in the same order: means over many orders of the answers, with
+standard deviations (`_sd`) of a single run. `right` and `samples` are what clients got.
+`misjudged` counts replies whose `reward` differs from the grade of the answer they
+contain, and `improper` replies that are neither an answer nor an error in OpenAI's form
+(and answers whose samples, tokens or costs do not fit together). Writes the rows of this
+server and these sets to ``results/real_lm/endpoint.csv``, beside those of others.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from benchmarks.quality.outcome_sets import add_data_option
+from benchmarks.quality.stream import play
+from benchmarks.real_lm import servers
+from benchmarks.real_lm.experiments import PARTS, load_experiment
+from benchmarks.real_lm.fetch_weights import fetch
+from benchmarks.real_lm.problems import (
+    LIMITS,
+    TEMPERATURE,
+    chat,
+    is_math,
+    read_problems,
+    verifier,
+)
+from benchmarks.report import RESULTS, print_table, write_csv
+from sklearn_adaalloc import load_policy
+from sklearn_adaalloc._utils.queries import text_of
+from sklearn_adaalloc.command_line import main as command_line
+
+ROOT = Path(__file__).resolve().parents[2]
+SETS = ("gsm8k", "mbpp")
+SERVERS = ("llama.cpp", "transformers")
+MODEL = "qwen2.5-coder-0.5b"
+N_ORDERS = 400  # of the kept answers
+SECONDS = 600  # that a request may take
+
+
+def measure(name, address, served, data, folder, *, n_problems, budget):
+    """Ask problems of a set; a row of what came of them.
+
+    Parameters
+    ----------
+    name : str
+        One of `SETS`.
+    address : str
+        Of the server.
+    served : str
+        What the server calls the model.
+    data : path
+        Folder of the outcome sets.
+    folder : path
+        Empty; for the policy.
+    n_problems : int
+    budget : float
+        Mean number of samples.
+    """
+    learnt, asked_for = split(name, data, n_problems)
+    part, rows, table = asked_for
+    problems = read_problems(data, part)
+    chats = [chat(part, problems[row]) for row in rows]
+    policy = fit(*learnt, data, budget, folder)
+    promised = replay(policy, chats, table.rewards, budget)
+    grade = verifier(part, [problems[row] for row in rows])
+    wishes = [wishes_of(part, problems[row]) for row in rows]
+    judge = "math" if is_math(part) else "code"
+    with serving(folder / "policy", address, served, judge) as endpoint:
+        pairs = tqdm(list(zip(chats, wishes, strict=True)), desc=name)
+        asked = [ask(endpoint, *pair, LIMITS[part]) for pair in pairs]
+    seen = [reply for reply, _ in asked if not isinstance(reply, str)]
+    answers = [
+        [] if isinstance(reply, str) else [reply.choices[0].message.content]
+        for reply, _ in asked
+    ]
+    told = [reply.adaalloc for reply in seen]
+    right = [float(row[0] == 1) for row in grade(chats, answers) if len(row)]
+    rewards = [each["reward"] or 0.0 for each in told]
+    seconds = [each for _, each in asked]
+    errors = Counter(reply for reply, _ in asked if isinstance(reply, str))
+    samples = np.array([each["samples"] for each in told])
+    return {
+        "set": name,
+        "problems": len(chats),
+        "answered": len(seen),
+        "errors": " ".join(f"{error}:{n}" for error, n in errors.items()),
+        "improper": errors["improper"] + sum(not fits(reply) for reply in seen),
+        "misjudged": int(np.sum(np.not_equal(rewards, right))),
+        "right": float(np.mean(right)),
+        **promised,
+        "budget": budget,
+        "samples": float(samples.mean()),
+        "tokens_per_sample": sum(each["cost"] for each in told) / samples.sum(),
+        "cut_off": sum(r.choices[0].finish_reason == "length" for r in seen),
+        "median_s": float(np.median(seconds)),
+        "p95_s": float(np.quantile(seconds, 0.95)),
+        "minutes": sum(seconds) / 60,
+    }
+
+
+def split(name, data, n_problems):
+    """What to learn from, and what to ask: a seeded draw of the test part.
+
+    Each is the name of a set, rows of its problems and their table.
+    """
+    experiment = load_experiment(name, "0.5b", data)
+    train, test = experiment.folds[0]
+    test = np.random.default_rng(0).permutation(test)[:n_problems]
+    return [
+        (PARTS[name][end], experiment.rows[rows], experiment.table[rows])
+        for end, rows in ((0, train), (-1, test))
+    ]
+
+
+def fit(part, rows, table, data, budget, folder):
+    """Learn a stream from the kept outcomes, by the command."""
+    problems = read_problems(data, part)
+    with open(folder / "kept.jsonl", "w") as file:
+        for row, rewards in zip(rows, table.rewards, strict=True):
+            line = {"query": chat(part, problems[row]), "rewards": rewards.tolist()}
+            file.write(json.dumps(line) + "\n")
+    words = ["fit", folder / "kept.jsonl", "--policy", "stream", "--budget", budget]
+    words += ["--features", "none", "--out", folder / "policy"]
+    if command_line([str(word) for word in words]):
+        raise RuntimeError("the policy was not learnt")
+    return load_policy(folder / "policy")
+
+
+def replay(policy, chats, rewards, budget):
+    """What the policy reaches on kept answers, in a stream as short as this one."""
+    rng = np.random.default_rng(0)
+    X = policy[:-1].transform([text_of(query) for query in chats])  # as the endpoint
+    drawn = (rng.permuted(rewards, axis=1) for _ in range(N_ORDERS))
+    runs = [
+        [each.mean() for each in play(policy[-1], budget, X, order)] for order in drawn
+    ]
+    (right, samples), (right_sd, samples_sd) = np.mean(runs, 0), np.std(runs, 0)
+    return {
+        "promised": float(right),
+        "promised_sd": float(right_sd),
+        "promised_samples": float(samples),
+        "promised_samples_sd": float(samples_sd),
+    }
+
+
+def wishes_of(part, problem):
+    """What a request says of the right answer."""
+    if is_math(part):
+        return {"reference": problem["answer"].rpartition("####")[2].strip()}
+    return {"tests": {key: problem[key] for key in ("test", "entry_point", "prompt")}}
+
+
+@contextmanager
+def serving(policy, address, served, judge):
+    """Run the command ``adaalloc serve`` as a process; a client of it."""
+    import openai
+
+    command = [sys.executable, "-m", "sklearn_adaalloc", "serve", policy]
+    command += ["--upstream", address, "--model", served, "--reward", judge]
+    command += ["--temperature", TEMPERATURE, "--max-concurrency", 1, "--port", 0]
+    command += ["--deadline", SECONDS, "--timeout", SECONDS]
+    process = subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        line = process.stderr.readline()
+        if "answers at" not in line:
+            raise RuntimeError(line + process.stderr.read())
+        url = line.rpartition(" at ")[2].strip()
+        with openai.OpenAI(base_url=url, api_key="-", timeout=SECONDS) as client:
+            client.served = served
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+        process.stderr.close()
+
+
+def ask(client, messages, wishes, limit):
+    """Ask once: the reply or the name of an error, and the seconds it took."""
+    import openai
+
+    start = time.perf_counter()
+    try:
+        reply = client.chat.completions.create(
+            model=client.served,
+            messages=messages,
+            max_tokens=limit,
+            # llama.cpp cuts the distribution by default; the kept answers have all.
+            extra_body={"adaalloc": wishes, "top_k": 0, "min_p": 0.0},
+        )
+    except openai.APIStatusError as error:
+        reply = error.code or "improper"
+    return reply, time.perf_counter() - start
+
+
+def fits(reply):
+    """Whether samples, tokens and costs of a reply fit together."""
+    told, usage = reply.adaalloc, reply.usage
+    return (
+        told["samples"] >= told["rounds"] > 0
+        and usage.completion_tokens == told["cost"] >= told["samples"]
+        and usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+        and usage.prompt_tokens % told["samples"] == 0
+    )
+
+
+def run(server, weights, data, output, sets, *, n_problems, budget):
+    """Ask all sets of one server; print the table and write it."""
+    rows = []
+    with TemporaryDirectory() as folder, started(server, weights, folder) as at:
+        for name in sets:
+            place = Path(folder) / name
+            place.mkdir()
+            options = {"n_problems": n_problems, "budget": budget}
+            row = measure(name, *at, data, place, **options)
+            rows.append({"server": server, **row})
+            print_table(rows)
+    path = output / "endpoint.csv"
+    write_csv(other_rows(path, rows) + rows, path)
+    return rows
+
+
+def other_rows(path, rows):
+    """Rows of a file that are of other servers or sets."""
+    if not path.exists():
+        return []
+    now = {(row["server"], row["set"]) for row in rows}
+    with open(path, newline="", encoding="utf-8") as file:
+        kept = list(csv.DictReader(file))
+    return [row for row in kept if (row["server"], row["set"]) not in now]
+
+
+@contextmanager
+def started(server, weights, folder):
+    """Start a server with the model; its address, and what it calls the model."""
+    if server == "llama.cpp":
+        with servers.llama_cpp(weights) as address:
+            yield address, MODEL
+    else:
+        served = str(Path(folder) / MODEL)
+        servers.write_folder(weights, served)
+        with servers.transformers_serve() as address:
+            yield address, served
+
+
+def main(arguments=None):
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--server", choices=SERVERS, required=True)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--problems", type=int, default=40)
+    parser.add_argument("--budget", type=float, default=2)
+    parser.add_argument("--output", type=Path, default=RESULTS / "real_lm")
+    add_data_option(parser)
+    args = parser.parse_args(arguments)
+    path = args.weights if args.weights.is_file() else fetch(MODEL, args.weights)
+    options = {"n_problems": args.problems, "budget": args.budget}
+    return run(args.server, path, args.data, args.output, args.sets, **options)
+
+
+if __name__ == "__main__":
+    main()
