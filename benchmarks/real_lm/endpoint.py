@@ -14,8 +14,8 @@ temperature are those of the kept outcomes.
 the same problems in the same order: means over many orders of the answers, with
 standard deviations (`_sd`) of a single run. `right` and `samples` are what clients got.
 `misjudged` counts replies whose `reward` differs from the grade of the answer they
-contain, and `improper` replies that are neither an answer nor an error in OpenAI's form
-(and answers whose samples, tokens or costs do not fit together). Writes the rows of this
+contain, and `improper` replies that are neither an answer nor an error in OpenAI's
+form, or whose samples, tokens and costs do not fit together. Writes the rows of this
 server and these sets to ``results/real_lm/endpoint.csv``, beside those of others.
 """
 
@@ -55,11 +55,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SETS = ("gsm8k", "mbpp")
 SERVERS = ("llama.cpp", "transformers")
 MODEL = "qwen2.5-coder-0.5b"
-N_ORDERS = 400  # of the kept answers
+N_ORDERS = 200  # of the kept answers
 SECONDS = 600  # that a request may take
 
 
-def measure(name, address, served, data, folder, *, n_problems, budget):
+def measure(name, address, served, data, folder, *, n_problems, budget, minutes):
     """Ask problems of a set; a row of what came of them.
 
     Parameters
@@ -77,19 +77,25 @@ def measure(name, address, served, data, folder, *, n_problems, budget):
     n_problems : int
     budget : float
         Mean number of samples.
+    minutes : float
+        After so many, no further problem is asked.
     """
     learnt, asked_for = split(name, data, n_problems)
     part, rows, table = asked_for
     problems = read_problems(data, part)
     chats = [chat(part, problems[row]) for row in rows]
     policy = fit(*learnt, data, budget, folder)
-    promised = replay(policy, chats, table.rewards, budget)
-    grade = verifier(part, [problems[row] for row in rows])
     wishes = [wishes_of(part, problems[row]) for row in rows]
     judge = "math" if is_math(part) else "code"
+    asked, end = [], time.monotonic() + 60 * minutes
     with serving(folder / "policy", address, served, judge) as endpoint:
-        pairs = tqdm(list(zip(chats, wishes, strict=True)), desc=name)
-        asked = [ask(endpoint, *pair, LIMITS[part]) for pair in pairs]
+        for pair in tqdm(list(zip(chats, wishes, strict=True)), desc=name):
+            asked.append(ask(endpoint, *pair, LIMITS[part]))
+            if time.monotonic() > end:
+                break
+    chats, rewards = chats[: len(asked)], table.rewards[: len(asked)]
+    promised = replay(policy, chats, rewards, budget)
+    grade = verifier(part, [problems[row] for row in rows])
     seen = [reply for reply, _ in asked if not isinstance(reply, str)]
     answers = [
         [] if isinstance(reply, str) else [reply.choices[0].message.content]
@@ -97,7 +103,7 @@ def measure(name, address, served, data, folder, *, n_problems, budget):
     ]
     told = [reply.adaalloc for reply in seen]
     right = [float(row[0] == 1) for row in grade(chats, answers) if len(row)]
-    rewards = [each["reward"] or 0.0 for each in told]
+    judged = [each["reward"] == 1 for each in told]
     seconds = [each for _, each in asked]
     errors = Counter(reply for reply, _ in asked if isinstance(reply, str))
     samples = np.array([each["samples"] for each in told])
@@ -107,7 +113,7 @@ def measure(name, address, served, data, folder, *, n_problems, budget):
         "answered": len(seen),
         "errors": " ".join(f"{error}:{n}" for error, n in errors.items()),
         "improper": errors["improper"] + sum(not fits(reply) for reply in seen),
-        "misjudged": int(np.sum(np.not_equal(rewards, right))),
+        "misjudged": int(np.sum(np.not_equal(judged, right))),
         "right": float(np.mean(right)),
         **promised,
         "budget": budget,
@@ -227,14 +233,13 @@ def fits(reply):
     )
 
 
-def run(server, weights, data, output, sets, *, n_problems, budget):
+def run(server, weights, data, output, sets, **options):
     """Ask all sets of one server; print the table and write it."""
     rows = []
     with TemporaryDirectory() as folder, started(server, weights, folder) as at:
         for name in sets:
             place = Path(folder) / name
             place.mkdir()
-            options = {"n_problems": n_problems, "budget": budget}
             row = measure(name, *at, data, place, **options)
             rows.append({"server": server, **row})
             print_table(rows)
@@ -274,12 +279,21 @@ def main(arguments=None):
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--problems", type=int, default=40)
     parser.add_argument("--budget", type=float, default=2)
+    parser.add_argument("--minutes", type=float, default=60, help="of each set")
     parser.add_argument("--output", type=Path, default=RESULTS / "real_lm")
     add_data_option(parser)
     args = parser.parse_args(arguments)
     path = args.weights if args.weights.is_file() else fetch(MODEL, args.weights)
-    options = {"n_problems": args.problems, "budget": args.budget}
-    return run(args.server, path, args.data, args.output, args.sets, **options)
+    return run(
+        args.server,
+        path,
+        args.data,
+        args.output,
+        args.sets,
+        n_problems=args.problems,
+        budget=args.budget,
+        minutes=args.minutes,
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Both run on one thread of a CPU, with a model from a file or folder.
 """
 
-import json
 import os
 import socket
 import subprocess

@@ -319,7 +319,7 @@ class Stream:
             n_open = len(self._open)
         policy = self._policy
         follows = policy.adapt and policy.target == "budget" and policy.budget > 0
-        belief = session._session._belief
+        belief = session._session._belief if session._is_learnt_from else None
         seen = belief.hazards_seen() if belief and policy._learns() else ()
         self._state.update(
             partial(

@@ -61,6 +61,7 @@ class StreamSession:
         self._n_closed_before = n_closed_before
         self._charged = 0.0
         self._is_closed = False
+        self._is_learnt_from = True
 
     def __enter__(self):
         return self
@@ -225,6 +226,21 @@ class StreamSession:
         """
         self._check_open("withdraw")
         self._session.withdraw(gone)
+
+    def disregard(self):
+        """Learn nothing from what was told of these queries.
+
+        For queries whose answers nobody could judge. What they cost counts all the
+        same.
+
+        Raises
+        ------
+        ValueError
+            If the session is closed.
+        """
+        self._check_open("disregard")
+        self._is_learnt_from = False
+        self._record.forget_told()
 
     def close(self):
         """Count what the queries spent; the price of the stream follows it.
