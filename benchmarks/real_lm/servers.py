@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def llama_cpp(path, *, n_slots=1, n_tokens=2048, n_threads=1):
+def llama_cpp(path, *, n_slots=1, n_tokens=2048, n_threads=1, key=None):
     """Run llama.cpp's server on a GGUF file in this process; its address.
 
     Parameters
@@ -26,6 +26,8 @@ def llama_cpp(path, *, n_slots=1, n_tokens=2048, n_threads=1):
         Longest prompt with its answer.
     n_threads : int, default=1
         Threads that compute.
+    key : str, default=None
+        Key that it asks for.
     """
     import xllamacpp
 
@@ -37,6 +39,7 @@ def llama_cpp(path, *, n_slots=1, n_tokens=2048, n_threads=1):
     parameters.n_ctx = n_slots * n_tokens  # of all of them together
     parameters.cpuparams.n_threads = n_threads
     parameters.cpuparams_batch.n_threads = n_threads
+    parameters.api_keys = [] if key is None else [key]
     parameters.verbosity = 0
     server = xllamacpp.Server(parameters)
     yield f"{server.listening_address}/v1"

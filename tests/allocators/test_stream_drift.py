@@ -116,7 +116,7 @@ def test_a_correction_follows_the_world_and_changes_what_a_query_gets():
 
 
 def test_what_nobody_could_judge_teaches_nothing():
-    X, rewards = world(100)
+    X, _ = world(100)
     stream, untaught = fitted().open(), fitted().open()
     for row in range(100):
         for each in (stream, untaught):

@@ -97,9 +97,11 @@ def test_answers_vote_where_the_reference_cannot_be_read(n_samples):
             sampler=sampler_of(server, use_n=False),
             reward="math",
         )
-        with TestClient(app) as client, pytest.warns(UserWarning, match="cannot be"):
-            wishes = {"reference": "?", "max_samples": n_samples}
-            body = ask(client, adaalloc=wishes).json()
+        wishes = {"reference": "?", "max_samples": n_samples}
+        with TestClient(app) as client:
+            with pytest.warns(UserWarning, match="the reference cannot be read"):
+                reply = ask(client, adaalloc=wishes)
+            body = reply.json()
     told = body["adaalloc"]
     answer = "So it is 7." if n_samples == 3 else "So it is 3."
     assert body["choices"][0]["message"]["content"] == answer
