@@ -29,6 +29,7 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -59,17 +60,22 @@ N_ORDERS = 200  # of the kept answers
 SECONDS = 600  # that a request may take
 
 
-def measure(name, address, served, data, folder, *, n_problems, budget, minutes):
+class Upstream(NamedTuple):
+    """A server, what it calls the model, and fields of each request."""
+
+    address: str
+    model: str
+    fields: dict
+
+
+def measure(name, upstream, data, folder, *, n_problems, budget, minutes):
     """Ask problems of a set; a row of what came of them.
 
     Parameters
     ----------
     name : str
         One of `SETS`.
-    address : str
-        Of the server.
-    served : str
-        What the server calls the model.
+    upstream : Upstream
     data : path
         Folder of the outcome sets.
     folder : path
@@ -88,15 +94,18 @@ def measure(name, address, served, data, folder, *, n_problems, budget, minutes)
     wishes = [wishes_of(part, problems[row]) for row in rows]
     judge = "math" if is_math(part) else "code"
     asked, end = [], time.monotonic() + 60 * minutes
-    with serving(folder / "policy", address, served, judge) as endpoint:
+    with serving(folder / "policy", upstream, judge) as client:
         for pair in tqdm(list(zip(chats, wishes, strict=True)), desc=name):
-            asked.append(ask(endpoint, *pair, LIMITS[part]))
+            asked.append(ask(client, upstream, *pair, LIMITS[part]))
             if time.monotonic() > end:
                 break
     chats, rewards = chats[: len(asked)], table.rewards[: len(asked)]
     promised = replay(policy, chats, rewards, budget)
     grade = verifier(part, [problems[row] for row in rows])
     seen = [reply for reply, _ in asked if not isinstance(reply, str)]
+    errors = Counter(reply for reply, _ in asked if isinstance(reply, str))
+    if not seen:
+        raise RuntimeError(f"nothing was answered: {dict(errors)}")
     answers = [
         [] if isinstance(reply, str) else [reply.choices[0].message.content]
         for reply, _ in asked
@@ -105,7 +114,6 @@ def measure(name, address, served, data, folder, *, n_problems, budget, minutes)
     right = [float(row[0] == 1) for row in grade(chats, answers) if len(row)]
     judged = [each["reward"] == 1 for each in told]
     seconds = [each for _, each in asked]
-    errors = Counter(reply for reply, _ in asked if isinstance(reply, str))
     samples = np.array([each["samples"] for each in told])
     return {
         "set": name,
@@ -114,7 +122,7 @@ def measure(name, address, served, data, folder, *, n_problems, budget, minutes)
         "errors": " ".join(f"{error}:{n}" for error, n in errors.items()),
         "improper": errors["improper"] + sum(not fits(reply) for reply in seen),
         "misjudged": int(np.sum(np.not_equal(judged, right))),
-        "right": float(np.mean(right)),
+        "right": sum(right) / len(chats),
         **promised,
         "budget": budget,
         "samples": float(samples.mean()),
@@ -179,12 +187,13 @@ def wishes_of(part, problem):
 
 
 @contextmanager
-def serving(policy, address, served, judge):
+def serving(policy, upstream, judge):
     """Run the command ``adaalloc serve`` as a process; a client of it."""
     import openai
 
     command = [sys.executable, "-m", "sklearn_adaalloc", "serve", policy]
-    command += ["--upstream", address, "--model", served, "--reward", judge]
+    command += ["--upstream", upstream.address, "--model", upstream.model]
+    command += ["--reward", judge]
     command += ["--temperature", TEMPERATURE, "--max-concurrency", 1, "--port", 0]
     command += ["--deadline", SECONDS, "--timeout", SECONDS]
     process = subprocess.Popen(
@@ -196,7 +205,6 @@ def serving(policy, address, served, judge):
             raise RuntimeError(line + process.stderr.read())
         url = line.rpartition(" at ")[2].strip()
         with openai.OpenAI(base_url=url, api_key="-", timeout=SECONDS) as client:
-            client.served = served
             yield client
     finally:
         process.terminate()
@@ -204,18 +212,17 @@ def serving(policy, address, served, judge):
         process.stderr.close()
 
 
-def ask(client, messages, wishes, limit):
+def ask(client, upstream, messages, wishes, limit):
     """Ask once: the reply or the name of an error, and the seconds it took."""
     import openai
 
     start = time.perf_counter()
     try:
         reply = client.chat.completions.create(
-            model=client.served,
+            model=upstream.model,
             messages=messages,
             max_tokens=limit,
-            # llama.cpp cuts the distribution by default; the kept answers have all.
-            extra_body={"adaalloc": wishes, "top_k": 0, "min_p": 0.0},
+            extra_body={"adaalloc": wishes, **upstream.fields},
         )
     except openai.APIStatusError as error:
         reply = error.code or "improper"
@@ -236,11 +243,11 @@ def fits(reply):
 def run(server, weights, data, output, sets, **options):
     """Ask all sets of one server; print the table and write it."""
     rows = []
-    with TemporaryDirectory() as folder, started(server, weights, folder) as at:
+    with TemporaryDirectory() as folder, started(server, weights, folder) as upstream:
         for name in sets:
             place = Path(folder) / name
             place.mkdir()
-            row = measure(name, *at, data, place, **options)
+            row = measure(name, upstream, data, place, **options)
             rows.append({"server": server, **row})
             print_table(rows)
     path = output / "endpoint.csv"
@@ -260,15 +267,16 @@ def other_rows(path, rows):
 
 @contextmanager
 def started(server, weights, folder):
-    """Start a server with the model; its address, and what it calls the model."""
+    """Start a server with the model, that draws from the whole distribution."""
     if server == "llama.cpp":
+        fields = {"top_k": 0, "min_p": 0.0}
         with servers.llama_cpp(weights) as address:
-            yield address, MODEL
+            yield Upstream(address, MODEL, fields)
     else:
         served = str(Path(folder) / MODEL)
         servers.write_folder(weights, served)
         with servers.transformers_serve() as address:
-            yield address, served
+            yield Upstream(address, served, {})
 
 
 def main(arguments=None):
