@@ -29,7 +29,6 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -54,79 +53,52 @@ from sklearn_adaalloc.command_line import main as command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = ("gsm8k", "mbpp")
-SERVERS = ("llama.cpp", "transformers")
 MODEL = "qwen2.5-coder-0.5b"
 N_ORDERS = 200  # of the kept answers
 SECONDS = 600  # that a request may take
 
 
-class Upstream(NamedTuple):
-    """A server, what it calls the model, and fields of each request."""
-
-    address: str
-    model: str
-    fields: dict
-
-
-def measure(name, upstream, data, folder, *, n_problems, budget, minutes):
-    """Ask problems of a set; a row of what came of them.
-
-    Parameters
-    ----------
-    name : str
-        One of `SETS`.
-    upstream : Upstream
-    data : path
-        Folder of the outcome sets.
-    folder : path
-        Empty; for the policy.
-    n_problems : int
-    budget : float
-        Mean number of samples.
-    minutes : float
-        After so many, no further problem is asked.
-    """
-    learnt, asked_for = split(name, data, n_problems)
-    part, rows, table = asked_for
-    problems = read_problems(data, part)
+def measure(name, upstream, folder, options):
+    """Ask problems of a set; a row of what came of them."""
+    learnt, (part, rows, table) = split(name, options.data, options.problems)
+    problems = read_problems(options.data, part)
     chats = [chat(part, problems[row]) for row in rows]
-    policy = fit(*learnt, data, budget, folder)
-    wishes = [wishes_of(part, problems[row]) for row in rows]
+    policy = fit(*learnt, folder, options)
     judge = "math" if is_math(part) else "code"
-    asked, end = [], time.monotonic() + 60 * minutes
+    asked, end = [], time.monotonic() + 60 * options.minutes
     with serving(folder / "policy", upstream, judge) as client:
-        for pair in tqdm(list(zip(chats, wishes, strict=True)), desc=name):
-            asked.append(ask(client, upstream, *pair, LIMITS[part]))
+        for row, query in tqdm(list(zip(rows, chats, strict=True)), desc=name):
+            wishes = wishes_of(part, problems[row])
+            asked.append(ask(client, upstream, query, wishes, LIMITS[part]))
             if time.monotonic() > end:
                 break
-    chats, rewards = chats[: len(asked)], table.rewards[: len(asked)]
-    promised = replay(policy, chats, rewards, budget)
-    grade = verifier(part, [problems[row] for row in rows])
-    seen = [reply for reply, _ in asked if not isinstance(reply, str)]
+    rows, chats, table = rows[: len(asked)], chats[: len(asked)], table[: len(asked)]
     errors = Counter(reply for reply, _ in asked if isinstance(reply, str))
-    if not seen:
+    answered = [i for i, (reply, _) in enumerate(asked) if not isinstance(reply, str)]
+    if not answered:
         raise RuntimeError(f"nothing was answered: {dict(errors)}")
-    answers = [
-        [] if isinstance(reply, str) else [reply.choices[0].message.content]
-        for reply, _ in asked
-    ]
+    seen = [asked[i][0] for i in answered]
+    texts = [[reply.choices[0].message.content] for reply in seen]
+    grade = verifier(part, [problems[row] for row in rows])
+    right = [row[0] == 1 for row in grade([chats[i] for i in answered], texts)]
     told = [reply.adaalloc for reply in seen]
-    right = [float(row[0] == 1) for row in grade(chats, answers) if len(row)]
-    judged = [each["reward"] == 1 for each in told]
-    seconds = [each for _, each in asked]
     samples = np.array([each["samples"] for each in told])
+    seconds = [each for _, each in asked]
     return {
         "set": name,
-        "problems": len(chats),
+        "problems": len(asked),
         "answered": len(seen),
         "errors": " ".join(f"{error}:{n}" for error, n in errors.items()),
         "improper": errors["improper"] + sum(not fits(reply) for reply in seen),
-        "misjudged": int(np.sum(np.not_equal(judged, right))),
-        "right": sum(right) / len(chats),
-        **promised,
-        "budget": budget,
+        "misjudged": sum(
+            (each["reward"] == 1) != is_right
+            for each, is_right in zip(told, right, strict=True)
+        ),
+        "right": float(np.sum(right) / len(asked)),
+        **replay(policy, chats, table.rewards, options.budget),
+        "budget": options.budget,
         "samples": float(samples.mean()),
-        "tokens_per_sample": sum(each["cost"] for each in told) / samples.sum(),
+        "tokens_per_sample": float(sum(t["cost"] for t in told) / samples.sum()),
         "cut_off": sum(r.choices[0].finish_reason == "length" for r in seen),
         "median_s": float(np.median(seconds)),
         "p95_s": float(np.quantile(seconds, 0.95)),
@@ -148,15 +120,15 @@ def split(name, data, n_problems):
     ]
 
 
-def fit(part, rows, table, data, budget, folder):
+def fit(part, rows, table, folder, options):
     """Learn a stream from the kept outcomes, by the command."""
-    problems = read_problems(data, part)
+    problems = read_problems(options.data, part)
     with open(folder / "kept.jsonl", "w") as file:
         for row, rewards in zip(rows, table.rewards, strict=True):
             line = {"query": chat(part, problems[row]), "rewards": rewards.tolist()}
             file.write(json.dumps(line) + "\n")
-    words = ["fit", folder / "kept.jsonl", "--policy", "stream", "--budget", budget]
-    words += ["--features", "none", "--out", folder / "policy"]
+    words = ["fit", folder / "kept.jsonl", "--policy", "stream", "--features", "none"]
+    words += ["--budget", options.budget, "--out", folder / "policy"]
     if command_line([str(word) for word in words]):
         raise RuntimeError("the policy was not learnt")
     return load_policy(folder / "policy")
@@ -193,9 +165,8 @@ def serving(policy, upstream, judge):
 
     command = [sys.executable, "-m", "sklearn_adaalloc", "serve", policy]
     command += ["--upstream", upstream.address, "--model", upstream.model]
-    command += ["--reward", judge]
-    command += ["--temperature", TEMPERATURE, "--max-concurrency", 1, "--port", 0]
-    command += ["--deadline", SECONDS, "--timeout", SECONDS]
+    command += ["--reward", judge, "--temperature", TEMPERATURE, "--port", 0]
+    command += ["--max-concurrency", 1, "--deadline", SECONDS, "--timeout", SECONDS]
     process = subprocess.Popen(
         list(map(str, command)), cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
@@ -240,21 +211,6 @@ def fits(reply):
     )
 
 
-def run(server, weights, data, output, sets, **options):
-    """Ask all sets of one server; print the table and write it."""
-    rows = []
-    with TemporaryDirectory() as folder, started(server, weights, folder) as upstream:
-        for name in sets:
-            place = Path(folder) / name
-            place.mkdir()
-            row = measure(name, upstream, data, place, **options)
-            rows.append({"server": server, **row})
-            print_table(rows)
-    path = output / "endpoint.csv"
-    write_csv(other_rows(path, rows) + rows, path)
-    return rows
-
-
 def other_rows(path, rows):
     """Rows of a file that are of other servers or sets."""
     if not path.exists():
@@ -265,43 +221,34 @@ def other_rows(path, rows):
     return [row for row in kept if (row["server"], row["set"]) not in now]
 
 
-@contextmanager
-def started(server, weights, folder):
-    """Start a server with the model, that draws from the whole distribution."""
-    if server == "llama.cpp":
-        fields = {"top_k": 0, "min_p": 0.0}
-        with servers.llama_cpp(weights) as address:
-            yield Upstream(address, MODEL, fields)
-    else:
-        served = str(Path(folder) / MODEL)
-        servers.write_folder(weights, served)
-        with servers.transformers_serve() as address:
-            yield Upstream(address, served, {})
-
-
 def main(arguments=None):
-    """Read the command line."""
+    """Read the command line, and ask all sets of one server."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--server", choices=SERVERS, required=True)
+    parser.add_argument("--server", choices=servers.SERVERS, required=True)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--problems", type=int, default=40)
     parser.add_argument("--budget", type=float, default=2)
-    parser.add_argument("--minutes", type=float, default=60, help="of each set")
+    parser.add_argument("--minutes", type=float, default=60, help="at most, of each")
     parser.add_argument("--output", type=Path, default=RESULTS / "real_lm")
     add_data_option(parser)
-    args = parser.parse_args(arguments)
-    path = args.weights if args.weights.is_file() else fetch(MODEL, args.weights)
-    return run(
-        args.server,
-        path,
-        args.data,
-        args.output,
-        args.sets,
-        n_problems=args.problems,
-        budget=args.budget,
-        minutes=args.minutes,
-    )
+    options = parser.parse_args(arguments)
+    path, rows = options.weights, []
+    if not path.is_file():
+        path = fetch(MODEL, path)
+    with (
+        TemporaryDirectory() as folder,
+        servers.started(options.server, path, folder) as upstream,
+    ):
+        for name in options.sets:
+            place = Path(folder) / name
+            place.mkdir()
+            row = measure(name, upstream, place, options)
+            rows.append({"server": options.server, **row})
+            print_table(rows)
+    table = options.output / "endpoint.csv"
+    write_csv(other_rows(table, rows) + rows, table)
+    return rows
 
 
 if __name__ == "__main__":

@@ -10,6 +10,45 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+
+SERVERS = ("llama.cpp", "transformers")
+
+
+class Upstream(NamedTuple):
+    """A server, what it calls its model, and fields that each request should have."""
+
+    address: str
+    model: str
+    fields: dict
+
+
+@contextmanager
+def started(server, weights, folder):
+    """Run one of `SERVERS` with a GGUF file; it draws from the whole distribution.
+
+    Parameters
+    ----------
+    server : str
+    weights : path
+        GGUF file.
+    folder : path
+        For what is made of it.
+
+    Yields
+    ------
+    upstream : Upstream
+    """
+    if server == "llama.cpp":
+        with llama_cpp(weights) as address:
+            yield Upstream(address, Path(weights).stem, {"top_k": 0, "min_p": 0.0})
+    else:
+        served = str(Path(folder) / Path(weights).stem)
+        write_folder(weights, served)
+        with transformers_serve() as address:
+            yield Upstream(address, served, {})
 
 
 @contextmanager
