@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-
 SERVERS = ("llama.cpp", "transformers")
 
 
