@@ -75,6 +75,15 @@ def test_a_long_list_is_shown_in_part():
         probed(faulty.status(404), models=[f"m{i}" for i in range(11)], model="x")
 
 
+def test_an_address_without_its_end():
+    with (
+        faulty.serving(lambda number, body: faulty.status(404, "no route")) as server,
+        pytest.raises(ValueError, match=r"no route\. Most addresses end with /v1\.$"),
+    ):
+        short = server.base_url.removesuffix("/v1")
+        asyncio.run(probe(OpenAISampler(short, "m")))
+
+
 def test_a_server_that_is_not_there():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,6 +1,7 @@
 """Whether a server is there, takes the key, and has the model."""
 
 import json
+import re
 
 from sklearn_adaalloc.sampling._openai.client import Client, StatusError
 from sklearn_adaalloc.sampling._openai.dispatch import Request
@@ -46,6 +47,8 @@ async def probe(sampler):
         if names and problem.kind in ("fatal", "refused"):
             more = ", ..." if names[_SHOWN:] else ""
             message += f" Its models are {', '.join(names[:_SHOWN])}{more}."
+        if problem.status == 404 and not re.search(r"/v\d+/?$", sampler.base_url):
+            message += " Most addresses end with /v1."
         kind = ConnectionError if problem.kind in ("passing", "half") else ValueError
         raise kind(message) from error
     finally:
