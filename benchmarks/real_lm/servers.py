@@ -132,7 +132,8 @@ def write_folder(model, folder):
 
     from sklearn_adaalloc.language_models import load_language_model
 
-    loaded = load_language_model(str(model), device="cpu", dtype="bfloat16")
+    options = {"device": "cpu", "dtype": "bfloat16", "shared": False}
+    loaded = load_language_model(str(model), **options)
     kept = loaded.model.generation_config
     loaded.model.generation_config = GenerationConfig(
         do_sample=True,
