@@ -75,6 +75,12 @@ def test_a_long_list_is_shown_in_part():
         probed(faulty.status(404), models=[f"m{i}" for i in range(11)], model="x")
 
 
+def test_a_connection_that_is_lost_once():
+    with faulty.serving(lambda number, body: faulty.drop if number == 0 else None) as s:
+        asyncio.run(probe(sampler_of(s)))
+    assert len(s.bodies) == 2
+
+
 def test_an_address_without_its_end():
     with faulty.serving(lambda number, body: faulty.status(404, "no")) as server:
         sampler = OpenAISampler(server.base_url.removesuffix("/v1"), "m")
