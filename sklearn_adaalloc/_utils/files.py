@@ -33,21 +33,21 @@ def write_whole(path, content):
     ...     [path.name for path in Path(folder).iterdir()]
     ['a.txt']
     """
+    if isinstance(content, str):
+        content = content.encode("utf-8", errors="replace")
     try:
-        _write(Path(path), text)
+        _write(Path(path), content)
     except OSError as error:  # that of a full disk names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _write(path, text):
+def _write(path, content):
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8", errors="replace")
+        path.write_bytes(content)
         return
     path = path.resolve()
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
-        if isinstance(content, str):
-            content = content.encode("utf-8", errors="replace")
         with open(new, "wb") as file:
             file.write(content)
             file.flush()
