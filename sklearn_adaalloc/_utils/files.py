@@ -9,12 +9,19 @@ from pathlib import Path
 def write_whole(path, content):
     """Write a file in one step, or leave it as it was.
 
+    A link stays a link. What is no file, such as a pipe or a terminal, is written to.
+
     Parameters
     ----------
     path : str or path
         File.
     content : str or bytes
         Its content. A text is written as UTF-8.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names the file.
 
     Examples
     --------
@@ -26,11 +33,21 @@ def write_whole(path, content):
     ...     [path.name for path in Path(folder).iterdir()]
     ['a.txt']
     """
-    path = Path(path)
+    if isinstance(content, str):
+        content = content.encode("utf-8", errors="replace")
+    try:
+        _write(Path(path), content)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write(path, content):
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    path = path.resolve()
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
-        if isinstance(content, str):
-            content = content.encode("utf-8", errors="replace")
         with open(new, "wb") as file:
             file.write(content)
             file.flush()

@@ -337,7 +337,7 @@ class Stream:
             self._foreseen -= session._foreseen
             foreseen, self._counted = self._foreseen - self._counted, self._foreseen
         policy, follows = self._policy, self._follows
-        belief = session._session._belief
+        belief = session._session._belief if session._is_learnt_from else None
         seen = belief.hazards_seen() if belief and policy._learns() else ()
         self._state.update(
             partial(

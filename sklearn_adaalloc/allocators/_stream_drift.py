@@ -132,6 +132,10 @@ class SessionRecord:
                 expected = n_after[row] * self._costs[row]
                 self._cost_ratios[row] = float(paid[row] / expected)
 
+    def forget_told(self):
+        """Keep nothing of what was told of samples, now or later."""
+        self._is_told, self._told = False, [None] * len(self._told)
+
     def closed(self, reference, spent):
         """What is remembered of the queries, a list of ClosedQuery.
 

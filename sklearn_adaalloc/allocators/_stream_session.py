@@ -62,6 +62,7 @@ class StreamSession:
         self._charged = 0.0
         self._foreseen = 0.0  # what the stream counts for it until it is closed
         self._is_closed = False
+        self._is_learnt_from = True
 
     def __enter__(self):
         return self
@@ -230,6 +231,21 @@ class StreamSession:
         """
         self._check_open("withdraw")
         self._session.withdraw(gone)
+
+    def disregard(self):
+        """Learn nothing from what was told of these queries.
+
+        For queries whose answers nobody could judge. What they cost counts all the
+        same.
+
+        Raises
+        ------
+        ValueError
+            If the session is closed.
+        """
+        self._check_open("disregard")
+        self._is_learnt_from = False
+        self._record.forget_told()
 
     def close(self):
         """Count what the queries spent; the price of the stream follows it.

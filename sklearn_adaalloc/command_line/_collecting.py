@@ -10,6 +10,7 @@ import numpy as np
 from sklearn_adaalloc._utils.queries import query_keys
 from sklearn_adaalloc.collect import collect_rewards
 from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.command_line._features import in_template
 from sklearn_adaalloc.command_line._files import check_place
 from sklearn_adaalloc.command_line._queries import read_queries
 from sklearn_adaalloc.datasets._logs.samples import field
@@ -73,7 +74,10 @@ def _sampler(options):
                 f"server's address as --sampler, not {options.sampler!r}, or leave "
                 "--model out."
             )
-        return TransformersSampler(options.sampler, **shared)
+        chat_template = in_template(options.sampler, options.chat)
+        return TransformersSampler(
+            options.sampler, chat_template=chat_template, **shared
+        )
     if options.model is None:
         raise UsageError(
             f"--sampler {options.sampler} is a server. Name its model with --model."
@@ -81,6 +85,7 @@ def _sampler(options):
     return OpenAISampler(
         options.sampler,
         options.model,
+        completion="text" if options.chat is False else "chat",
         max_concurrency=options.max_concurrency,
         api_key_env=options.api_key_env,
         **shared,
@@ -108,6 +113,13 @@ def _reward(options, queries, rows):
             tests = _column(rows, options.tests, "tests", options.queries)
         else:
             tests = [{k: row[k] for k in _TESTS if k in row} for row in rows]
+            for number, found in enumerate(tests, start=1):
+                if not found:
+                    raise ValueError(
+                        f"--reward code needs tests, and row {number} of "
+                        f"{options.queries} has none. Expected fields such as test and "
+                        "entry_point, or their column, named with --tests."
+                    )
         return CodeVerifier(dict(zip(names, tests, strict=True)))
     return load_function(options.reward)
 

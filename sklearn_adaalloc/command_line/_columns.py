@@ -32,6 +32,7 @@ NAMES = {
     "score": ("score", "scores", "rm_score", "reranker_score", "logprob"),
     "decoder": ("decoder", "model", "model_name", "model_id", "llm", "generator"),
 }
+_SHOWN = 30  # columns that a message names
 _TRUTHS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
@@ -91,15 +92,14 @@ def find_columns(rows, given, source):
             name = None
         elif name not in there and not any(_has(row, name) for row in rows):
             raise ValueError(
-                f"--{role} {name}: {source} has no such column. It has "
-                f"{', '.join(there)}."
+                f"--{role} {name}: {source} has no such column. It has {_some(there)}."
             )
         found[role] = name
     for role in ("query", "reward"):
         if found[role] is None:
             raise ValueError(
                 f"{source} has no column that looks like the {role} of each answer. It "
-                f"has {', '.join(there)}: name one with --{role}."
+                f"has {_some(there)}: name one with --{role}."
             )
     texts = [_value(row, found["query"]) for row in rows]
     last = found["query"].rpartition(".")[2].lower()
@@ -172,6 +172,12 @@ def column_names(row, before="", depth=2):
             yield before + str(name)
 
 
+def _some(names):
+    """Names for a message, the first of many."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _known(role, there, taken):
     """The column that is called as columns of that role usually are."""
     plain = {name.lower(): name for name in reversed(there)}
@@ -229,6 +235,12 @@ def _sample(where, query, own, columns):
         for role in ("reward", "cost", "score")
         if role in own
     }
+    cost = numbers.get("cost")
+    if cost is not None and cost <= 0 and numbers["reward"] is not None:
+        raise ValueError(
+            f"{where} has {columns.cost}={cost:g}. Expected a positive number: what "
+            "the answer cost. Leave costs out with --cost none, or such answers."
+        )
     answer = own.get("answer")
     if isinstance(answer, float | bool):
         answer = str(answer)

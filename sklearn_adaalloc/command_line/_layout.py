@@ -46,7 +46,11 @@ def paragraph(text, *, bullet=""):
     """
     kept = text.replace(" %", "\u00a0%")  # a number and its sign stay together
     filled = textwrap.fill(
-        kept, 79, initial_indent=bullet, subsequent_indent=" " * len(bullet)
+        kept,
+        79,
+        initial_indent=bullet,
+        subsequent_indent=" " * len(bullet),
+        break_on_hyphens=False,  # names of models stay whole
     )
     return filled.replace("\u00a0", " ")
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import sqlite3
 import sys
 import warnings
 from importlib import import_module
@@ -13,6 +14,7 @@ from sklearn_adaalloc.command_line._configuration import (
     apply_configuration,
     find_configuration,
 )
+from sklearn_adaalloc.command_line._messages import in_one_line, say, shortened
 
 # Each is a module of `commands`. A new command is a file there and its name here.
 COMMANDS = ("report", "collect", "fit", "budgets", "explain", "serve", "demo")
@@ -47,23 +49,37 @@ def main(arguments=None):
     2
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # half a character is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser, commands = build_parser()
     with _plain_warnings():
-        try:
-            return _run(parser, commands, words)
-        except KeyboardInterrupt:
-            _say("interrupted")
-            return INTERRUPTED
-        except BrokenPipeError:  # the reader, such as `head`, has gone
-            devnull = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(devnull, sys.stdout.fileno())
-            return FAILED
-        except UsageError as error:
-            _say(f"error: {error}")
-            return MISUSED
-        except (ValueError, OSError, ImportError) as error:
-            _say(f"error: {_message(error)}")
-            return FAILED
+        code = _code_of(parser, commands, words)
+    _print_or_drop()
+    return code
+
+
+def _code_of(parser, commands, words):
+    try:
+        code = _run(parser, commands, words)
+        if sys.stdout is not None:  # None if it was closed before the start
+            sys.stdout.flush()  # a full disk shows here, or a reader that has gone
+        return code
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        return FAILED
+    except UsageError as error:
+        say(f"error: {error}")
+        return MISUSED
+    except (ValueError, OSError, ImportError, sqlite3.Error) as error:
+        say(f"error: {in_one_line(error)}")
+        return FAILED
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        super().error(shortened(message))
 
 
 def build_parser():
@@ -82,7 +98,7 @@ def build_parser():
     >>> parser.parse_args(["demo"]).command
     'demo'
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="adaalloc",
         description="Learn how much decoding compute each query deserves.",
         epilog=_EXIT_CODES,
@@ -125,8 +141,18 @@ def _run(parser, commands, words):
         parser.print_help()
         return DONE
     options.run(options)
-    sys.stdout.flush()  # a broken pipe shows here
     return DONE
+
+
+def _print_or_drop():
+    """Drop what cannot be printed: otherwise Python would try again at its end."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -134,21 +160,10 @@ def _plain_warnings():
     """Show warnings that are meant for users as one line each."""
 
     def show(message, *where, **more):
-        _say(f"warning: {_message(message)}")
+        say(f"warning: {in_one_line(message)}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = show
         yield
-
-
-def _message(error):
-    """An error or warning in one line."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _say(text):
-    print(f"adaalloc: {text}", file=sys.stderr)

@@ -56,6 +56,34 @@ def add_table_arguments(parser):
         "hidden:MODEL, a file.npy with a row for each query, or none; default: text "
         "where there are texts of 100 queries or more",
     )
+    add_chat_argument(parser, "with hidden:MODEL, whether each text is read")
+
+
+def add_chat_argument(parser, whether):
+    """Add the option that puts texts into the chat template of a model, or does not.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of the command.
+    whether : str
+        Start of the help: what is done to texts there.
+
+    Examples
+    --------
+    >>> import argparse
+    >>> from sklearn_adaalloc.command_line._options import add_chat_argument
+    >>> parser = argparse.ArgumentParser()
+    >>> add_chat_argument(parser, "whether each text is sent")
+    >>> parser.parse_args([]).chat, parser.parse_args(["--no-chat"]).chat
+    (None, False)
+    """
+    parser.add_argument(
+        "--chat",
+        action=argparse.BooleanOptionalAction,
+        help=f"{whether} as the message of a user, in the model's chat template, or as "
+        "it is; default: as a message if the model has a template",
+    )
 
 
 def columns_of(options):

@@ -46,7 +46,10 @@ def read_queries(path, column=None):
     if path == "-" or path.endswith(".txt"):
         queries = _read_lines(path)
         return queries, [{} for _ in queries]
-    places, rows = zip(*read_any_rows(path), strict=True)
+    placed = list(read_any_rows(path))
+    if not placed:
+        raise ValueError(f"{path} has no rows. Expected a query in each row.")
+    places, rows = zip(*placed, strict=True)
     if column is None:
         column = _find(rows[0], path)
     queries = [

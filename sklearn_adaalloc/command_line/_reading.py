@@ -133,11 +133,15 @@ def _from_rows(paths, columns):
     rows = chain.from_iterable(map(read_any_rows, paths))
     first = list(islice(rows, 200))
     source = short_list(paths)
+    if not first:
+        raise ValueError(f"{source} has no rows. Expected one row per answer.")
     found = find_columns([row for _, row in first], columns, source)
     samples = list(samples_of(chain(first, rows), found))
     queries, table = table_of(samples, source=source)
     read = ", ".join(f"{role} from {name!r}" for role, name in found.named())
-    return GradedAnswers(queries, found.has_texts, table, [f"Read {read}."])
+    n_read = len({repr(sample.query) for sample in samples})
+    notes = [f"Read {read}.", *_left_out(n_read, table)]
+    return GradedAnswers(queries, found.has_texts, table, notes)
 
 
 def _from_logs(kind, paths, columns):
@@ -167,6 +171,7 @@ def _from_store(paths, columns):
             f"{paths[1]} is a second store. Expected one: collect_rewards fills one "
             "store with several decoders."
         )
+    notes = ["Read as a store of collect_rewards."]
     with RewardStore(paths[0]) as store:
         found = {role: store.settings(role) for role in ("sampler", "reward")}
         graders = _named_by(found["reward"], _given(columns, "reward"), paths[0])
@@ -185,8 +190,22 @@ def _from_store(paths, columns):
     if has_decoders(table):  # queries that one of them did not answer teach nothing
         answered = np.isfinite(table.rewards).any(axis=2).all(axis=1)
         rows = np.flatnonzero(answered)
+        n_read = len(queries)
         queries, table = [queries[row] for row in rows], table[rows]
-    return GradedAnswers(queries, True, table, ["Read as a store of collect_rewards."])
+        notes += _left_out(n_read, table)
+    return GradedAnswers(queries, True, table, notes)
+
+
+def _left_out(n_read, table):
+    """A note on queries that are not in the table, if there are any."""
+    n_missing = n_read - len(table)
+    if n_missing <= 0:
+        return []
+    each = " of each decoder" if has_decoders(table) else ""
+    return [
+        f"Left out: {n_missing:,} of {n_read:,} queries, for want of a graded answer"
+        f"{each}."
+    ]
 
 
 def _named_by(graders, part, path):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import sys
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc.command_line._collecting import load_function
 from sklearn_adaalloc.command_line._configuration import UsageError
+from sklearn_adaalloc.command_line._messages import say
+from sklearn_adaalloc.language_models._model import has_chat_template
 from sklearn_adaalloc.persistence import load_policy
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
 from sklearn_adaalloc.sampling._openai.probing import probe
@@ -47,7 +48,7 @@ def serve(options):
             "has saved. Only --demo does without."
         )
     if not _key() and options.host not in _LOOPBACK:
-        _say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
+        say(f"everyone who reaches {options.host} is let in: {KEY} is not set")
     run_app(
         partial(make_app, options),
         check=partial(_probe, options),
@@ -55,7 +56,7 @@ def serve(options):
         port=options.port,
         n_workers=options.workers,
         patience=options.deadline,
-        announce=lambda address: _say(f"{options.model} answers at {address}"),
+        announce=lambda address: say(f"{options.model} answers at {address}"),
     )
 
 
@@ -286,12 +287,8 @@ def _sampler(place, model, **parameters):
         sampler = OpenAISampler(place, model, **parameters)
         _ = sampler.settings  # raises for an address that is none
         return sampler
-    from sklearn_adaalloc.language_models._model import load_language_model
-
     own = {name: parameters[name] for name in ("temperature", "max_new_tokens")}
-    model = load_language_model(place, revision=None, device="auto", dtype="auto")
-    is_for_chat = model.tokenizer.chat_template is not None
-    return TransformersSampler(place, chat_template=is_for_chat, **own)
+    return TransformersSampler(place, chat_template=has_chat_template(place), **own)
 
 
 def _reward(name):
@@ -303,7 +300,3 @@ def _reward(name):
             "or module:function."
         )
     return load_function(name)
-
-
-def _say(text):
-    print(f"adaalloc: {text}", file=sys.stderr, flush=True)

@@ -239,6 +239,7 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
     """
 
     price = None  # of decoders pickled by earlier versions
+    _answering = Answering
 
     def __init__(
         self,
@@ -330,9 +331,9 @@ class BestOfK(AsynchronousDecoder, DocumentationLinkMixin, BaseEstimator):
             if isinstance(rule, MostVotes):
                 answering = Voting(queries, self.reward, rule.key, *rest)
             else:
-                answering = Answering(queries, self.reward, *rest)
+                answering = self._answering(queries, self.reward, *rest)
             return answering, WithDecoderAxis(start(starter, X, max_samples))
-        answering = Answering(queries, self.reward, *rest)
+        answering = self._answering(queries, self.reward, *rest)
         budgets = answering.afford(allocator).predict(X)
         budgets = check_budgets(budgets, n_queries=len(queries))
         return answering, OneRound(budgets[:, None], max_samples)

@@ -212,6 +212,8 @@ read_prices` reads such prices from a file. One number is the price of an answer
     True
     """
 
+    _answering = Answering
+
     def __init__(
         self,
         policy,
@@ -299,7 +301,7 @@ read_prices` reads such prices from a file. One number is the price of an answer
 
     def _start(self, queries, max_samples, allocator, X, rest):
         """An `Answering` of queries that were read, and a session on them."""
-        answering = Answering(queries, self.reward, *rest)
+        answering = self._answering(queries, self.reward, *rest)
         starter = self.stream or allocator
         if hasattr(starter, "start"):
             return answering, start(starter, X, max_samples)

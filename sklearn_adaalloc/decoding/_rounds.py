@@ -145,10 +145,14 @@ class Answering:
             )
             if found:
                 known = np.isfinite(graded).any()
-                best = int(np.nanargmax(graded)) if known else 0
+                best = int(np.nanargmax(graded)) if known else self._first_choice()
                 decoders[row], answers[row] = found[best]
                 rewards[row] = graded[best]
         return answers, rewards, decoders
+
+    def _first_choice(self):
+        """Index of the answer that is taken where none is graded."""
+        return 0
 
     def _take_round(self, session, asked):
         """Sample and grade what a session asked for, and tell it the results."""
@@ -406,6 +410,11 @@ class WithDecoderAxis:
     def withdraw(self, gone):
         """Pass on which queries are gone (n_queries, 1)."""
         self._session.withdraw(gone[:, 0])
+
+    def disregard(self):
+        """Pass on that nothing is to be learnt, if the session is one of a stream."""
+        if hasattr(self._session, "disregard"):
+            self._session.disregard()
 
     def close(self):
         """Close the session if it is one of a stream."""

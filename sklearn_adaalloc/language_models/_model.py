@@ -286,6 +286,35 @@ def sampling_dtype(name, *, revision=None, device="auto", dtype="auto"):
     return resolved
 
 
+def has_chat_template(name):
+    """Whether a model is made for chat, as far as its tokenizer says; loads no weights.
+
+    Parameters
+    ----------
+    name : str or path
+        As for :func:`load_language_model`.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        If the model does not exist, or its tokenizer cannot be loaded.
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.language_models._model import has_chat_template
+    >>> has_chat_template("embedded")
+    True
+    """
+    checkpoint = find_checkpoint(name)
+    with loading(name):
+        tokenizer = _read_tokenizer(checkpoint)
+    return tokenizer.chat_template is not None
+
+
 def load_language_model(
     name="embedded",
     *,
@@ -362,19 +391,24 @@ def _shared_language_model(name, checkpoint, device, dtype, classifier):
     return _read_language_model(name, checkpoint, device, dtype, classifier)
 
 
+def _read_tokenizer(checkpoint):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(
+        text_files(checkpoint.folder, checkpoint.fingerprint), truncation_side="left"
+    )
+
+
 def _read_language_model(name, checkpoint, device, dtype, classifier):
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     # Load the LM head if the checkpoint has one: samplers can then share the model.
     # Features are read from the layers below.
     config = load_config(checkpoint.folder)
     auto = AutoModelForSequenceClassification if classifier else auto_class(config)
     with loading(name):
-        tokenizer = AutoTokenizer.from_pretrained(
-            text_files(checkpoint.folder, checkpoint.fingerprint),
-            truncation_side="left",
-        )
+        tokenizer = _read_tokenizer(checkpoint)
         model, info = auto.from_pretrained(
             **weight_options(checkpoint.folder, config),
             dtype=getattr(torch, dtype),

@@ -44,7 +44,7 @@ def write_folder(path, content, files):
         If the folder holds anything but a policy.
     """
     folder = Path(check_path(path, "path"))
-    previous = _replaceable(folder)
+    previous = check_replaceable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
     names = {kind: kind.replace(".", f"-{token}.") for kind in files}
@@ -161,8 +161,14 @@ def _check_manifest(folder, manifest):
             raise damaged(folder, f"its {MANIFEST} has no hash or size for {name!r}")
 
 
-def _replaceable(folder):
-    """Manifest of the policy in a folder; {} if there is none and it may be written."""
+def check_replaceable(folder):
+    """Check that a folder may be written; raises like :func:`write_folder`.
+
+    Returns
+    -------
+    manifest : dict
+        That of the policy in the folder; empty if there is none.
+    """
     if not folder.exists():
         return {}
     if not folder.is_dir():

@@ -160,10 +160,10 @@ class Answerer:
         usages = getattr(answered, "usages", None) or [answered.usage]
         counts = self._counts(answered)
         verdict = self._verdicts.name
-        if not current.is_judged:
-            verdict = "vote" if counts["samples"] > 1 else "none"
-        elif verdict != "vote" and math.isnan(answered.reward):
-            verdict = "none"  # there is no answer, or the judge could not grade it
+        if verdict != "vote" and math.isnan(answered.reward):
+            # There is no answer, nobody judged it, or the judge could grade none.
+            voted = current.may_vote and len(usages) == 1 and counts["samples"] > 1
+            verdict = "vote" if voted else "none"
         self.metrics.verdicts.add(verdict=verdict)
         told = {
             **counts,

@@ -8,9 +8,43 @@ from sklearn_adaalloc._utils.numbers import as_json
 from sklearn_adaalloc.allocators._unjudged import UnjudgedSession
 from sklearn_adaalloc.decoding import BestOfK, Cascade
 from sklearn_adaalloc.decoding._rounds import Answering, WithDecoderAxis
-from sklearn_adaalloc.decoding._votes import Voting
+from sklearn_adaalloc.decoding._votes import Voting, leader
 from sklearn_adaalloc.serving._current import CURRENT
 from sklearn_adaalloc.serving._verdicts import final_labels
+
+_MOST_UNGRADED = 3
+"""Samples of which none could be graded, before a request counts as unjudged."""
+
+
+class Judging(Answering):
+    """The answers to a request, of which a judge may be able to grade none.
+
+    If it can grade none of three, no more are drawn: nobody could choose among them.
+    If answers may vote, these do. The stream learns nothing from them.
+    """
+
+    _labels = ()  # of the answers so far, as long as none is graded
+
+    def grade(self, samples):
+        """Rewards of a round, an array for each query of each decoder."""
+        graded = super().grade(samples)
+        may_vote = CURRENT.get().may_vote and len(samples) == 1
+        if may_vote and np.isnan(graded[0][0]).all():
+            [labels] = final_labels(self._queries, samples[0])
+            self._labels = [*self._labels, *labels]
+        return graded
+
+    def tell(self, session, asked, graded):
+        """Keep the rewards of a round, and tell the session whether to go on."""
+        super().tell(session, asked, graded)
+        rewards = [reward for [given] in self._verdicts for reward in given]
+        if len(rewards) >= _MOST_UNGRADED and np.isnan(rewards).all():
+            session.withdraw(np.ones(asked.shape, dtype=bool))
+            if hasattr(session, "disregard"):
+                session.disregard()
+
+    def _first_choice(self):
+        return leader(self._labels, None)
 
 
 class _OfRequests:
@@ -20,6 +54,8 @@ class _OfRequests:
     answers may vote, and otherwise one. What is predicted of each is kept with the
     request.
     """
+
+    _answering = Judging
 
     def _start(self, queries, max_samples, allocator, X, rest):
         current = CURRENT.get()

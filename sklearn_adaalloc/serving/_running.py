@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from sklearn_adaalloc._utils.optional import import_optional
 from sklearn_adaalloc.serving._metrics import WRITTEN_EVERY
-from sklearn_adaalloc.serving._workers import supervise
+from sklearn_adaalloc.serving._workers import supervise, told_to_stop
 
 _WAITING = 2048  # connections
 
@@ -18,7 +18,8 @@ _WAITING = 2048  # connections
 def run_app(make_app, *, check, host, port, n_workers, patience, announce):
     """Run an application until the process gets SIGTERM or SIGINT.
 
-    What is in flight then is finished; nothing new is taken.
+    Whoever is connected then gets an answer, and nobody else is let in. A second SIGINT
+    ends it at once.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def run_app(make_app, *, check, host, port, n_workers, patience, announce):
         If the port is in use, or there is no such address.
     ChildProcessError
         If processes die again and again.
+    KeyboardInterrupt
+        At a second SIGINT. What was in flight is lost.
     """
     import_optional("uvicorn", "serve")
     app = make_app()  # whatever is wrong is said before anybody connects
@@ -66,16 +69,16 @@ def run_app(make_app, *, check, host, port, n_workers, patience, announce):
         listening.listen(_WAITING)  # whoever connects from now on waits, and is served
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}/v1"
-        if n_workers == 1:
+        with told_to_stop() as told:
             announce(address)
-            _serve(app, listening, patience)
-            return
-        _close_stream(app)
-        del app  # each process makes its own
-        announce(address)
-        with TemporaryDirectory(prefix="adaalloc-") as folder:
-            work = partial(_work, make_app, listening, patience, folder)
-            supervise(n_workers, work, patience + 5)
+            if n_workers == 1:
+                _serve(app, listening, patience, told)
+                return
+            _close_stream(app)
+            del app  # each process makes its own
+            with TemporaryDirectory(prefix="adaalloc-") as folder:
+                work = partial(_work, make_app, listening, patience, folder)
+                supervise(n_workers, work, patience + 5, told, listening.close)
 
 
 def _close_stream(app):
@@ -86,6 +89,7 @@ def _close_stream(app):
 def _work(make_app, listening, patience, folder):
     """Serve in a process of its own, which ends when the first process does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process heeds Ctrl-C
     app = make_app()
     metrics = app.state.answerer.metrics
     metrics.share(folder)
@@ -93,9 +97,9 @@ def _work(make_app, listening, patience, folder):
     async def write():
         metrics.write()
 
-    _serve(
-        app, listening, patience, callback_notify=write, timeout_notify=WRITTEN_EVERY
-    )
+    notify = {"callback_notify": write, "timeout_notify": WRITTEN_EVERY}
+    with told_to_stop() as told:
+        _serve(app, listening, patience, told, **notify)
     metrics.write()
 
 
@@ -104,14 +108,21 @@ def _end_with_parent():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _serve(app, listening, patience, **options):
-    import uvicorn
+def _serve(app, listening, patience, told, **options):
+    """Serve until told to stop: uvicorn passes on to `told` what it was told."""
+    from uvicorn import Config
 
-    config = uvicorn.Config(
+    from sklearn_adaalloc.serving._stopping import GracefulServer
+
+    config = Config(
         app,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=int(patience) + 1,
         **options,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    server = GracefulServer(config)
+    server.should_exit = bool(told)
+    server.run(sockets=[listening])
+    if server.force_exit:
+        raise KeyboardInterrupt

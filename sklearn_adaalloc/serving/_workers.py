@@ -11,8 +11,8 @@ _SETTLED = 30.0  # seconds; whoever dies earlier may never be able to work
 _MOST_EARLY = 5  # early deaths in a row
 
 
-def supervise(n_workers, work, patience):
-    """Keep processes running until this one gets SIGTERM or SIGINT.
+def supervise(n_workers, work, patience, told, stopping):
+    """Keep processes running until this one is told to stop.
 
     Then they get SIGTERM, and time to finish.
 
@@ -24,32 +24,40 @@ def supervise(n_workers, work, patience):
         What each of them does; it must be picklable.
     patience : float
         Seconds that they have when they are told to stop. Then they are killed.
+    told : list of int
+        Signals, from :func:`told_to_stop`.
+    stopping : callable
+        Is called before they are told.
 
     Raises
     ------
+    KeyboardInterrupt
+        At a second SIGINT. They are killed.
     ChildProcessError
         If five in a row die within 30 seconds of their start.
     """
     context = _context(work.func.__module__)
     workers, n_early = {}, 0  # process -> when it was started
-    with _told_to_stop() as is_told:
-        try:
-            while not is_told():
-                while len(workers) < n_workers:
-                    worker = context.Process(target=work)
-                    worker.start()
-                    workers[worker] = time.monotonic()
-                wait([worker.sentinel for worker in workers], _LOOK_EVERY)
-                for worker in [each for each in workers if not each.is_alive()]:
-                    settled = time.monotonic() - workers.pop(worker) > _SETTLED
-                    n_early = 0 if settled else n_early + 1
-                if n_early >= _MOST_EARLY:
-                    raise ChildProcessError(
-                        f"{n_early} worker processes in a row died soon after their "
-                        "start. What they wrote before says why."
-                    )
-        finally:
-            _stop(workers, patience)
+    try:
+        while not told:
+            while len(workers) < n_workers:
+                worker = context.Process(target=work)
+                worker.start()
+                workers[worker] = time.monotonic()
+            wait([worker.sentinel for worker in workers], _LOOK_EVERY)
+            for worker in [each for each in workers if not each.is_alive()]:
+                settled = time.monotonic() - workers.pop(worker) > _SETTLED
+                n_early = 0 if settled else n_early + 1
+            if n_early >= _MOST_EARLY:
+                raise ChildProcessError(
+                    f"{n_early} worker processes in a row died soon after their "
+                    "start. What they wrote before says why."
+                )
+    finally:
+        stopping()
+        _stop(workers, patience, told)
+    if _is_impatient(told):
+        raise KeyboardInterrupt
 
 
 def _context(module):
@@ -66,27 +74,39 @@ def _context(module):
 
 
 @contextmanager
-def _told_to_stop():
-    """Whether the process got a signal to end, as a function."""
+def told_to_stop():
+    """Collect signals that tell this process to stop; none ends it by itself.
+
+    Yields
+    ------
+    told : list of int
+        SIGTERM and SIGINT, as they come.
+    """
     told = []
     before = {
         each: signal.signal(each, lambda number, frame: told.append(number))
         for each in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        yield lambda: bool(told)
+        yield told
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
 
 
-def _stop(workers, patience):
+def _is_impatient(told):
+    return told.count(signal.SIGINT) > 1
+
+
+def _stop(workers, patience, told):
     """Let processes finish; kill those that do not."""
     for worker in workers:
         worker.terminate()  # SIGTERM
     end = time.monotonic() + patience
+    left = [worker.sentinel for worker in workers]
+    while left and time.monotonic() < end and not _is_impatient(told):
+        ended = wait(left, _LOOK_EVERY)
+        left = [sentinel for sentinel in left if sentinel not in ended]
     for worker in workers:
-        worker.join(max(end - time.monotonic(), 0.0))
-        if worker.is_alive():
-            worker.kill()
-            worker.join()
+        worker.kill()
+        worker.join()

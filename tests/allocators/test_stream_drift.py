@@ -115,6 +115,26 @@ def test_a_correction_follows_the_world_and_changes_what_a_query_gets():
     assert budgets[300:].mean() < 0.7 * play(plain, X, rewards)[1][300:].mean()
 
 
+def test_what_nobody_could_judge_teaches_nothing():
+    X, _ = world(100)
+    stream, untaught = fitted().open(), fitted().open()
+    for row in range(100):
+        for each in (stream, untaught):
+            with each.start(X[row]) as session:
+                while (asked := session.ask()) is not None:
+                    session.tell([[0.0] * asked[0]])
+                if each is untaught:
+                    session.disregard()
+    taught, report = stream.drift_report(), untaught.drift_report()
+    assert taught.answers_p_value < 0.001
+    assert taught.correction[0] < 0.9
+    assert report.answers_p_value is None
+    assert report.correction == (1.0, 1.0)
+    assert report.mean_spend > 1
+    with pytest.raises(ValueError, match="disregard was called on a closed session"):
+        session.disregard()
+
+
 @pytest.mark.parametrize("selection", ["score", "vote"])
 def test_other_verdicts_are_not_corrected(selection):
     X, rewards = world(300)

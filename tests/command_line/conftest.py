@@ -22,3 +22,14 @@ def run(capsys):
 def table(tmp_path):
     """60 queries with 8 verdicts each."""
     return write_lines(tmp_path / "answers.jsonl", long_rows(made_rewards()))
+
+
+@pytest.fixture
+def stream_policy(run, table, tmp_path):
+    """A policy with a stream and without features."""
+    code, _, err = run(
+        *("fit", table, "--budget", 2, "--policy", "stream"),
+        *("--out", tmp_path / "policy"),
+    )
+    assert (code, err) == (0, "")
+    return tmp_path / "policy"

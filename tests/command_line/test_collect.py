@@ -1,6 +1,7 @@
 """Sampling and grading into a store, from the command line."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ from answer_files import write_csv, write_lines
 
 from sklearn_adaalloc.collect import RewardStore
 from sklearn_adaalloc.command_line import _collecting
+from sklearn_adaalloc.language_models._checkpoints import EMBEDDED
 
 ROWS = [
     {"query": "2+3=", "gold": "5"},
@@ -75,6 +77,49 @@ def test_a_function_of_the_current_folder_grades(tmp_path, collecting, monkeypat
     assert (code, json.loads(printed)["right"]) == (0, 1.0)
 
 
+@pytest.fixture
+def instructed(tmp_path):
+    """The embedded model, which gets the task that it knows from its template only."""
+    folder = shutil.copytree(EMBEDDED, tmp_path / "instructed")
+    (folder / "chat_template.jinja").write_text(
+        "{{ bos_token }}{% for m in messages %}rev {{ m['content'] }}={% endfor %}"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "toml", "in_template"),
+    [
+        ((), "", True),
+        (("--chat",), "chat = false", True),
+        (("--no-chat",), "", False),
+        ((), "chat = false", False),
+    ],
+)
+def test_texts_are_put_into_the_template_of_a_model(
+    words, toml, in_template, instructed, tmp_path, monkeypatch, run
+):
+    (tmp_path / "backwards.py").write_text(
+        "def grade(queries, answers):\n"
+        "    pairs = zip(queries, answers)\n"
+        "    return [[float(a == query[::-1]) for a in row] for query, row in pairs]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "backwards", raising=False)
+    (tmp_path / "queries.txt").write_text("abc\ndef\n")
+    (tmp_path / "collect.toml").write_text(
+        "[collect]\nqueries='queries.txt'\nreward='backwards:grade'\nstore='store'\n"
+        f"n-samples=4\nmax-new-tokens=8\nsampler='instructed'\n{toml}"
+    )
+    code, printed, _ = run("collect", "collect.toml", "--json", *words)
+    assert code == 0
+    assert (json.loads(printed)["right"] > 0.9) == in_template
+    with RewardStore("store") as store:
+        [settings] = store.settings("sampler")
+    assert settings["chat_template"] == in_template
+
+
 def test_tests_of_programs_come_from_their_column_or_the_usual_fields(monkeypatch):
     rows = [{"q": "f", "test": "assert f()", "entry_point": "f", "level": 3}]
     options = _collecting_options(reward="code", tests=None)
@@ -100,6 +145,17 @@ def test_a_url_is_a_server_of_the_openai_protocol():
     sampler = _collecting._sampler(options)
     assert (sampler.base_url, sampler.model) == (address, "small")
     assert (sampler.max_concurrency, sampler.api_key_env) == (3, "OPENAI_API_KEY")
+    assert sampler.completion == "chat"
+    options.chat = False
+    assert _collecting._sampler(options).completion == "text"
+
+
+def test_a_template_that_a_model_does_not_have(collecting, tiny_models, tmp_path):
+    words = ("--reward", "json:dumps", "--sampler", tiny_models["llama"])
+    code, _, err = collecting(*words, "--chat")
+    assert code == 2
+    assert f"--chat needs a chat template, and {tiny_models['llama']} has none" in err
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize(

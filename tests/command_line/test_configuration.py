@@ -66,7 +66,9 @@ def test_collect_takes_its_file_as_first_argument(received, tmp_path, run):
          "options, as `adaalloc report --help` lists them; the nearest is 'budget'."),
         ("[reprot]\nbudget = 2", "unknown section [reprot]. Expected sections with the "
          "names of commands; the nearest is 'report'."),
-        ("budget = 2", "has 'budget'. Expected sections"),
+        ("budget = 2", "has 'budget' before any section. Expected a section for each "
+         "command, such as [report]"),
+        ("report = 2", "has 'report' before any section"),
         ("[report]\nbudget = 'many'", "'many' is no positive number"),
         ("[report]\nbudget = []", "Expected at least one value."),
         ("[report]\nbudget = [[1]]", "Expected a text or a number."),

@@ -93,6 +93,86 @@ def test_chats_do_without_features(run, tmp_path):
     assert sum(line["budget"] for line in lines) == 2 * 60
 
 
+def chats_of(queries):
+    """The queries of a user after a message of the system, the same for all."""
+    system = {"role": "system", "content": "Be brief."}
+    return [[system, {"role": "user", "content": query}] for query in queries]
+
+
+def test_of_chats_the_words_are_read_as_of_texts(run, tmp_path):
+    data = load_arithmetic("math")
+    queries, rewards = data.queries_train[:120], data.rewards_train[:120].tolist()
+    chats = chats_of(queries)
+    texts = [f"Be brief.\n{query}" for query in queries]
+    budgets = []
+    for name, column in (("chats", chats), ("texts", texts)):
+        rows = [
+            {"prompt": query, "rewards": row}
+            for query, row in zip(column, rewards, strict=True)
+        ]
+        table, out = write_lines(tmp_path / name, rows), tmp_path / f"{name}-policy"
+        words = ("--budget", 3, "--features", "text", "--out", out)
+        code, _, err = run("fit", table, *words)
+        assert (code, err) == (0, "")
+        code, printed, _ = run("budgets", out, table)
+        assert code == 0
+        budgets.append([json.loads(line)["budget"] for line in printed.splitlines()])
+    assert budgets[0] == budgets[1]
+    assert len(set(budgets[0])) > 1
+
+
+def test_minilm_reads_no_chats(run, tmp_path):
+    rows = [
+        {"messages": chat, "rewards": row}
+        for chat, row in zip(
+            chats_of(QUERIES), made_rewards(60, 4).tolist(), strict=True
+        )
+    ]
+    table = write_lines(tmp_path / "chats.jsonl", rows)
+    for command in ("fit", "report"):
+        words = ("--budget", 2, *(("--out", "p") if command == "fit" else ()))
+        code, _, err = run(command, table, *words, "--features", "minilm")
+        assert code == 1
+        assert "--features minilm reads texts, and the table has chats" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "in_template"), [((), True), (("--chat",), True), (("--no-chat",), False)]
+)
+def test_a_model_reads_texts_as_it_answers_them(
+    words, in_template, run, table, tmp_path
+):
+    out = tmp_path / "policy"
+    words = ("--model", "embedded", "--budget", 2, "--out", out, *words)
+    assert run("fit", table, *words)[0] == 0
+    assert load_policy(out)[0].chat_template == in_template
+
+
+def test_a_model_without_a_template_reads_texts_as_they_are(
+    run, table, tmp_path, tiny_models
+):
+    out = tmp_path / "policy"
+    words = ("--model", tiny_models["llama"], "--budget", 2, "--out", out)
+    assert run("fit", table, *words)[0] == 0
+    assert load_policy(out)[0].chat_template is False
+    code, _, err = run("report", table, "--features", f"hidden:{words[1]}", "--chat")
+    assert code == 2
+    assert "--chat needs a chat template" in err
+
+
+@pytest.mark.parametrize("kind", ALLOCATORS)
+def test_every_query_gets_the_least_number_of_answers(kind, run, table, tmp_path):
+    out = tmp_path / "policy"
+    (tmp_path / "fit.toml").write_text("[fit]\nmin-budget = 1\n")
+    words = ("--budget", 2, "--policy", kind, "--out", out)
+    assert run("fit", table, *words, "--config", tmp_path / "fit.toml")[0] == 0
+    policy = load_policy(out)
+    assert policy[-1].min_budget == 1
+    assert policy.predict(QUERIES).min() >= 1
+    assert run("fit", table, *words, "--min-budget", 2)[0] == 0
+    assert load_policy(out)[-1].min_budget == 2
+
+
 def test_a_model_is_a_featurizer(run, table, tmp_path):
     out = tmp_path / "policy"
     code, told, _ = run(
@@ -123,6 +203,9 @@ def test_arrays_are_asked_for_where_arrays_were_learnt(run, table, tmp_path, que
         (["--model", "embedded", "--features", "text"], 2, "exclude each other"),
         (["--unit", "cost"], 1, "--unit cost needs costs"),
         (["--budget", 9], 1, "budget=9.0"),
+        (["--min-budget", 3], 1, "budget=2.0"),
+        (["--min-budget", 1, 1], 1, "min_budget=[1, 1]"),
+        (["--min-budget", -1], 2, "'-1' is no whole number of at least 0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_fitted_leaves_no_policy(
@@ -185,7 +268,8 @@ def test_several_decoders_are_explained_line_by_line(run, tmp_path):
     out = tmp_path / "policy"
     table = write_lines(tmp_path / "rows", rows)
     words = ("--budget", 4, "--policy", "sequential", "--out", out)
-    assert run("fit", table, *words)[0] == 0
+    assert run("fit", table, *words, "--min-budget", 1, 0)[0] == 0
+    assert load_policy(out)[-1].min_budget == [1, 0]
     printed = run("explain", out, "What is 7?")[1].splitlines()
     assert printed[0].split()[:2] == ["decoder", "budget"]
     assert [line.split()[0] for line in printed[1:3]] == ["small", "large"]

@@ -181,6 +181,9 @@ def test_whole_texts_are_no_labels_to_vote_on(tmp_path):
     ("content", "columns", "message"),
     [
         ("", {}, "is empty. Expected one row per answer"),
+        ("question,correct\n", {}, "has no rows. Expected one row per answer"),
+        (",".join(f"c{i}" for i in range(35)) + "\n" + 34 * ",", {}, "c28, c29 and 5 "
+         "more: name one with --query"),
         ("nothing to see", {}, "begins with 'nothing to see'. Expected JSON lines"),
         ('{"a": 1}\n', {}, "no column that looks like the query of each answer. It has "
          "a: name one with --query"),
@@ -190,6 +193,8 @@ def test_whole_texts_are_no_labels_to_vote_on(tmp_path):
         ('{"prompt": "a", "correct": 1}\n{"prompt"', {}, "line 2 .* Expected one JSON"),
         ('{"prompt": "a", "correct": [1], "cost": [1, 2]}\n', {}, "has 1 rewards, and "
          "2 values of cost"),
+        ('{"prompt": "a", "correct": 1, "tokens": 0}\n', {}, "has tokens=0. Expected a "
+         "positive number: what the answer cost. Leave costs out with --cost none"),
         ('{"prompt": "a", "correct": 1}\n', {"cost": "dollars"}, "--cost dollars: "
          ".* has no such column. It has prompt, correct"),
         ("prompt,correct\na,1,2\n", {}, "row 1 .* has 3 fields, and the line of names"),
@@ -236,3 +241,20 @@ def test_several_files_of_rows_are_one_table(tmp_path):
         for name, rows in (("a", ROWS[:half]), ("b", ROWS[half:]))
     ]
     np.testing.assert_array_equal(read_graded(paths, {}).table.rewards, REWARDS)
+
+
+def test_queries_that_not_every_decoder_answered_are_said_to_be_left_out(tmp_path):
+    rows = [
+        {"prompt": f"{query}?", "model": name, "correct": query % 2}
+        for query in range(5)
+        for name in ("a", "b")
+        if (query, name) not in ((1, "a"), (4, "b"))
+    ]
+    with pytest.warns(UserWarning, match="2 queries without a graded sample of each"):
+        graded = read_graded([str(write_lines(tmp_path / "rows", rows))], {})
+    assert graded.queries == ["0?", "2?", "3?"]
+    assert graded.notes[1] == (
+        "Left out: 2 of 5 queries, for want of a graded answer of each decoder."
+    )
+    whole = [row for row in rows if row["model"] == "a"]
+    assert len(read_graded([str(write_lines(tmp_path / "a", whole))], {}).notes) == 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from answer_files import write_lines
 
+from sklearn_adaalloc.command_line.report.menus import ONE_BY_ONE
 from sklearn_adaalloc.command_line.report.sentences import gains, main_row, saves
 
 pytestmark = pytest.mark.slow
@@ -49,6 +50,19 @@ def equal_rate(rewards, budget):
     return 1 - np.mean(missed)
 
 
+def stopped_curve(rewards):
+    """Mean spend and success of equal limits that stop when right, by counting."""
+    n_samples = rewards.shape[1]
+    wrong = n_samples - rewards.sum(axis=1)
+    failing = np.array(
+        [
+            [comb(int(w), limit) / comb(n_samples, limit) for w in wrong]
+            for limit in range(n_samples + 1)
+        ]
+    ).mean(axis=1)
+    return np.concatenate([[0], np.cumsum(failing[:-1])]), 1 - failing
+
+
 def percent(value):
     return f"{100 * value:.1f} %"
 
@@ -57,8 +71,12 @@ def check_sentences(report):
     """Savings and gains are said where intervals show them, and nowhere else."""
     row = main_row(report["figures"]["rows"])
     told = [text for text in report["findings"] if text.startswith("Decided")]
-    assert len(told) == len(row["policies"])
-    for text, policy in zip(told, row["policies"].values(), strict=True):
+    policies = {
+        name: policy
+        for name, policy in row["policies"].items()
+        if name != ONE_BY_ONE  # in the table only
+    }
+    for text, policy in zip(told, policies.values(), strict=True):
         assert ("saves" in text) == saves(policy)
         scale = 100 if " points, 95 % interval " in text else 1  # or in rewards
         low, high = map(
@@ -101,7 +119,13 @@ def test_verdicts(name, budget, rounds, real_data, reported):
     equal = percent(equal_rate(rewards, budget))
     assert f"Equal budgets of {budget} answers per query reach {equal}" in told
     check_sentences(report)
-    policies = report["figures"]["rows"][0]["policies"]
+    (row,) = report["figures"]["rows"]
+    policies, alone = row["policies"], row["stopped"]
+    stopped = np.interp(policies["stream"]["spend"], *stopped_curve(rewards))
+    assert alone["reward"] == pytest.approx(stopped, abs=1e-9)
+    text = next(text for text in report["findings"] if text.startswith("Stopping"))
+    assert f"gives {percent(stopped)} for" in text
+    assert ("The stream gives more" in text) == gains(alone)
     assert policies["in 4 rounds"]["spend"] <= budget
     assert gains(policies["in 4 rounds"])
     assert not gains(policies["up front"])  # all queries look alike
@@ -194,9 +218,19 @@ def test_a_menu_of_seven_models(real_data, reported):
     )
     solved = (right[numbers] > 0).any(axis=1).mean()
     assert f"{percent(solved)} have a right answer among all of them" in told
-    rounds = report["figures"]["rows"][0]["policies"]["in 4 rounds"]
+    (row,) = report["figures"]["rows"]
+    rounds = row["policies"]["in 4 rounds"]
     assert rounds["spend"] <= 20
     assert gains(rounds)
+    assert gains(row["policies"]["stream"])
+    assert row["equal"]["reward"] <= row["cascade"]["reward"] + 1e-9
+    # Of two decoders, one asked up to its last answer and then the other.
+    solved_by_two = max(
+        (right[numbers][:, [a, b]] > 0).any(axis=1).mean()
+        for a in range(7)
+        for b in range(a)
+    )
+    assert row["cascade"]["reward"] <= solved_by_two + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -236,3 +270,30 @@ def test_menus_of_one_answer_of_each(
     assert row["policies"]["in 4 rounds"]["reward"] <= bound + 1e-9
     assert row["equal"]["reward"] <= bound + 1e-9
     assert ("The table has no costs" in " ".join(report["advice"])) == (costs is None)
+
+
+def test_judged_answers_of_chat_models(real_data, reported):
+    arrays = np.load(real_data / "alpacaeval2_pref.npz")
+    places = np.argsort(-arrays["rewards"].mean(axis=0))[::8][:3]
+    judged = arrays["rewards"][:120][:, places]
+    names = arrays["models"][places].astype(str)
+    rows = [
+        {"prompt": f"{number}", "model": name, "reward": float(reward)}
+        for number, row in enumerate(judged)
+        for name, reward in zip(names, row, strict=True)
+    ]
+    words = ("--features", "none", "--budget", 2, "--folds", 2)
+    report = reported(rows, *words)
+    check_sentences(report)
+    told = " ".join(report["findings"])
+    assert f"One answer of {names[0]} is the best: a mean reward of" in told
+    assert f"{judged.mean(axis=0).max():.3g}, for 1 answer." in told
+    (row,) = report["figures"]["rows"]
+    # The best two for all, by hindsight, which nothing without a policy beats.
+    pairs = [np.delete(judged, left, axis=1).max(axis=1).mean() for left in range(3)]
+    assert row["equal"]["reward"] <= max(pairs) + 1e-9
+    assert row["equal"]["reward"] >= judged.mean(axis=0).max() - 1e-9
+    best = judged.max(axis=1).mean()
+    assert all(own["reward"] <= best + 1e-9 for own in row["policies"].values())
+    assert row["oracle_one_answer"] == pytest.approx(best)
+    assert "stream" in row["policies"]

@@ -43,6 +43,13 @@ def test_figures_are_those_of_the_metrics(reported, table):
         assert equal["reward"] == pytest.approx(expected_reward_score(REWARDS, budget))
         assert equal["low"] < equal["reward"] < equal["high"]
         twice = np.repeat(REWARDS[:, None], 2, axis=1)
+        stopped = np.interp(
+            row["stopped"]["spend"], *decoder_cost_curves(twice)["decoder 0"]
+        )
+        assert row["stopped"]["reward"] == pytest.approx(stopped)
+        assert row["stopped"]["gain"] == pytest.approx(
+            row["policies"]["stream"]["reward"] - stopped
+        )
         bound = np.interp(budget, *oracle_cost_curve(twice))
         assert row["oracle_with_verdicts"] == pytest.approx(bound)
         for policy in row["policies"].values():
@@ -159,7 +166,7 @@ def test_votes_are_taken_where_nothing_grades(reported, tmp_path):
     table = RewardTable(REWARDS, answers=labels)
     same = expected_reward_score(table, 4, selection="vote")
     assert row["equal"]["reward"] == pytest.approx(same)
-    assert row["oracle_with_verdicts"] is None
+    assert row["oracle_with_verdicts"] is row["stopped"] is None
     told = reported(path, "--budget", 2)["advice"]
     assert "--selection vote" in " ".join(told)
 
@@ -260,29 +267,3 @@ def test_one_answer_to_each_query_is_too_few(run, tmp_path):
     code, _, err = run("report", write_lines(tmp_path / "rows", rows))
     assert code == 1
     assert "has one graded answer to each query. Expected at least two" in err
-
-
-def test_several_decoders_are_reported_each_alone_and_together(reported, tmp_path):
-    harder = made_rewards()[::-1] & made_rewards()
-    both = {"small": harder, "large": REWARDS}
-    rows = [
-        {**row, "model": name, "cost": 1 + 4 * (name == "large")}
-        for name, rewards in both.items()
-        for row in long_rows(rewards)
-    ]
-    report = reported(write_lines(tmp_path / "rows", rows), "--budget", 6)
-    small, large = report["figures"]["decoders"]
-    assert small["one_answer"] == pytest.approx(harder.mean())
-    assert large["cost_of_an_answer"] == 5
-    (row,) = report["figures"]["rows"]
-    table = RewardTable(np.stack([harder, REWARDS], axis=1), costs=[1.0, 5.0])
-    assert row["oracle_with_verdicts"] == pytest.approx(
-        np.interp(6, *oracle_cost_curve(table))
-    )
-    assert row["equal"]["spend"] == pytest.approx(6)
-    alone = decoder_cost_curves(table)
-    for own in alone.values():  # nothing that is possible without a policy is better
-        assert row["equal"]["reward"] >= np.interp(6, *own) - 1e-9
-    rounds = row["policies"]["in 4 rounds"]
-    assert sum(rounds["costs"].values()) == pytest.approx(rounds["spend"])
-    assert rounds["spend"] <= 6

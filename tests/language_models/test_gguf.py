@@ -109,6 +109,10 @@ class TestSameNumbers:
 
 
 class TestIdentity:
+    def test_whether_it_is_made_for_chat_needs_no_weights(self, models, monkeypatch):
+        monkeypatch.delattr(_model, "_read_language_model")
+        assert _model.has_chat_template(models[0])
+
     def test_the_fingerprint_is_the_hash_of_the_file(self, models):
         from hashlib import sha256
 

@@ -1,10 +1,13 @@
 """OpenAISampler against a real server: llama.cpp's."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from real_servers import QUERIES, assert_true_or_unknown, llama_cpp_serving
 
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
+from sklearn_adaalloc.sampling._openai.probing import probe
 
 pytest.importorskip("openai", reason="needs the extra openai")
 
@@ -85,3 +88,32 @@ def test_a_parameter_that_it_refuses(sampler):
     [arrival] = sampler.sample_each(QUERIES[:1], 1)
     assert isinstance(arrival.error, ValueError)
     assert "response_format" in str(arrival.error)
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory):
+    """A server with one slot that asks for a key."""
+    place = tmp_path_factory.mktemp("locked")
+    with llama_cpp_serving(place, n_slots=1, key="sesame") as address:
+        yield address, str(place / "model.gguf")
+
+
+@pytest.mark.parametrize("name", ["m", None])
+def test_a_probe(locked, name, monkeypatch):
+    address, listed = locked
+    sampler = OpenAISampler(address, name or listed, api_key_env="A_KEY")
+    with pytest.raises(ValueError, match=r"401: Invalid API Key \(There is no key"):
+        asyncio.run(probe(sampler))
+    monkeypatch.setenv("A_KEY", "mellon")
+    with pytest.raises(ValueError, match=r"status 401: Invalid API Key\.$"):
+        asyncio.run(probe(sampler))
+    monkeypatch.setenv("A_KEY", "sesame")
+    asyncio.run(probe(sampler))  # it has one model, and answers to any name
+
+
+def test_more_answers_than_it_gives_at_a_time(locked, monkeypatch):
+    monkeypatch.setenv("A_KEY", "sesame")
+    for counted in (False, True):  # with one slot, it refuses n=3 with status 400
+        sampler = OpenAISampler(locked[0], "m", api_key_env="A_KEY", max_new_tokens=3)
+        sampled = sampler.sample(QUERIES[:1], 3, return_usage=counted)
+        assert [len(row) for row in (sampled[0] if counted else sampled)] == [3]

@@ -75,6 +75,19 @@ def test_a_long_list_is_shown_in_part():
         probed(faulty.status(404), models=[f"m{i}" for i in range(11)], model="x")
 
 
+def test_a_connection_that_is_lost_once():
+    with faulty.serving(lambda number, body: faulty.drop if number == 0 else None) as s:
+        asyncio.run(probe(sampler_of(s)))
+    assert len(s.bodies) == 2
+
+
+def test_an_address_without_its_end():
+    with faulty.serving(lambda number, body: faulty.status(404, "no")) as server:
+        sampler = OpenAISampler(server.base_url.removesuffix("/v1"), "m")
+        with pytest.raises(ValueError, match=r"no\. Most addresses end with /v1\.$"):
+            asyncio.run(probe(sampler))
+
+
 def test_a_server_that_is_not_there():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,5 +1,7 @@
 """OpenAISampler against a real server: `transformers serve`."""
 
+import asyncio
+
 import pytest
 from real_servers import (
     QUERIES,
@@ -9,6 +11,7 @@ from real_servers import (
 )
 
 from sklearn_adaalloc.sampling import OpenAISampler, TransformersSampler
+from sklearn_adaalloc.sampling._openai.probing import probe
 
 pytest.importorskip("aiohttp", reason="needs the extra openai")
 
@@ -31,6 +34,11 @@ def real_sampler(transformers_serve, served_model):
     return OpenAISampler(
         transformers_serve, served_model, max_new_tokens=12, max_concurrency=2
     )
+
+
+def test_a_probe(real_sampler):
+    # Without a cache of the hub, its list of models is an error, and it hangs up.
+    asyncio.run(probe(real_sampler))
 
 
 def test_a_real_server_that_ignores_n(real_sampler):

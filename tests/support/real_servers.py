@@ -1,13 +1,7 @@
 """Real servers on loopback with the embedded LM: `transformers serve`, llama.cpp's."""
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +9,7 @@ import numpy as np
 import pytest
 from tiny_gguf import write_gguf
 
+from benchmarks.real_lm import servers
 from sklearn_adaalloc.datasets import embedded_model_path
 
 QUERIES = ["max 3 41 7=", "10+20=", "gcd 84 30=", "123*456="]
@@ -25,35 +20,8 @@ def transformers_serving():
     """Run `transformers serve` while the block runs; its address."""
     pytest.importorskip("fastapi", reason="needs transformers[serving]")
     pytest.importorskip("uvicorn", reason="needs transformers[serving]")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = "from transformers.cli.transformers import main; main()"
-    options = ["serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    server = subprocess.Popen(
-        [sys.executable, "-c", program, *options],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", server)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _wait_for(address, process, seconds=120):
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            assert process.poll() is None, "the server has ended by itself"
-            assert time.monotonic() < end, "the server does not answer"
-            time.sleep(0.2)
+    with servers.transformers_serve() as address:
+        yield address
 
 
 def write_served_model(place):
@@ -68,23 +36,15 @@ def write_served_model(place):
 
 
 @contextmanager
-def llama_cpp_serving(place):
+def llama_cpp_serving(place, **parameters):
     """Run a llama.cpp server in this process while the block runs; its address."""
-    xllamacpp = pytest.importorskip("xllamacpp", reason="needs xllamacpp")
+    pytest.importorskip("xllamacpp", reason="needs xllamacpp")
     pytest.importorskip("gguf", reason="needs gguf")
     path = place / "model.gguf"
     write_gguf(Path(embedded_model_path()), path)
-    parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(path)
-    parameters.hostnames = ["127.0.0.1"]
-    parameters.port = 0
-    parameters.n_parallel = 3
-    parameters.n_ctx = 3 * 128  # of all three together
-    parameters.cpuparams.n_threads = 1
-    parameters.verbosity = 0
-    server = xllamacpp.Server(parameters)
-    yield f"{server.listening_address}/v1"
-    del server
+    options = {"n_slots": 3, "n_tokens": 128, **parameters}
+    with servers.llama_cpp(path, **options) as address:
+        yield address
 
 
 def assert_true_or_unknown(answers, usage, limit):

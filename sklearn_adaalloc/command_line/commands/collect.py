@@ -4,7 +4,11 @@ Run it again after any interruption: nothing that the store has is asked or grad
 twice. With more queries or more samples, only what is new is asked.
 """
 
-from sklearn_adaalloc.command_line._options import positive, whole
+from sklearn_adaalloc.command_line._options import (
+    add_chat_argument,
+    positive,
+    whole,
+)
 
 SUMMARY = "sample and grade answers into a store"
 EXAMPLE = "adaalloc collect collect.toml --n-samples 16"
@@ -36,6 +40,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--model", metavar="NAME", help="model of the server, if --sampler is a URL"
     )
+    add_chat_argument(parser, "whether the model gets each text")
     parser.add_argument(
         "--reward",
         required=True,

@@ -32,6 +32,14 @@ def add_arguments(parser):
         help="mean budget per query, in answers, or in cost with --unit cost",
     )
     parser.add_argument(
+        "--min-budget",
+        nargs="+",
+        type=whole(0),
+        metavar="N",
+        help="answers that every query gets; of several decoders, from each of them, "
+        "or a number for each; default: 0 where rewards are verdicts, 1 otherwise",
+    )
+    parser.add_argument(
         "--policy",
         choices=_POLICIES,
         default="adaptive",
@@ -62,9 +70,11 @@ def run(options):
     """Read, fit and save."""
     import json
 
+    from sklearn_adaalloc.command_line._files import check_policy_place
     from sklearn_adaalloc.command_line._fitting import fit_policy
     from sklearn_adaalloc.persistence import save_policy
 
+    check_policy_place(options.out)
     policy, told = fit_policy(options)
     save_policy(policy, options.out)
     if options.json:

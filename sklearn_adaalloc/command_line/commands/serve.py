@@ -3,7 +3,8 @@
 Clients of OpenAI's protocol only change their address. Each request is decided,
 sampled, judged, and answered with the best sample. If the environment variable
 ADAALLOC_API_KEY is set, clients must send it as their key. Stop it with Ctrl-C or
-SIGTERM: requests in flight are finished.
+SIGTERM: requests in flight are finished, and the exit code is 0. A second Ctrl-C ends
+it at once.
 """
 
 from sklearn_adaalloc.command_line._options import positive, whole

@@ -13,6 +13,11 @@ from sklearn_adaalloc.allocators import (
     StreamAllocator,
 )
 from sklearn_adaalloc.command_line._features import difficulty_model, rule_of
+from sklearn_adaalloc.command_line.report.fixed import (
+    equal_budgets,
+    stopped,
+    surpassed,
+)
 from sklearn_adaalloc.command_line.report.intervals import (
     CONFIDENCE,
     N_BOOTSTRAP,
@@ -35,7 +40,7 @@ _PARTS = {
     STREAM: (0.5, 1.0),
 }
 _FEWEST = 0.1  # answers per query; with less there is nothing to compare
-_OPEN_QUERIES = 50  # of a replayed stream at a time, as on a busy server
+OPEN_QUERIES = 50  # of a replayed stream at a time, as on a busy server
 
 
 class Settings(NamedTuple):
@@ -88,8 +93,8 @@ def evaluate(features_of, table, settings):
         whole table.
     drawn : dict
         Arrays for pictures: "curves" of equal budgets (n_queries, n_samples + 1),
-        "costs" (n_queries,), "marginals" as predicted (n_queries, n_samples), and
-        "played", a dict of :class:`Played`.
+        "costs" (n_queries,), "marginals" as predicted (n_queries, n_samples), "played",
+        a dict of :class:`Played`, and "stopped", one of equal limits, or None.
     """
     rule = rule_of(table, settings.selection)
     costs = cell_costs(table) if settings.unit == "cost" else np.ones(len(table))
@@ -102,8 +107,15 @@ def evaluate(features_of, table, settings):
     # Budgets in answers per query: equal ones, which cost `costs` each.
     equal = _equal_budgets(settings, table, costs, rule["min_budget"])
     played, marginals, explained = _play(features_of, table, settings, rule, equal)
+    least = rule["min_budget"]
+    start = least * costs.mean(), least * costs, curves[:, least]
+    played = {name: own.after(*start) for name, own in played.items()}
+    without = None
+    if settings.selection == "reward" and is_binary(table.rewards):
+        rewards, paid = _one_decoder(table, settings)
+        without = stopped(rewards[:, 0], paid[:, 0])
     rows = [
-        _row(n_answers, curves, costs, played, table, settings, rule)
+        _row(n_answers, curves, costs, played, without, table, settings, rule)
         for n_answers in equal
     ]
     solvable = None
@@ -120,7 +132,7 @@ def evaluate(features_of, table, settings):
         "rows": rows,
     }
     drawn = {"curves": curves, "costs": costs, "marginals": marginals}
-    return figures, {**drawn, "played": played, **rule}
+    return figures, {**drawn, "played": played, "stopped": without, **rule}
 
 
 def _equal_budgets(settings, table, costs, least):
@@ -247,7 +259,7 @@ def _outcome(policy, X, table, orders, settings, rule):
     spends, rewards = [], []
     for order in orders:
         if isinstance(policy, StreamAllocator):
-            budgets, spent = policy._replay(X, order, n_open=_OPEN_QUERIES)
+            budgets, spent = policy._replay(X, order, n_open=OPEN_QUERIES)
         else:
             session = policy._replay(X, order)
             budgets, spent = session.budgets, session.costs
@@ -256,57 +268,44 @@ def _outcome(policy, X, table, orders, settings, rule):
     return np.mean(spends, axis=0), np.mean(rewards, axis=0)
 
 
-def equal_rewards(curves, n_answers):
-    """Reward of each query where all get as many answers, floor and ceiling mixed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_adaalloc.command_line.report.evaluation import equal_rewards
-    >>> equal_rewards(np.array([[0.0, 0.4, 0.6]]), 1.5)
-    array([0.5])
-    """
-    low = min(int(n_answers), curves.shape[1] - 1)
-    high = min(low + 1, curves.shape[1] - 1)
-    return curves[:, low] + (n_answers - low) * (curves[:, high] - curves[:, low])
-
-
-def _row(n_answers, curves, costs, played, table, settings, rule):
+def _row(n_answers, curves, costs, played, without, table, settings, rule):
     """All that is reported of one budget."""
-    seed, price = settings.random_state, costs.mean()
-    budget = n_answers * price
-    equal = equal_rewards(curves, n_answers)
-    low, high = mean_interval(equal, CONFIDENCE, N_BOOTSTRAP, seed)
+    seed = settings.random_state
+    budget = n_answers * costs.mean()
+    equal = equal_budgets(curves, costs, budget)
+    low, high = mean_interval(equal.reward, CONFIDENCE, N_BOOTSTRAP, seed)
     policies = {}
     for name, own in played.items():
         spend, reward = own.at(budget)
-        same_cost = equal_rewards(curves, spend.mean() / price)
+        same_cost = equal_budgets(curves, costs, spend.mean())
         policies[name] = {
             "spend": float(spend.mean()),
-            "equal_at_spend": float(same_cost.mean()),
-            **compare(reward, same_cost, random_state=seed),
-            **share_saved(
-                own,
-                n_answers * costs,
-                equal,
-                from_nothing=rule["min_budget"] == 0,
-                random_state=seed,
-            ),
+            "equal_at_spend": float(same_cost.reward.mean()),
+            **compare(spend, reward, same_cost, random_state=seed),
+            **share_saved(own, equal, random_state=seed),
         }
     counted = costs if settings.unit == "cost" else None
     bound = oracle_curve(curves, rule["min_budget"], counted)
     row = {
         "budget": float(budget),
         "answers": float(n_answers),
-        "equal": {"reward": float(equal.mean()), "low": low, "high": high},
+        "equal": {"reward": float(equal.reward.mean()), "low": low, "high": high},
         "policies": policies,
+        "stopped": None,
         "oracle_up_front": float(np.interp(budget, *bound)),
         "oracle_with_verdicts": None,
     }
-    if settings.selection == "reward" and is_binary(table.rewards):
-        own_costs = table.costs if settings.unit == "cost" else np.ones(table.shape)
-        prices, values = first_successes(table.rewards[:, None], own_costs[:, None])
+    if without is not None:
+        stream = played[STREAM].at(budget)
+        row["stopped"] = surpassed(without, *stream, random_state=seed)
+        prices, values = first_successes(*_one_decoder(table, settings))
         row["oracle_with_verdicts"] = float(
             np.interp(budget, *choose_of_each(prices, values))
         )
     return row
+
+
+def _one_decoder(table, settings):
+    """Rewards and what is counted, each (n_queries, 1, n_samples)."""
+    paid = table.costs if settings.unit == "cost" else np.ones(table.shape)
+    return table.rewards[:, None], paid[:, None]

@@ -32,39 +32,71 @@ class Played(NamedTuple):
         place = int(np.argmin(np.abs(self.budgets - budget)))
         return self.spend[place], self.reward[place]
 
+    def after(self, budget, spend, reward):
+        """The same with a point before, in which no policy decides anything."""
+        return Played(
+            np.append(budget, self.budgets),
+            np.vstack([spend, self.spend]),
+            np.vstack([reward, self.reward]),
+        )
 
-def compare(own, other, *, random_state):
-    """Compare two policies on the same queries.
+
+class Fixed(NamedTuple):
+    """What each query costs and earns without a policy, at some mean spend.
 
     Parameters
     ----------
-    own, other : ndarrays of shape (n_queries,)
-        Rewards at the same mean spend.
+    spend, reward : ndarrays of shape (n_queries,)
+        What each query costs and earns.
+    slope : float
+        What a little more spend would earn.
+    """
+
+    spend: np.ndarray
+    reward: np.ndarray
+    slope: float
+
+
+def compare(spend, reward, fixed, *, random_state):
+    """Compare a policy with what needs none, at the same mean spend.
+
+    Other queries would be harder or easier, and a policy would then spend more or less
+    on them. In a resample, therefore, the policy is compared with what its spend there
+    would earn without a policy.
+
+    Parameters
+    ----------
+    spend, reward : ndarrays of shape (n_queries,)
+        What the policy spends and earns.
+    fixed : Fixed
+        What needs none.
     random_state : int
         Seed of the resamples.
 
     Returns
     -------
     figures : dict
-        "reward", "low", "high" of the first, and "gain", "gain_low", "gain_high" over
-        the second.
+        "reward", "low", "high" of the policy, and "gain", "gain_low", "gain_high" over
+        what needs none.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.command_line.report.intervals import compare
-    >>> compare(np.ones(9), np.zeros(9), random_state=0)["gain_low"]
+    >>> from sklearn_adaalloc.command_line.report.intervals import Fixed, compare
+    >>> nothing = Fixed(np.ones(9), np.zeros(9), 0.5)
+    >>> compare(np.ones(9), np.ones(9), nothing, random_state=0)["gain_low"]
     1.0
     """
-    low, high = mean_interval(own, CONFIDENCE, N_BOOTSTRAP, random_state)
+    low, high = mean_interval(reward, CONFIDENCE, N_BOOTSTRAP, random_state)
+    extra = spend - fixed.spend
     gain = difference_from_gains(
-        own - other,
+        reward - fixed.reward - fixed.slope * (extra - extra.mean()),
         confidence=CONFIDENCE,
         n_bootstrap=N_BOOTSTRAP,
         random_state=random_state,
     )
     return {
-        "reward": float(own.mean()),
+        "reward": float(reward.mean()),
         "low": low,
         "high": high,
         "gain": gain.difference,
@@ -73,7 +105,7 @@ def compare(own, other, *, random_state):
     }
 
 
-def share_saved(played, spend, reward, *, from_nothing, random_state):
+def share_saved(played, fixed, *, random_state):
     """The share of a spend with which a policy earns as much as equal budgets.
 
     Between the budgets at which it was played, spend and reward are linear; the curves
@@ -82,11 +114,9 @@ def share_saved(played, spend, reward, *, from_nothing, random_state):
     Parameters
     ----------
     played : Played
-        The policy at several budgets.
-    spend, reward : ndarrays of shape (n_queries,)
+        The policy at several budgets, from the least that is possible on.
+    fixed : Fixed
         What equal budgets spend and earn.
-    from_nothing : bool
-        Whether a query may get no answer, and then earns 0.
     random_state : int
         Seed of the resamples.
 
@@ -99,24 +129,27 @@ def share_saved(played, spend, reward, *, from_nothing, random_state):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.command_line.report.intervals import Played, share_saved
-    >>> ones = np.ones((1, 9))
-    >>> played = Played(np.array([1.0]), ones, ones)
-    >>> equal = np.full(9, 4.0), np.ones(9)
-    >>> figures = share_saved(played, *equal, from_nothing=True, random_state=0)
+    >>> from sklearn_adaalloc.command_line.report.intervals import (
+    ...     Fixed,
+    ...     Played,
+    ...     share_saved,
+    ... )
+    >>> ends = np.array([[0.0] * 9, [1.0] * 9])
+    >>> equal = Fixed(np.full(9, 4.0), np.ones(9), 0.0)
+    >>> figures = share_saved(Played(np.arange(2), ends, ends), equal, random_state=0)
     >>> figures["saved"], figures["saved_spend"]
     (0.75, 1.0)
     """
-    n_queries = len(spend)
-    arrays = np.vstack([played.spend, played.reward, spend, reward])
-    saved, needed = _saved_of_means(arrays.mean(axis=1)[None], from_nothing)
+    n_queries = len(fixed.spend)
+    arrays = np.vstack([played.spend, played.reward, fixed.spend, fixed.reward])
+    saved, needed = _saved_of_means(arrays.mean(axis=1)[None])
     rng = np.random.default_rng(random_state)
     resampled = []
     for start in range(0, N_BOOTSTRAP, _AT_ONCE):
         n_draws = min(_AT_ONCE, N_BOOTSTRAP - start)
         weights = rng.multinomial(n_queries, np.full(n_queries, 1 / n_queries), n_draws)
         means = weights @ arrays.T / n_queries
-        resampled.append(_saved_of_means(means, from_nothing)[0])
+        resampled.append(_saved_of_means(means)[0])
     # Where the reward is not reached, nothing is known to be saved.
     resampled = np.nan_to_num(np.concatenate(resampled), nan=-np.inf)
     ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
@@ -133,16 +166,9 @@ def share_saved(played, spend, reward, *, from_nothing, random_state):
     }
 
 
-def _saved_of_means(means, from_nothing):
+def _saved_of_means(means):
     """Share saved and spend needed (n_draws,) of means (n_draws, 2 n_points + 2)."""
     n_points = (means.shape[1] - 2) // 2
-    start = [[0.0]] * from_nothing
-    needed = []
-    for row in means:
-        curve = BudgetCurve(
-            np.concatenate([*start, row[:n_points]]),
-            np.concatenate([*start, row[n_points:-2]]),
-        )
-        needed.append(first_crossing(curve, row[-1]))
-    needed = np.array(needed)
+    curves = (BudgetCurve(row[:n_points], row[n_points:-2]) for row in means)
+    needed = np.array(list(map(first_crossing, curves, means[:, -1])))
     return 1 - needed / means[:, -2], needed

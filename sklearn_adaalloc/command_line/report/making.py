@@ -5,12 +5,12 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from sklearn_adaalloc._utils.queries import text_of
 from sklearn_adaalloc._utils.rewards import has_decoders
 from sklearn_adaalloc._version import __version__
 from sklearn_adaalloc.command_line._features import (
     featurizer,
     read_features,
+    readable,
     resolve_features,
 )
 from sklearn_adaalloc.command_line._options import columns_of
@@ -59,7 +59,7 @@ def make_report(options):
             random_state=options.random_state,
             advance=progress.set_description_str,
         )
-        features_of = _features_of(settings, graded)
+        features_of = _features_of(settings, graded, options.chat)
         several = has_decoders(table)
         measure = evaluate_menu if several else evaluate
         figures, drawn = measure(features_of, table, settings)
@@ -84,7 +84,7 @@ def make_report(options):
 def _check(table, options, n_queries):
     if n_queries < _FEW_QUERIES:
         raise ValueError(
-            f"{_name(options.table)} has {n_queries} graded queries. Expected at least "
+            f"{_name(options.table)}: graded queries: {n_queries}. Expected at least "
             f"{_FEW_QUERIES}: with fewer there is nothing to measure on."
         )
     needed = {"vote": table.codes, "score": table.scores}
@@ -117,7 +117,7 @@ def _unit(options):
     return options.cost if named else "units of cost"
 
 
-def _features_of(settings, graded):
+def _features_of(settings, graded, chat):
     """A function that gives features of the rows to learn from and of the others."""
     name, n_queries = settings.features, len(graded.queries)
     if name == "none":
@@ -125,7 +125,7 @@ def _features_of(settings, graded):
     elif name.endswith(".npy"):
         X = read_features(name, n_queries)
     elif name == "text":
-        texts = [text_of(query) for query in graded.queries]
+        texts = readable(name, graded.queries)
 
         def fitted(train, test):
             seen = [texts[row] for row in train]
@@ -135,7 +135,8 @@ def _features_of(settings, graded):
         return fitted
     else:
         settings.advance("hidden states of the queries")
-        X = featurizer(name, graded.queries).fit_transform(graded.queries)
+        queries = readable(name, graded.queries)
+        X = featurizer(name, queries, chat=chat).fit_transform(queries)
     return lambda train, test: (X[train], X[test])
 
 

@@ -22,15 +22,27 @@ h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; color: var(--accent); }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
 ul { padding-left: 1.25rem; }
 li { margin: .35rem 0; max-width: 46rem; }
-code { font-size: .9em; overflow-wrap: anywhere; }
+code { font-size: .9em; white-space: nowrap; }
 .advice { background: var(--soft); border-left: 4px solid var(--accent);
   padding: .25rem 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .75rem; border-bottom: 1px solid var(--line);
   text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; padding-left: 0;
-  white-space: normal; min-width: 9rem; }
+tbody th { font-weight: normal; }
+tr > :first-child { text-align: left; padding-left: 0; white-space: normal;
+  min-width: 9rem; }
+@media (max-width: 24rem) { code { white-space: normal; } }
+@media (max-width: 40rem) {
+  table, tbody, tr, td, tbody th { display: block; }
+  thead { display: block; position: absolute; width: 1px; height: 1px;
+    overflow: hidden; clip-path: inset(50%); }
+  tr { border-bottom: 1px solid var(--line); padding: .4rem 0; }
+  td, tbody th { border: 0; padding: .1rem 0; }
+  td { display: flex; justify-content: space-between; gap: 1rem; }
+  td::before { content: attr(data-label); opacity: .85; }
+  td:empty { display: none; }
+  tbody th { font-weight: 600; } }
 .pictures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 figure { margin: 0; }
@@ -102,15 +114,20 @@ def _text(text):
 
 
 def _table(title, rows):
-    head, *body = ([escape(cell, quote=False) for cell in row] for row in rows)
+    """A table; where there is little room, each cell names its column."""
+    head, *body = ([escape(cell) for cell in row] for row in rows)
     headings = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in body
-    )
+    lines = []
+    for first, *others in body:
+        cells = "".join(
+            f'<td data-label="{name}">{cell}</td>'
+            for name, cell in zip(head[1:], others, strict=True)
+        )
+        lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>\n')
     return (
         f'<h3>{escape(title)}</h3>\n<div class="scroll" tabindex="0" role="region" '
         f'aria-label="{escape(title)}"><table>\n<thead><tr>{headings}</tr></thead>\n'
-        f"<tbody>\n{lines}</tbody>\n</table></div>\n"
+        f"<tbody>\n{''.join(lines)}</tbody>\n</table></div>\n"
     )
 
 

@@ -1,14 +1,19 @@
 """What figures say, in plain sentences. Nothing is said that an interval does not."""
 
+import math
+
 from sklearn_adaalloc.command_line.report.evaluation import IN_ROUNDS, STREAM, UP_FRONT
+from sklearn_adaalloc.command_line.report.menus import ONE_BY_ONE, ONE_PLAN
 
 _FEW_QUERIES = 300
 _ROUNDING = 1e-9
+_MUCH_MORE = 1.05  # than the budget; a policy that spends it is said to
 _WORDS = {
     UP_FRONT: "Decided up front, before any answer,",
     IN_ROUNDS: f"Decided {IN_ROUNDS}",
     STREAM: "Decided one query after another, as a stream,",
 }
+_ONE = {"answers": "answer", "units of cost": "unit of cost"}
 _KNOWING = {
     "reward": "each grade known before more is spent",
     "score": "each score known before more is spent",
@@ -96,18 +101,28 @@ class Numbers:
 
     def gain(self, policy):
         """A difference of rewards with its interval."""
+        gain, low, high = self.gain_ends(policy)
+        points = " points" if self.binary else ""
+        return f"{gain}{points}, 95 % interval {low} to {high}"
+
+    def gain_ends(self, policy):
+        """A difference of rewards and the ends of its interval, each as a text."""
         ends = [zero(policy[name]) for name in ("gain", "gain_low", "gain_high")]
         if self.binary:
-            texts = [f"{100 * value:+.1f}" for value in ends]
-            return f"{texts[0]} points, 95 % interval {texts[1]} to {texts[2]}"
-        texts = [f"{value:+.3g}" for value in ends]
-        return f"{texts[0]}, 95 % interval {texts[1]} to {texts[2]}"
+            return [_fixed_digits(100 * value, 1, "+") for value in ends]
+        largest = max(map(abs, ends))
+        digits = 1 - math.floor(math.log10(largest)) if largest else 0
+        return [f"{value:+.{max(0, digits)}f}" for value in ends]
 
     def saving(self, policy):
         """A share saved with its interval."""
-        ends = [policy[name] for name in ("saved", "saved_low", "saved_high")]
-        texts = [f"{100 * value:.0f}" for value in ends]
-        return f"{texts[0]} % (95 % interval {texts[1]} to {texts[2]} %)"
+        saved, low, high = self.saving_ends(policy)
+        return f"{saved} % (95 % interval {low} to {high} %)"
+
+    def saving_ends(self, policy):
+        """A share saved and the ends of its interval, each as a text."""
+        ends = (policy[name] for name in ("saved", "saved_low", "saved_high"))
+        return [_fixed_digits(100 * zero(value), 0) for value in ends]
 
     def spend(self, value):
         """A mean spend per query."""
@@ -115,7 +130,18 @@ class Numbers:
 
     def spend_with_unit(self, value):
         """A mean spend per query with its unit."""
-        return f"{self.spend(value)} {self.unit}"
+        spend = self.spend(value)
+        return (
+            f"{spend} {_ONE.get(self.unit, self.unit) if spend == '1' else self.unit}"
+        )
+
+
+def _fixed_digits(value, digits, sign="-"):
+    """A number with so many digits, or one more where it would read as 0."""
+    if value and abs(value) < 0.5 * 10.0**-digits:
+        digits += 1
+    text = f"{value:{sign}.{digits}f}"
+    return text if float(text) else text.replace("-", "+" if sign == "+" else "")
 
 
 def policy_sentence(name, row, report, other="equal budgets"):
@@ -141,6 +167,8 @@ def policy_sentence(name, row, report, other="equal budgets"):
     if name == IN_ROUNDS:
         start += f", {_KNOWING[report['selection']]},"
     start += f" {numbers.spend_with_unit(policy['spend'])} per query"
+    if policy["spend"] > row["budget"] * _MUCH_MORE:
+        start += f" (more than the budget of {numbers.spend(row['budget'])})"
     if gains(policy):
         told = (
             f"{start} give {numbers.reward(policy['reward'])}, and {other} of the same "
@@ -176,6 +204,8 @@ def without_policy(equal):
     'small or large at random'
     """
     names = equal["decoders"]
+    if names == [ONE_PLAN] or not names:
+        return names[0] if names else "no answer at all"
     return " or ".join(names) + (" at random" if len(names) > 1 else " alone")
 
 
@@ -203,6 +233,11 @@ def _findings(report, row):
         f"{numbers.reward(equal['low'])} to {numbers.reward(equal['high'])})."
     )
     found += [policy_sentence(name, row, report) for name in row["policies"]]
+    if row["stopped"] is not None:
+        found.append(
+            "Stopping alone: the same limit for all queries, each stopped at its first "
+            f"right answer, gives {_verdict(row['stopped'], 'The stream', numbers)}"
+        )
     bound = f"{numbers.reward(row['oracle_up_front'])} up front"
     if row["oracle_with_verdicts"] is not None:
         bound += f", and {numbers.reward(row['oracle_with_verdicts'])} with verdicts"
@@ -212,6 +247,21 @@ def _findings(report, row):
         "does."
     )
     return found
+
+
+def _verdict(without, policy, numbers):
+    """What verdicts give without a policy, and whether the policy gives more."""
+    given = (
+        f"{numbers.reward(without['reward'])} for "
+        f"{numbers.spend_with_unit(without['spend'])} per query. {policy} "
+    )
+    if gains(without):
+        return f"{given}gives more ({numbers.gain(without)})."
+    if loses(without):
+        return f"{given}gives less ({numbers.gain(without)})."
+    return (
+        f"{given}does as well, as far as this table can tell ({numbers.gain(without)})."
+    )
 
 
 def _advice(report, row):
@@ -229,6 +279,12 @@ def _advice(report, row):
             "StreamAllocator where they arrive one after another: `adaalloc fit "
             "--policy sequential` or `--policy stream`."
         )
+        if row["stopped"] is not None and not gains(row["stopped"]):
+            advice.append(
+                "Stopping at the first right answer, with one limit for all queries, "
+                "does as well here and needs no policy, where each query can wait for "
+                "one answer after another."
+            )
     if gains(policies[UP_FRONT]):
         advice.append(
             "If all samples are drawn at once, use AdaptiveAllocator: `adaalloc fit "
@@ -265,7 +321,14 @@ def _about_the_table(report):
             f"Grade more queries: with {figures['queries']:,}, intervals are wide and "
             "there is little to learn from."
         )
-    if report["has_answers"] and report["selection"] == "reward":
+    if report["has_answers"] and "decoders" in figures:
+        told.append(
+            "These figures take the best answer, so something has to grade answers "
+            "when the system is used. Votes are not measured here: they are taken "
+            "among the answers of one decoder. Give a file of its answers alone, with "
+            "--selection vote."
+        )
+    elif report["has_answers"] and report["selection"] == "reward":
         told.append(
             "These figures take the best answer, so something has to grade answers "
             "when the system is used. If nothing can, see --selection vote: the table "
@@ -276,51 +339,118 @@ def _about_the_table(report):
 
 def _menu_findings(report, row):
     figures, numbers = report["figures"], Numbers(report)
-    decoders = figures["decoders"]
-    found = [
+    decoders, binary = figures["decoders"], figures["binary"]
+    told = (
         f"{figures['queries']:,} queries, answered by {len(decoders)} decoders, "
-        f"{_up_to(figures['samples'])} of each. "
-        f"{numbers.reward(figures['solvable'])} have a right answer among all of them."
-    ]
+        f"{_up_to(figures['samples'])} of each."
+    )
+    if binary:
+        told += (
+            f" {numbers.reward(figures['solvable'])} have a right answer among all of "
+            "them."
+        )
+    found = [told]
     best = max(decoders, key=lambda decoder: decoder["one_answer"])
     found.append(
-        f"One answer of {best['name']} is right most often: in "
-        f"{numbers.reward(best['one_answer'])} of all cases, for "
+        f"One answer of {best['name']} is "
+        f"{'right most often: in' if binary else 'the best: a mean reward of'} "
+        f"{numbers.reward(best['one_answer'])}{' of all cases' if binary else ''}, for "
         f"{numbers.spend_with_unit(best['cost_of_an_answer'])}."
     )
     equal = row["equal"]
-    found.append(
+    told = (
         f"Without a policy, {without_policy(equal)} is the best at "
         f"{numbers.spend_with_unit(row['budget'])} per query: "
         f"{numbers.reward(equal['reward'])} (95 % interval "
         f"{numbers.reward(equal['low'])} to {numbers.reward(equal['high'])}). It is "
-        "chosen by hindsight, and a query stops at its first right answer."
+        "chosen by hindsight"
     )
+    found.append(f"{told}{_how_without(figures, equal)}")
     found += [
         policy_sentence(name, row, report, other="the best without a policy")
         for name in row["policies"]
+        if name != ONE_BY_ONE  # nearly as rounds; the table has it
     ]
-    found.append(
-        "Headroom: who knew in advance which decoder is right how often on each query "
-        f"would reach {numbers.reward(row['oracle_with_verdicts'])} at "
-        f"{numbers.spend_with_unit(row['budget'])} per query. Nobody does."
-    )
+    if row["cascade"] is not None:
+        found.append(
+            "The best fixed cascade of one or two decoders, chosen by hindsight, gives "
+            f"{_verdict(row['cascade'], 'The policy that decides one by one', numbers)}"
+        )
+    found.append(_menu_headroom(row, numbers))
     rounds = row["policies"][IN_ROUNDS]
     if sum(rounds["answers"].values()) > 0:
         asked = sorted(rounds["answers"], key=rounds["answers"].get, reverse=True)[:3]
         shares = ", ".join(f"{name} {rounds['answers'][name]:.2f}" for name in asked)
         found.append(f"Who answers, in rounds: answers per query of {shares}.")
-    return found
+    return found + _left_out(figures, row)
+
+
+def _how_without(figures, equal):
+    """How an answer comes about without a policy."""
+    if figures["binary"]:
+        return ", and a query stops at its first right answer."
+    told = f". A query without an answer counts as {figures['empty_reward']:g}."
+    if ONE_PLAN in equal["decoders"]:
+        first = ", ".join(figures["plan"][:4])
+        told += (
+            f" The plan asks {first}{', ...' if len(figures['plan']) > 4 else ''} as "
+            "far as the budget goes, each next one because it gains most per cost, and "
+            "takes the best answer."
+        )
+    return told
+
+
+def _menu_headroom(row, numbers):
+    at = f"at {numbers.spend_with_unit(row['budget'])} per query"
+    if row["oracle_with_verdicts"] is not None:
+        return (
+            "Headroom: who knew in advance which decoder is right how often on each "
+            f"query would reach {numbers.reward(row['oracle_with_verdicts'])} {at}. "
+            "Nobody does."
+        )
+    return (
+        "Headroom: who knew in advance which decoder is the best on each query would "
+        f"reach {numbers.reward(row['oracle_one_answer'])} {at} with one answer to "
+        "each. Nobody does."
+    )
+
+
+def _left_out(figures, row):
+    """What was not measured, because it takes too long."""
+    told, n_decoders = [], len(figures["planned_with"])
+    if n_decoders < len(figures["decoders"]):
+        told.append(
+            f"Policies choose among {n_decoders} decoders here: "
+            f"{', '.join(figures['planned_with'])}. To plan with more takes too long "
+            "where rewards are not 0 or 1."
+        )
+    if STREAM not in row["policies"]:
+        told.append(
+            f"No stream was played: to find its price takes too long for {n_decoders} "
+            f"decoders and {figures['queries']:,} queries."
+        )
+    return told
 
 
 def _menu_advice(report, row):
     advice, policies = [], row["policies"]
-    if gains(policies[IN_ROUNDS]):
-        advice.append(
+    later = {name: policies[name] for name in policies if name != UP_FRONT}
+    if any(map(gains, later.values())):
+        told = (
             "If answers can be graded while decoding goes on, let SequentialAllocator "
-            "ask all decoders in rounds: `adaalloc fit --policy sequential`, and "
-            "decoding.Cascade carries it out."
+            "ask all decoders in rounds: `adaalloc fit --policy sequential`"
         )
+        if STREAM in later:
+            told += (
+                ", or StreamAllocator where queries arrive one after another: "
+                "`--policy stream`"
+            )
+        advice.append(f"{told}. decoding.Cascade carries it out.")
+        if row["cascade"] is not None and not gains(row["cascade"]):
+            advice.append(
+                "A fixed cascade of one or two decoders does as well here and needs no "
+                "policy: see metrics.best_fixed_cascades."
+            )
     if gains(policies[UP_FRONT]):
         advice.append(
             "If all answers are drawn at once and graded afterwards, AdaptiveAllocator "

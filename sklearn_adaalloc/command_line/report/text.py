@@ -1,7 +1,7 @@
 """A report as text, and its tables for text and page alike."""
 
 from sklearn_adaalloc.command_line._layout import aligned, paragraph, printable
-from sklearn_adaalloc.command_line.report.sentences import Numbers, without_policy, zero
+from sklearn_adaalloc.command_line.report.sentences import Numbers, without_policy
 
 
 def tables(report):
@@ -31,72 +31,60 @@ def tables(report):
                     numbers.spend(decoder["all_spend"]),
                 ]
             )
-        made.append(("Each decoder alone, stopped at its first right answer", rows))
+        told = "stopped at its first right answer" if figures["binary"] else "its best"
+        made.append((f"Each decoder alone, {told}", rows))
     for row in figures["rows"]:
-        made.append(
-            (
-                f"At {numbers.spend_with_unit(row['budget'])} per query",
-                _budget_rows(row, numbers),
-            )
-        )
+        title = f"At {numbers.spend_with_unit(row['budget'])} per query"
+        if "decoders" in row["equal"]:
+            title += f"; without a policy, by {without_policy(row['equal'])}"
+        made.append((title, _budget_rows(row, numbers)))
     return made
 
 
 def _budget_rows(row, numbers):
     heading = ["policy", "spent", "reward", "at equal cost", "gain (95 %)", "saved"]
     equal = row["equal"]
-    name = without_policy(equal) if "decoders" in equal else "equal budgets"
-    rows = [
-        heading,
-        [
-            name,
-            numbers.spend(equal.get("spend", row["budget"])),
-            numbers.reward(equal["reward"]),
-            "",
-            "",
-            "",
-        ],
-    ]
+    name = "without a policy" if "decoders" in equal else "equal budgets"
+    spent = equal.get("spend", row["budget"])
+    rows = [heading, _without(name, spent, equal["reward"], numbers)]
     for name, policy in row["policies"].items():
+        gain, low, high = numbers.gain_ends(policy)
         rows.append(
             [
                 name,
                 numbers.spend(policy["spend"]),
                 numbers.reward(policy["reward"]),
                 numbers.reward(policy["equal_at_spend"]),
-                _gain(policy, numbers),
-                _saved(policy),
+                f"{gain} [{low}, {high}]",
+                _saved(policy, numbers),
             ]
         )
-    bounds = {
-        "known in advance, up front": row.get("oracle_up_front"),
-        "known in advance, verdicts": row["oracle_with_verdicts"],
-    }
-    for name, value in bounds.items():
-        if value is not None:
-            rows.append(
-                [
-                    name,
-                    numbers.spend(row["budget"]),
-                    numbers.reward(value),
-                    *[""] * 3,
-                ]
-            )
+    for name, key in (
+        ("equal limits, stopped when right", "stopped"),
+        ("best fixed cascade", "cascade"),
+    ):
+        if (own := row.get(key)) is not None:
+            rows.append(_without(name, own["spend"], own["reward"], numbers))
+    for name, key in (
+        ("known in advance, up front", "oracle_up_front"),
+        ("known in advance, one answer", "oracle_one_answer"),
+        ("known in advance, verdicts", "oracle_with_verdicts"),
+    ):
+        if (value := row.get(key)) is not None:
+            rows.append(_without(name, row["budget"], value, numbers))
     return rows
 
 
-def _gain(policy, numbers):
-    scale, digits = (100, ".1f") if numbers.binary else (1, ".3g")
-    ends = (zero(policy[name]) * scale for name in ("gain", "gain_low", "gain_high"))
-    return "{} [{}, {}]".format(*(format(value, f"+{digits}") for value in ends))
+def _without(name, spend, reward, numbers):
+    """The row of what is no policy."""
+    return [name, numbers.spend(spend), numbers.reward(reward), *[""] * 3]
 
 
-def _saved(policy):
+def _saved(policy, numbers):
     """The share saved with its interval; a dash where it is not known."""
-    ends = [policy[name] for name in ("saved", "saved_low", "saved_high")]
-    if None in ends:
+    if None in (policy[name] for name in ("saved", "saved_low", "saved_high")):
         return "–"
-    return "{} % [{}, {}]".format(*(round(100 * value) for value in ends))
+    return "{} % [{}, {}]".format(*numbers.saving_ends(policy))
 
 
 def as_text(report):
@@ -117,6 +105,6 @@ def as_text(report):
     parts += ["", "What to do"]
     parts += [paragraph(text, bullet="- ") for text in report["advice"]]
     for title, rows in tables(report):
-        parts += ["", title, aligned(rows)]
+        parts += ["", paragraph(title), aligned(rows)]
     parts += ["", *[paragraph(text) for text in report["notes"]]]
     return printable("\n".join(parts))

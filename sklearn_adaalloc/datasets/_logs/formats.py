@@ -57,7 +57,8 @@ def file_format(path):
             return "lines" if isinstance(json.loads(line), dict) else "json"
         except ValueError:  # it goes on in the next line, or is cut off
             return "lines" if line.startswith('{"') else "json"
-    if any(separator in line for separator in _SEPARATORS):
+    one_column = path.endswith((".csv", ".csv.gz"))
+    if one_column or any(separator in line for separator in _SEPARATORS):
         return "csv"
     raise ValueError(
         f"{path} begins with {short_repr(line)}. Expected JSON lines, a JSON list, CSV "

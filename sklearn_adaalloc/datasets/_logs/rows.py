@@ -184,7 +184,7 @@ def read_parquet(path):
         raise
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these
         raise ValueError(
-            f"{path} cannot be read as Parquet after row {number}: {error}. It may be "
+            f"{path} cannot be read as Parquet after row {number} ({error}). It may be "
             "damaged, or of another format: write or copy it again."
         ) from error
 

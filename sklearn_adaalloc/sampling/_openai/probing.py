@@ -1,8 +1,13 @@
 """Whether a server is there, takes the key, and has the model."""
 
 import json
+import re
 
-from sklearn_adaalloc.sampling._openai.client import Client, StatusError
+from sklearn_adaalloc.sampling._openai.client import (
+    Client,
+    StatusError,
+    UnreachableError,
+)
 from sklearn_adaalloc.sampling._openai.dispatch import Request
 from sklearn_adaalloc.sampling._openai.fields import PATHS, request_fields
 from sklearn_adaalloc.sampling._openai.replies import ErrorReply, read_reply
@@ -37,7 +42,7 @@ async def probe(sampler):
         if sampler.model not in names:
             request = Request(0, 0, 1, limit=1)
             fields = request_fields(sampler, "1", "1", request)
-            read_reply(await client.post(PATHS[sampler.completion], fields), 1)
+            read_reply(await _post(client, PATHS[sampler.completion], fields), 1)
     except Exception as error:
         problem = server.diagnose(error)
         if _is_no_obstacle(error, problem, names):
@@ -46,10 +51,20 @@ async def probe(sampler):
         if names and problem.kind in ("fatal", "refused"):
             more = ", ..." if names[_SHOWN:] else ""
             message += f" Its models are {', '.join(names[:_SHOWN])}{more}."
+        if problem.status == 404 and not re.search(r"/v\d+/?$", sampler.base_url):
+            message += " Most addresses end with /v1."
         kind = ConnectionError if problem.kind in ("passing", "half") else ValueError
         raise kind(message) from error
     finally:
         await client.close()
+
+
+async def _post(client, path, fields):
+    """Post, once more if the connection was lost: the server may have closed it."""
+    try:
+        return await client.post(path, fields)
+    except UnreachableError:
+        return await client.post(path, fields)
 
 
 async def _list_models(client):
