@@ -112,8 +112,11 @@ def test_a_collection_where_a_node_is_lost(head, tmp_path):
     doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
     log = tmp_path / "log"
     with driver("collection", head, tmp_path) as process:
+        # Five samplers and a grader fill both nodes, so this one has a sampler.
         killed = kill_at_work(head, doomed, tmp_path, BATCH_SIZE)
+        spare = head.add_node(num_cpus=2, object_store_memory=100 * MB)
         assert process.wait(120) == 0
+    head.remove_node(spare)
     assert_array_equal(np.load(tmp_path / "result.npy"), RIGHT)
     asked = [text for text, _ in entries(log)]
     lost = [text for text, worker in entries(log) if worker in killed]

@@ -22,7 +22,7 @@ RIGHT = [[reward_of(answer(q, sample)) for sample in range(N_SAMPLES)] for q in 
 
 
 def collection(folder):
-    """Collect a table with three samplers."""
+    """Collect a table with five samplers."""
     from sklearn_adaalloc.distributed import collect_parts
 
     return collect_parts(
@@ -32,7 +32,7 @@ def collection(folder):
         N_SAMPLES,
         folder=folder / "parts",
         batch_size=BATCH_SIZE,
-        n_samplers=3,
+        n_samplers=5,
         progress=False,
     )
 
