@@ -1,5 +1,6 @@
 """Filling a reward table with the samplers and graders of a Ray cluster."""
 
+import math
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from sklearn_adaalloc.collect._settings import (
     reward_identity,
     sampler_identity,
 )
-from sklearn_adaalloc.distributed._pool import Pool, is_loss
+from sklearn_adaalloc.distributed._pool import DEPTH, Pool, is_loss
 from sklearn_adaalloc.sampling._protocol import as_sampler
 
 _MOST_LOSSES = 5  # of one batch: then it may be what kills its actors
@@ -243,16 +244,23 @@ class _Crew:
 
     def hire_samplers(self, sampler, n_actors, num_gpus):
         """Start the actors that sample."""
+        self._n_samplers = n_actors
         make = self._ray.remote(_Sampling).options(num_gpus=num_gpus, **self._options)
         sampler = [self._ray.put(sampler)]
         self._samplers = Pool(self._ray, partial(make.remote, sampler), n_actors)
 
     def hire_graders(self, reward, n_actors, batch_size):
-        """Start the actors that grade."""
-        make = self._ray.remote(_Grading).options(**self._options)
+        """Start the actors that grade, after those that sample.
+
+        A batch has its grader before it is sampled. Graders take so many batches that
+        no sampler waits for one, and grade what is there first.
+        """
+        options = {"allow_out_of_order_execution": True, **self._options}
+        make = self._ray.remote(_Grading).options(**options)
         reward = [self._ray.put(reward)]
         make = partial(make.remote, reward, batch_size)
-        self._graders = Pool(self._ray, make, n_actors)
+        depth = DEPTH * max(math.ceil(self._n_samplers / max(n_actors, 1)), 1)
+        self._graders = Pool(self._ray, make, n_actors, depth=depth)
 
     def results(self, batches):
         """Yield each batch when it is graded, and what came of it.

@@ -1,6 +1,6 @@
 """Pools of actors that outlive the loss of nodes."""
 
-_DEPTH = 2  # calls that an actor has at a time: one runs, and the next is there already
+DEPTH = 2  # calls that an actor has at a time: one runs, and the next is there already
 _MOST_STARTS = 20  # of each actor, before its loss is no accident
 
 
@@ -18,12 +18,15 @@ class Pool:
         Returns a new actor. Its method ``ready`` returns when it can take calls.
     n_actors : int
         Their number.
+    depth : int, default=2
+        Largest number of calls that an actor has at a time.
     """
 
-    def __init__(self, ray, make, n_actors):
+    def __init__(self, ray, make, n_actors, *, depth=DEPTH):
         self._ray = ray
         self._make = make
         self._n_actors = n_actors
+        self._depth = depth
         self._most_starts = _MOST_STARTS * n_actors
         self._n_starts = 0
         self._n_calls = {}  # actors that take calls -> number of calls they have
@@ -39,7 +42,7 @@ class Pool:
     @property
     def has_room(self):
         """Whether an actor can take a call."""
-        return any(n < _DEPTH for n in self._n_calls.values())
+        return any(n < self._depth for n in self._n_calls.values())
 
     def take(self):
         """The actor with the fewest calls, for one more."""

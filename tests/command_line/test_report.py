@@ -223,7 +223,7 @@ def test_a_file_of_features_is_used(reported, table, tmp_path):
         (["--features", "bert"], "--features bert is not accepted. Expected text, "
          "minilm, none"),
         (["--query", "correct", "--reward", "correct", "--features", "text"], "graded "
-         "queries. Expected at least 20"),
+         "queries: 2. Expected at least 20"),
         (["--features", "no.npy"], "no.npy: No such file"),
         (["--html", "/no/such/folder/page.html"], "in a folder that does not exist"),
         (["--html", "."], "is a folder. Expected a file to write"),

@@ -220,6 +220,15 @@ def interrupt(*arguments):
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupts arrive, also where tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_fit_leaves_the_old_policy(run, table, tmp_path, monkeypatch):
     policy = tmp_path / "policy"
     assert fit(run, table, policy)[0] == 0
@@ -232,6 +241,7 @@ def test_an_interrupted_fit_leaves_the_old_policy(run, table, tmp_path, monkeypa
     assert type(load_policy(policy)[-1]).__name__ == "AdaptiveAllocator"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_collect_goes_on_where_it_was(run, tmp_path, monkeypatch):
     (tmp_path / "interrupting.py").write_text(
         "import os, pathlib, signal\n"

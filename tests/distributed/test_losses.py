@@ -54,7 +54,7 @@ def entries(log):
     return [(line[-2], line[-1]) for line in lines]
 
 
-def kill_at_work(cluster, node, folder, batch_size=1):
+def kill_at_work(cluster, node, process, folder, batch_size=1):
     """Kill a node that holds a batch, after it has done one; let all others go on.
 
     Returns the numbers of its processes.
@@ -65,7 +65,8 @@ def kill_at_work(cluster, node, folder, batch_size=1):
         begun = [worker for _, worker in entries(folder / "log") if worker in workers]
         return any(begun.count(worker) > batch_size for worker in workers)
 
-    assert wait_until(holds)
+    assert wait_until(lambda: holds() or process.poll() is not None)
+    assert process.poll() is None
     workers = workers_of(node)
     kill(cluster, node)
     (folder / "go").touch()
@@ -86,7 +87,7 @@ def test_budgets_where_a_node_is_lost_during_features(head, tmp_path):
     policy, X = make_policy()
     doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
     with driver("budgets", head, tmp_path) as process:
-        killed = kill_at_work(head, doomed, tmp_path)
+        killed = kill_at_work(head, doomed, process, tmp_path)
         assert process.wait(120) == 0
     assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
     workers = [worker for _, worker in entries(tmp_path / "log")]
@@ -113,7 +114,7 @@ def test_a_collection_where_a_node_is_lost(head, tmp_path):
     log = tmp_path / "log"
     with driver("collection", head, tmp_path) as process:
         # Five samplers and a grader fill both nodes, so this one has a sampler.
-        killed = kill_at_work(head, doomed, tmp_path, BATCH_SIZE)
+        killed = kill_at_work(head, doomed, process, tmp_path, BATCH_SIZE)
         spare = head.add_node(num_cpus=2, object_store_memory=100 * MB)
         assert process.wait(120) == 0
     head.remove_node(spare)

@@ -8,10 +8,10 @@ The environment has what the endpoint needs. FOLDER is that of `endpoint.py`.
 import os
 import sys
 
-import ray
-from ray import serve
-
 if __name__ == "__main__":
+    import ray
+    from ray import serve
+
     address, port, folder = sys.argv[1:]
     sys.path.insert(0, folder)
     names = [name for name in os.environ if name.startswith(("ADAALLOC_", "LM_"))]

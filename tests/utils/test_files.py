@@ -42,11 +42,11 @@ def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch)
     path = tmp_path / "file.txt"
     path.write_text("old")
 
-    def fill(self, text, **options):
+    def fill(number):
         with open("/dev/full", "w") as full:
-            full.write(text)
+            full.write("text")
 
-    monkeypatch.setattr(Path, "write_text", fill)
+    monkeypatch.setattr(os, "fsync", fill)
     with pytest.raises(OSError, match=r"No space left on device: '.*/file\.txt'"):
         write_whole(path, "new")
     assert path.read_text() == "old"
