@@ -8,6 +8,12 @@ from pathlib import Path
 import psutil
 
 MB = 2**20
+# A node that was killed answers no check; Ray's own defaults notice it late.
+_CHECKS = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
 
 
 @contextmanager
@@ -16,7 +22,12 @@ def started(ray, cpus, **options):
     from ray.cluster_utils import Cluster
 
     head, *others = cpus
-    head = {"num_cpus": head, "include_dashboard": False, **options}
+    head = {
+        "num_cpus": head,
+        "include_dashboard": False,
+        "_system_config": _CHECKS,
+        **options,
+    }
     cluster = Cluster(initialize_head=True, head_node_args=head)
     session = cluster.head_node.get_session_dir_path()
     try:
