@@ -13,9 +13,19 @@ ANSWER = "2+3= None 0"
 
 
 @pytest.fixture(scope="module")
-def address():
-    with half_right(KEY) as address:
-        yield address
+def served():
+    with half_right(KEY) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def server(served):
+    return served[0]
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    return served[1]
 
 
 def model_of(address, **parameters):

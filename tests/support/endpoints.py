@@ -107,9 +107,9 @@ def running(app):
 def half_right(key):
     """An endpoint half of whose answers are right: the second of each query, and later.
 
-    Yields its address.
+    Yields the server behind it, and its address.
     """
     with faulty.serving() as server:
         app = app_of(server, reward=right_from(1), api_key=key)
         with running(app) as address:
-            yield address
+            yield server, address
