@@ -26,7 +26,11 @@ from sklearn_adaalloc.allocators._stream_drift import (
 )
 from sklearn_adaalloc.allocators._stream_session import StreamSession
 from sklearn_adaalloc.allocators._unjudged import open_unjudged
-from sklearn_adaalloc.planning._control import expected_spend, follow_spend
+from sklearn_adaalloc.planning._control import (
+    expected_spend,
+    follow_spend,
+    usual_spends,
+)
 from sklearn_adaalloc.planning._learning import correction_of, learn_correction
 from sklearn_adaalloc.planning._recent import remember
 
@@ -79,7 +83,7 @@ class Stream:
         rule = policy._rule()  # the policy of a stream does not change
         self._bounds = rule["lowest"], rule["highest"]
         self._elasticity = rule["elasticity"]
-        self._usual_spends = rule.get("spends", ())  # earlier versions kept none
+        self._usual = usual_spends(rule.get("spends", ()))  # once there were none
         self._follows = policy.adapt and policy.target == "budget" and policy.budget > 0
         self._foreseen = self._counted = 0.0  # of open queries; what the state knows
         self._open = WeakSet()  # sessions of this process that are not closed
@@ -323,7 +327,7 @@ class Stream:
         """
         if not self._follows:
             return
-        totals = expected_spend(session._spent(), self._usual_spends)
+        totals = expected_spend(session._spent(), self._usual)
         foreseen = float(totals.sum()) / self._policy.budget - len(totals)
         with self._lock:
             self._foreseen += foreseen - session._foreseen

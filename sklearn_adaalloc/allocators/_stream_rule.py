@@ -102,7 +102,7 @@ class CalibratedPrice(RegressorAllocator):
         """Price and its bounds at the current parameters; solve again if they changed.
 
         Returns a dict with `price`, `lowest`, `highest`, `elasticity` and `spends`:
-        what the calibration queries spend at the price, in ascending order.
+        what the calibration queries spend at the price.
         """
         budget, min_budget, max_budget = self._check_budget()
         self._cap()  # raises if it does not fit
@@ -131,7 +131,7 @@ class CalibratedPrice(RegressorAllocator):
             "price": price,
             "lowest": lowest,
             "highest": _ABOVE * price,
-            "spends": np.sort(replay_at(price)),
+            "spends": replay_at(price),
             "elasticity": spend_elasticity(spend_at, lowest, _HIGH * price, budget),
         }
 

@@ -148,6 +148,35 @@ def follow_spend(
     )
 
 
+class UsualSpends(NamedTuple):
+    """What queries spent in the end, see :func:`usual_spends`."""
+
+    spends: np.ndarray  # (n_queries,), ascending
+    means: np.ndarray  # (n_queries,): of each and of those that spent more
+
+
+def usual_spends(spends):
+    """Prepare what queries spent in the end for :func:`expected_spend`.
+
+    Parameters
+    ----------
+    spends : array-like of shape (n_queries,)
+
+    Returns
+    -------
+    usual : UsualSpends
+
+    Examples
+    --------
+    >>> from sklearn_adaalloc.planning._control import usual_spends
+    >>> usual_spends([6.0, 1.0, 2.0]).means
+    array([3., 4., 6.])
+    """
+    spends = np.sort(np.asarray(spends, dtype=np.float64))
+    sums = np.cumsum(spends[::-1])[::-1]
+    return UsualSpends(spends, sums / np.arange(len(spends), 0, -1))
+
+
 def expected_spend(spent, usual):
     """What open queries will have spent in the end, by what they have spent so far.
 
@@ -158,8 +187,7 @@ def expected_spend(spent, usual):
     ----------
     spent : ndarray of shape (n_queries,)
         What each has spent, with the samples that it waits for.
-    usual : ndarray of shape (n_usual,)
-        What other queries spent in the end, in ascending order.
+    usual : UsualSpends
 
     Returns
     -------
@@ -169,14 +197,15 @@ def expected_spend(spent, usual):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_adaalloc.planning._control import expected_spend
-    >>> expected_spend(np.array([1.0, 3.0, 9.0]), np.array([0.0, 1.0, 2.0, 6.0]))
+    >>> from sklearn_adaalloc.planning._control import expected_spend, usual_spends
+    >>> expected_spend(np.array([1.0, 3.0, 9.0]), usual_spends([0.0, 1.0, 2.0, 6.0]))
     array([3., 6., 9.])
     """
-    n_below = np.searchsorted(usual, spent * (1 - _ROUNDING))
-    n_above = len(usual) - n_below
-    above = np.append(np.cumsum(np.asarray(usual)[::-1])[::-1], 0.0)[n_below]
-    return np.where(n_above, above / np.maximum(n_above, 1), spent)
+    n_below = np.searchsorted(usual.spends, spent * (1 - _ROUNDING))
+    totals = np.array(spent, dtype=np.float64)
+    known = n_below < len(usual.spends)
+    totals[known] = usual.means[n_below[known]]
+    return totals
 
 
 def spend_elasticity(spend_at, lowest, highest, budget):

@@ -9,6 +9,7 @@ from sklearn_adaalloc.planning._control import (
     follow_spend,
     promise_samples,
     spend_elasticity,
+    usual_spends,
 )
 
 CAP = {"most": 4, "kind": "10 queries", "n_kept": 2}
@@ -52,7 +53,7 @@ def test_a_query_counts_the_same_whether_its_spend_was_foreseen_or_not():
 
 def test_expected_spend_is_right_on_average_at_any_time():
     totals = np.random.default_rng(0).geometric(0.3, 5000).astype(float)
-    usual = np.sort(totals)
+    usual = usual_spends(totals)
     for n_rounds in range(1, 8):  # each takes a sample in each round until it ends
         spent = np.minimum(totals, n_rounds)
         expected = np.where(totals > n_rounds, expected_spend(spent, usual), totals)
@@ -63,8 +64,9 @@ def test_expected_spend_is_right_on_average_at_any_time():
 
 
 def test_dearer_than_all_usual_queries_is_expected_to_end_now():
-    assert expected_spend(np.array([5.0, 7.0]), np.array([2.0, 6.0])).tolist() == [6, 7]
-    assert expected_spend(np.array([5.0]), np.array([])).tolist() == [5.0]
+    spent = np.array([5.0, 7.0])
+    assert expected_spend(spent, usual_spends([2.0, 6.0])).tolist() == [6.0, 7.0]
+    assert expected_spend(spent, usual_spends([])).tolist() == [5.0, 7.0]
 
 
 @pytest.mark.parametrize(("spent", "bound"), [(0.0, 0.05), (400.0, 0.2)])
