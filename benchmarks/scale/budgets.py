@@ -35,6 +35,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -127,10 +128,10 @@ def free_megabytes():
     return int(line.split()[1]) / 1024
 
 
-def measure(n_rows, n_workers, kind="rate", address=None):
+def measure(n_rows, n_workers, kind="rate"):
     """Seconds, samples, and the largest memory of this process in megabytes.
 
-    Without an address, the cluster is one of its own.
+    With workers, on the cluster that this process is connected to, or on its own.
     """
     policy = make_policy(kind)
     if n_workers == 0:
@@ -143,7 +144,7 @@ def measure(n_rows, n_workers, kind="rate", address=None):
         seconds = {"seconds": time.perf_counter() - start}
         n_samples, task = budgets.sum(), 0
     else:
-        seconds, n_samples, task = on_cluster(policy, n_rows, n_workers, address)
+        seconds, n_samples, task = on_cluster(policy, n_rows, n_workers)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "seconds": seconds,
@@ -153,53 +154,64 @@ def measure(n_rows, n_workers, kind="rate", address=None):
     }
 
 
-def on_cluster(policy, n_rows, n_workers, address):
+def on_cluster(policy, n_rows, n_workers):
     """Seconds of all and of each part, the number of samples, and seconds of a task."""
     import ray
 
     from sklearn_adaalloc.distributed import _budgets, predict_budgets
 
-    own = {
-        "num_cpus": n_workers + 1,
-        # What it holds at once: features, predictions, budgets.
-        "object_store_memory": 512 * MB + n_rows * 8 * (N_FEATURES + MAX_BUDGET + 6),
-        "include_dashboard": False,
-    }
-    where = {"address": address} if address else own
-    ray.init(logging_level="ERROR", log_to_driver=False, **where)
-    try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        size = size_of_block(n_rows)
-        dataset = ray.data.range(n_rows, override_num_blocks=n_rows // size)
-        dataset = dataset.map_batches(_as_features, batch_size=size).materialize()
-        marks = []
-        in_order = _budgets._in_order
+    if not ray.is_initialized():
+        ray.init(
+            num_cpus=n_workers + 1,
+            # What it holds at once: features, predictions, budgets.
+            object_store_memory=512 * MB + n_rows * 8 * (N_FEATURES + MAX_BUDGET + 6),
+            include_dashboard=False,
+            logging_level="ERROR",
+            log_to_driver=False,
+        )
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    size = size_of_block(n_rows)
+    dataset = ray.data.range(n_rows, override_num_blocks=n_rows // size)
+    dataset = dataset.map_batches(_as_features, batch_size=size).materialize()
+    marks = []
+    in_order = _budgets._in_order
 
-        def timed(predicted):
-            found = in_order(predicted)
-            marks.append(time.perf_counter())
-            return found
+    def timed(predicted):
+        found = in_order(predicted)
+        marks.append(time.perf_counter())
+        return found
 
-        _budgets._in_order = timed
-        with tempfile.TemporaryDirectory() as folder:
-            start = time.perf_counter()
-            result = predict_budgets(
-                policy,
-                dataset,
-                budget=BUDGET,
-                keep=["id"],
-                batch_size=size,
-                concurrency=n_workers,
-            )
-            marks.append(time.perf_counter())
-            result.write_parquet(folder)
-            marks.append(time.perf_counter())
-        parts = np.diff([start, *marks])
-        names = "predictions", "decisions", "writing"
-        seconds = {"seconds": marks[-1] - start, **dict(zip(names, parts, strict=True))}
-        return seconds, result.sum("budget"), seconds_of_task(ray)
-    finally:
-        ray.shutdown()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch.object(_budgets, "_in_order", timed),
+    ):
+        start = time.perf_counter()
+        result = predict_budgets(
+            policy,
+            dataset,
+            budget=BUDGET,
+            keep=["id"],
+            batch_size=size,
+            concurrency=n_workers,
+        )
+        marks.append(time.perf_counter())
+        result.write_parquet(folder)
+        marks.append(time.perf_counter())
+        n_samples = sum_of_files(folder)
+    parts = np.diff([start, *marks])
+    names = "predictions", "decisions", "writing"
+    seconds = {"seconds": marks[-1] - start, **dict(zip(names, parts, strict=True))}
+    return seconds, n_samples, seconds_of_task(ray)
+
+
+def sum_of_files(folder):
+    """The number of samples in budgets that were written, read file by file."""
+    from pyarrow import parquet
+
+    return sum(
+        parquet.read_table(path, columns=["budget"])["budget"].to_numpy().sum()
+        for path in Path(folder).glob("*.parquet")
+    )
 
 
 def seconds_of_task(ray):

@@ -150,10 +150,8 @@ def collect_parts(
     with parts.filling():
         rewards, homes, files = table_of(parts, contents, n_samples, **identity)
         batches = _batches(rewards, homes, files, batch_size)
-        crew = _Crew(ray, asked, contents)
-        crew.hire_samplers(sampler, n_samplers * bool((homes < 0).any()), num_gpus)
-        crew.hire_graders(reward, n_graders * bool(batches), batch_size)
         with (
+            _Crew(ray, asked, contents) as crew,
             keeping(sampler, reward),
             tqdm(
                 initial=int(np.isfinite(rewards).sum()),
@@ -162,6 +160,8 @@ def collect_parts(
                 disable=not progress,
             ) as bar,
         ):
+            crew.hire_samplers(sampler, n_samplers * bool((homes < 0).any()), num_gpus)
+            crew.hire_graders(reward, n_graders * bool(batches), batch_size)
             for batch, (answers, graded, error) in crew.results(batches):
                 problem = problem or error
                 failures |= {
@@ -241,6 +241,14 @@ class _Crew:
             "num_cpus": min(n_cpus / 2, 1),
             "scheduling_strategy": "SPREAD",
         }
+        self._pools = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for pool in self._pools:
+            pool.close()
 
     def hire_samplers(self, sampler, n_actors, num_gpus):
         """Start the actors that sample."""
@@ -248,6 +256,7 @@ class _Crew:
         make = self._ray.remote(_Sampling).options(num_gpus=num_gpus, **self._options)
         sampler = [self._ray.put(sampler)]
         self._samplers = Pool(self._ray, partial(make.remote, sampler), n_actors)
+        self._pools.append(self._samplers)
 
     def hire_graders(self, reward, n_actors, batch_size):
         """Start the actors that grade, after those that sample.
@@ -261,6 +270,7 @@ class _Crew:
         make = partial(make.remote, reward, batch_size)
         depth = DEPTH * max(math.ceil(self._n_samplers / max(n_actors, 1)), 1)
         self._graders = Pool(self._ray, make, n_actors, depth=depth)
+        self._pools.append(self._graders)
 
     def results(self, batches):
         """Yield each batch when it is graded, and what came of it.
@@ -273,8 +283,7 @@ class _Crew:
                 batch = waiting.pop()
                 reference, actors = self._call(batch)
                 running[reference] = batch, actors
-            pools = self._samplers, self._graders
-            starting = {each: pool for pool in pools for each in pool.starting}
+            starting = {each: pool for pool in self._pools for each in pool.starting}
             (done, *_), _ = self._ray.wait([*running, *starting])
             try:
                 if done in starting:

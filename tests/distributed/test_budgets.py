@@ -43,7 +43,7 @@ def menu_policy(graded):
     X, _ = graded
     X, rng = X[:600], np.random.default_rng(0)
     ease = 1 / (1 + np.exp(-2 * X[:, :3] - [0.0, 1.0, 2.0]))
-    rewards = (rng.random((600, 3, 6)) < ease[:, :, None]).astype(float)
+    rewards = (rng.random((600, 3, 4)) < ease[:, :, None]).astype(float)
     costs = np.exp(X[:, 3:6] / 2 + [0.0, 1.0, 2.0])
     policy = AdaptiveAllocator(tree(target="rate_profiles"), budget=12.0, unit="cost")
     return policy.fit(X, RewardTable(rewards, costs=costs))
@@ -137,9 +137,10 @@ def test_decisions_on_each_query_alone(graded):
 @pytest.mark.parametrize("kind", ["one-shot", "priced", "menu"])
 def test_a_million_queries(graded, menu_policy, kind):
     X, rewards = graded
+    regressor = tree(target="success_rate")
     policy = {
-        "one-shot": AdaptiveAllocator(tree(), budget=4),
-        "priced": PricedAllocator(tree(), budget=4, random_state=0),
+        "one-shot": AdaptiveAllocator(regressor, budget=4),
+        "priced": PricedAllocator(regressor, budget=4, random_state=0),
     }.get(kind, menu_policy)
     if kind != "menu":
         policy.fit(X[:900], rewards[:900])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clusters import wait_until
 from collecting import LoggingReward, LoggingSampler, answer, reward_of
 from numpy.testing import assert_array_equal
 
@@ -12,7 +13,7 @@ from sklearn_adaalloc import collect_rewards
 from sklearn_adaalloc.collect import RewardStore
 from sklearn_adaalloc.distributed import collect_parts
 
-pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
+ray = pytest.importorskip("ray", reason="needs Ray: `make test-distributed` has it")
 pytestmark = pytest.mark.usefixtures("cluster")
 QUERIES = ["one", [{"role": "user", "content": "two"}], "one", "three"]
 
@@ -96,8 +97,12 @@ def test_a_sampler_that_raises(tmp_path):
         raise OSError("no such model")
 
     options = {"folder": tmp_path / "parts", "settings": {"model": 0}}
-    with pytest.raises(OSError, match="no such model"):
+    with pytest.raises(OSError, match="no such model") as caught:
         collect_parts(["one"], sampler, Failing(), 4, progress=False, **options)
+    # A notebook keeps the traceback, and its frames must keep no actor.
+    all_cpus = ray.cluster_resources()["CPU"]
+    assert wait_until(lambda: ray.available_resources().get("CPU") == all_cpus, 20)
+    assert caught.tb is not None
 
 
 def test_samples_that_fail_for_good(tmp_path):

@@ -31,20 +31,29 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def head(places):
-    """A node with the drivers of the tests, to which each adds one that is lost."""
-    with started(ray, [4], object_store_memory=200 * MB) as cluster:
+    """A node with the drivers of the tests, to which each adds one that is lost.
+
+    It has room for one actor, so that another is on the node that is lost.
+    """
+    with started(ray, [1], object_store_memory=200 * MB) as cluster:
         yield cluster
 
 
 @contextmanager
-def driver(work, cluster, folder, **variables):
-    """A process that works on a cluster."""
-    command = [sys.executable, cluster_work.__file__, work, cluster.address, folder]
+def driver(work, cluster, n_cpus, folder, **variables):
+    """A process that works on a cluster as soon as it has so many CPUs."""
+    address, n_cpus = cluster.address, str(n_cpus)
+    command = [sys.executable, cluster_work.__file__, work, address, n_cpus, folder]
     with subprocess.Popen(command, env={**os.environ, **variables}) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def reaches(process, condition):
+    """Whether a driver gets somewhere before it ends, and in time."""
+    return wait_until(lambda: condition() or process.poll() is not None) and condition()
 
 
 def entries(log):
@@ -54,22 +63,22 @@ def entries(log):
     return [(line[-2], line[-1]) for line in lines]
 
 
+def works(node, folder, n_done=0):
+    """Whether a worker of a node has begun more entries than it should have done."""
+    workers = workers_of(node)
+    begun = [worker for _, worker in entries(folder / "log") if worker in workers]
+    return any(begun.count(worker) > n_done for worker in begun)
+
+
 def kill_at_work(cluster, node, process, folder, batch_size=1):
-    """Kill a node that holds a batch, after it has done one; let all others go on.
+    """Kill a node that holds a batch, after it has done one.
 
     Returns the numbers of its processes.
     """
 
-    def holds():
-        workers = workers_of(node)
-        begun = [worker for _, worker in entries(folder / "log") if worker in workers]
-        return any(begun.count(worker) > batch_size for worker in workers)
-
-    assert wait_until(lambda: holds() or process.poll() is not None)
-    assert process.poll() is None
+    assert reaches(process, lambda: works(node, folder, batch_size))
     workers = workers_of(node)
     kill(cluster, node)
-    (folder / "go").touch()
     return workers
 
 
@@ -83,38 +92,36 @@ def stored(folder):
 ALL = sorted((query, sample) for query in QUERIES for sample in range(N_SAMPLES))
 
 
-def test_budgets_where_a_node_is_lost_during_features(head, tmp_path):
+def test_budgets_where_nodes_are_lost(head, tmp_path):
     policy, X = make_policy()
-    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
-    with driver("budgets", head, tmp_path) as process:
-        killed = kill_at_work(head, doomed, process, tmp_path)
-        assert process.wait(120) == 0
-    assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
-    workers = [worker for _, worker in entries(tmp_path / "log")]
-    assert not killed.isdisjoint(workers)
-    assert len(workers) > N_BATCHES  # some were computed again
-
-
-def test_budgets_where_predictions_are_lost(head, tmp_path):
-    policy, X = make_policy()
-    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
-    with driver("questions", head, tmp_path) as process:
-        assert wait_until((tmp_path / "predicted").exists)
+    with driver("budgets", head, 4, tmp_path) as process:
+        first, second = (
+            head.add_node(num_cpus=n_cpus, object_store_memory=100 * MB)
+            for n_cpus in (2, 1)
+        )
+        # During features: one of three actors is on this node at least.
+        killed = kill_at_work(head, first, process, tmp_path)
+        # Another takes its place. Then, what this node has predicted is lost, too.
+        assert reaches(process, lambda: works(second, tmp_path))
+        (tmp_path / "go").touch()
+        assert reaches(process, (tmp_path / "predicted").exists)
         workers = [worker for _, worker in entries(tmp_path / "log")]
-        assert not workers_of(doomed).isdisjoint(workers)
-        kill(head, doomed)
+        assert not killed.isdisjoint(workers)
+        assert len(workers) > N_BATCHES  # some were computed again
+        kill(head, second)
         (tmp_path / "killed").touch()
         assert process.wait(120) == 0
+    assert len(entries(tmp_path / "log")) > len(workers)  # and once more
     assert_array_equal(np.load(tmp_path / "result.npy"), policy.predict(X))
-    assert len(entries(tmp_path / "log")) > len(workers)  # predicted again
 
 
 def test_a_collection_where_a_node_is_lost(head, tmp_path):
-    doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
     log = tmp_path / "log"
-    with driver("collection", head, tmp_path) as process:
-        # Five samplers and a grader fill both nodes, so this one has a sampler.
+    with driver("collection", head, 3, tmp_path) as process:
+        doomed = head.add_node(num_cpus=2, object_store_memory=100 * MB)
+        # Two samplers and a grader fill both nodes, so this one has a sampler.
         killed = kill_at_work(head, doomed, process, tmp_path, BATCH_SIZE)
+        (tmp_path / "go").touch()
         spare = head.add_node(num_cpus=2, object_store_memory=100 * MB)
         assert process.wait(120) == 0
     head.remove_node(spare)
@@ -150,8 +157,8 @@ def holds(folder):
 
 
 def test_a_driver_that_is_killed(cluster, tmp_path):
-    with driver("collection", cluster, tmp_path) as process:
-        assert wait_until(lambda: holds(tmp_path))
+    with driver("collection", cluster, 2, tmp_path) as process:
+        assert reaches(process, lambda: holds(tmp_path))
         # As long as it lives, nobody else fills its folder.
         with pytest.raises(ValueError, match="is being filled by another process"):
             collection(tmp_path)
@@ -161,13 +168,10 @@ def test_a_driver_that_is_killed(cluster, tmp_path):
     goes_on(tmp_path)
 
 
-def test_a_cluster_that_is_killed(cluster, tmp_path):
+def test_a_cluster_that_is_killed(head, tmp_path):  # the last on this cluster
     soon = {"RAY_gcs_rpc_server_reconnect_timeout_s": "2"}
-    with (
-        started(ray, [3], object_store_memory=100 * MB) as doomed,
-        driver("collection", doomed, tmp_path, **soon) as process,
-    ):
-        assert wait_until(lambda: holds(tmp_path))
-        kill(doomed, doomed.head_node)
+    with driver("collection", head, 1, tmp_path, **soon) as process:
+        assert reaches(process, lambda: holds(tmp_path))
+        kill(head, head.head_node)
         assert process.wait(120) != 0  # it does not wait for ever
     goes_on(tmp_path)

@@ -1,10 +1,11 @@
 """A driver of its own on a cluster, which may lose nodes, itself, or all of it.
 
-    python cluster_work.py {budgets,questions,collection} ADDRESS FOLDER
+    python cluster_work.py {budgets,collection} ADDRESS CPUS FOLDER
 
-Batches are written to FOLDER/log as they begin. Each process begins a second one, and
-goes on when there is FOLDER/go. "questions" holds between predictions and decisions
-instead, from when it makes FOLDER/predicted. The result is saved as FOLDER/result.npy.
+It begins when the cluster has so many CPUs. Batches are written to
+FOLDER/log as they begin. Each process begins a second one, and goes on when there is
+FOLDER/go. "budgets" holds again once all is predicted: it makes FOLDER/predicted, and
+waits for FOLDER/killed. The result is saved as FOLDER/result.npy.
 """
 
 import sys
@@ -22,7 +23,7 @@ RIGHT = [[reward_of(answer(q, sample)) for sample in range(N_SAMPLES)] for q in 
 
 
 def collection(folder):
-    """Collect a table with five samplers."""
+    """Collect a table with two samplers."""
     from sklearn_adaalloc.distributed import collect_parts
 
     return collect_parts(
@@ -32,7 +33,7 @@ def collection(folder):
         N_SAMPLES,
         folder=folder / "parts",
         batch_size=BATCH_SIZE,
-        n_samplers=5,
+        n_samplers=2,
         progress=False,
     )
 
@@ -56,8 +57,18 @@ def budgets(folder):
     import pyarrow
     import ray
 
-    from sklearn_adaalloc.distributed import predict_budgets
+    from sklearn_adaalloc.distributed import _budgets, predict_budgets
 
+    in_order = _budgets._in_order
+
+    def then_wait(dataset):
+        found = in_order(dataset)
+        if not (folder / "predicted").exists():
+            (folder / "predicted").touch()
+            assert wait_until((folder / "killed").exists)
+        return found
+
+    _budgets._in_order = then_wait
     policy, X = make_policy()
     log, gate = str(folder / "log"), str(folder / "go")
     policy.set_params(holdingstep__log=log, holdingstep__gate=gate)
@@ -79,30 +90,13 @@ def budgets(folder):
     return frame["budget"].to_numpy()
 
 
-def questions(folder):
-    """Predict budgets, but hold once all is predicted."""
-    from sklearn_adaalloc.distributed import _budgets
-
-    in_order = _budgets._in_order
-    (folder / "go").touch()
-
-    def then_wait(dataset):
-        found = in_order(dataset)
-        if not (folder / "predicted").exists():
-            (folder / "predicted").touch()
-            assert wait_until((folder / "killed").exists)
-        return found
-
-    _budgets._in_order = then_wait
-    return budgets(folder)
-
-
 if __name__ == "__main__":
     import ray
 
-    work, address, folder = sys.argv[1:]
+    work, address, n_cpus, folder = sys.argv[1:]
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
+    assert wait_until(lambda: ray.cluster_resources()["CPU"] == int(n_cpus))
     result = globals()[work](Path(folder))
     np.save(Path(folder, "result.npy"), result)
     ray.shutdown()
