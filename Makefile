@@ -23,8 +23,8 @@ LOWEST_TESTS := $(NUMERIC_TESTS) tests/datasets tests/features tests/regressors 
 	$(patsubst %,tests/serving/test_%.py,clients errors queue replies) \
 	$(patsubst %,tests/test_%.py,estimator_checks text_estimators)
 
-.PHONY: demo real test test-fast test-lowest test-pythons test-integrations test-distributed
-.PHONY: test-distributed-fast test-wheel coverage docs lint format clean
+.PHONY: demo real test test-fast test-lowest test-pythons test-integrations
+.PHONY: test-distributed test-wheel coverage docs lint format clean
 
 demo: $(INSTALLED)  ## The main job on the embedded data, from table to budgets
 	$(RUN) -m sklearn_adaalloc
@@ -52,9 +52,6 @@ test-integrations:  ## What needs packages that cannot share an environment with
 
 test-distributed:  ## Work on clusters of several Ray nodes on this machine
 	PYTHON=$(PYTHON) .ci/integrations tests/distributed
-
-test-distributed-fast:  ## All of them but those that kill nodes or take many rows
-	PYTHON=$(PYTHON) .ci/integrations -m "not slow" tests/distributed
 
 coverage: $(INSTALLED)  ## The whole suite, and the lines and branches it leaves out
 	$(RUN) $(PYTEST) --cov --cov-report=term-missing:skip-covered
