@@ -1,5 +1,6 @@
 """Budgets of the queries of a data set on a Ray cluster."""
 
+import gc
 import pickle
 from copy import copy
 from functools import partial
@@ -173,8 +174,10 @@ def predict_budgets(
             tables = decide_jointly(tables, decide_for, group=group)
             return ray_data.from_arrow_refs(tables)
         except Exception as error:
-            # The actors have ended. What a lost node held of their predictions can only
-            # be had from new ones.
+            # Left to a later collection of garbage, this would keep actors and CPUs.
+            error.__context__ = None
+            gc.collect()
+            # What a lost node held of predictions can only be had from new actors.
             n_losses += 1
             if n_losses > _MOST_LOSSES or not is_loss(ray, error):
                 raise

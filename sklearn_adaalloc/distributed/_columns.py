@@ -21,7 +21,7 @@ def read_queries(column):
     Raises
     ------
     ValueError
-        If it holds something else.
+        If it holds something else, or if a row has no value.
 
     Examples
     --------
@@ -33,7 +33,15 @@ def read_queries(column):
     """
     pa = import_optional("pyarrow", extra="ray")
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if column.null_count:
+        raise ValueError(
+            f"column has {column.null_count} rows without a value. Expected a query in "
+            "each row: drop the others, as with dataset.filter."
+        )
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    checks = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view
+    if any(check(kind) for check in checks):
         return column.to_pylist()
     if _is_list(kind) and pa.types.is_struct(kind.value_type):
         return [_without_none(chat) for chat in column.to_pylist()]

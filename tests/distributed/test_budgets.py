@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow
 import pytest
+from clusters import wait_until
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import Ridge
@@ -193,6 +194,18 @@ def test_parameters_that_do_not_fit(graded, options, message):
     policy = AdaptiveAllocator(tree()).fit(X[:100], rewards[:100])
     with pytest.raises(ValueError, match=message):
         predict_budgets(policy, as_dataset(X[:10], 1), **options)
+
+
+def test_a_row_that_cannot_be_read(graded):
+    X, rewards = graded
+    policy = AdaptiveAllocator(tree()).fit(X[:100], rewards[:100])
+    dataset = ray.data.from_items([{"query": [1.0] * 9}, {"query": None}])
+    with pytest.raises(Exception, match="1 rows without a value") as caught:
+        predict_budgets(policy, dataset, concurrency=1)
+    # A notebook keeps the traceback, and its frames must keep no actor.
+    all_cpus = ray.cluster_resources()["CPU"]
+    assert wait_until(lambda: ray.available_resources().get("CPU") == all_cpus, 20)
+    assert caught.tb is not None
 
 
 def test_data_sets_and_policies_that_do_not_fit(graded):

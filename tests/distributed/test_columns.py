@@ -15,7 +15,11 @@ def column(values, **options):
 
 
 def test_texts_and_chats():
-    assert read_queries(column(["one", "two"])) == ["one", "two"]
+    texts = ["one", "two"]
+    kinds = pyarrow.string(), pyarrow.large_string(), pyarrow.string_view()
+    for each in [column(texts, type=kind) for kind in kinds]:
+        assert read_queries(each) == texts
+    assert read_queries(column(texts).dictionary_encode()) == texts
     chats = [
         [{"role": "user", "content": "one"}],
         [{"role": "user", "content": "two", "name": "Ada"}],
@@ -38,6 +42,11 @@ def test_vectors(dtype):
 def test_columns_of_no_queries(values):
     with pytest.raises(ValueError, match=r"Expected texts, chats .* or vectors"):
         read_queries(column(values))
+
+
+def test_rows_without_a_query():
+    with pytest.raises(ValueError, match="column has 1 rows without a value"):
+        read_queries(column(["one", None]))
 
 
 def test_rows_without_a_group():
