@@ -97,13 +97,13 @@ def steps_of(n_rows, n_gpus, measured, inputs):
     result = n_rows * 3 * 8  # identifier, budget, expected reward
     questions = inputs["questions"]
     steps = {
-        "texts to hidden states": {
+        "hidden states": {
             "GPU": n_rows / n_gpus / inputs["texts_per_second"],
             "network": through(texts, "network"),
             "disk": through(texts, "disk"),
             "driver": n_blocks * measured["task"],
         },
-        "predictions into the store": {
+        "predictions": {
             "CPU": cpu("predictions", longer),
             "disk": through(spilled, "disk"),
         },
@@ -112,7 +112,7 @@ def steps_of(n_rows, n_gpus, measured, inputs):
             "disk": through(spilled * questions, "disk"),
             "driver": n_blocks * questions * measured["task"],
         },
-        "budgets to files": {
+        "files": {
             "CPU": cpu("writing"),
             "network": through(result, "network"),
             "driver": n_blocks * measured["task"],
@@ -124,14 +124,17 @@ def steps_of(n_rows, n_gpus, measured, inputs):
     }
     for step, seconds in steps.items():
         yield {
-            "rows": f"{n_rows:,}",
+            "million rows": f"{n_rows / 1e6:g}",
             "GPUs": n_gpus,
             "step": step,
-            **{name: f"{seconds.get(name, 0.0):.3g}" for name in steps["all"]},
-            "store GB": f"{stored / 1e9:.3g}",
-            "spilled GB": f"{spilled / 1e9:.3g}",
+            **{name: rounded(seconds.get(name, 0.0)) for name in steps["all"]},
             "bottleneck": max(seconds, key=seconds.get),
         }
+
+
+def rounded(seconds):
+    """Two digits at least."""
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 if __name__ == "__main__":

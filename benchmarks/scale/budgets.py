@@ -95,11 +95,11 @@ def run(sizes, workers, kinds, output):
 
 def for_page(row):
     """Some columns of a row, rounded."""
-    shown = {name: row[name] for name in ("predicted", "rows", "workers")}
-    shown["rows"] = f"{row['rows']:,}"
-    for name in ("seconds", "one process", "ratio", "seconds per 1e6 rows"):
-        shown[name] = f"{row[name]:.2f}"
-    return shown | {name: f"{row[name]:,}" for name in ("driver MB", "all MB")}
+    shown = {"predicted": row["predicted"], "million rows": f"{row['rows'] / 1e6:g}"}
+    shown["workers"] = row["workers"]
+    for name in ("seconds", "one process", "ratio"):
+        shown[name] = f"{row[name]:.3g}"
+    return shown | {"driver MB": row["driver MB"]}
 
 
 def run_alone(settings):
