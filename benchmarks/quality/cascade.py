@@ -37,7 +37,7 @@ from sklearn_adaalloc.allocators._menu_session import replay_menu
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.collect import RewardStore
 from sklearn_adaalloc.curves._menus import expected_menu_rewards
-from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
 from sklearn_adaalloc.datasets import grade_arithmetic, load_arithmetic
 from sklearn_adaalloc.decoding import Cascade
 from sklearn_adaalloc.sampling import TransformersSampler

@@ -33,7 +33,7 @@ from sklearn_adaalloc import (
     SequentialAllocator,
 )
 from sklearn_adaalloc.allocators._session import replay
-from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
 
 POLICIES = {
     "one-shot": (AdaptiveAllocator, {}, (0.5, 1.0, 2.0)),

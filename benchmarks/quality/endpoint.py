@@ -29,7 +29,7 @@ from sklearn.utils import Bunch
 
 from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import HiddenStateFeaturizer, RewardTable, StreamAllocator
-from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
 from sklearn_adaalloc.datasets import grade_arithmetic, load_arithmetic
 from sklearn_adaalloc.sampling import TransformersSampler
 from sklearn_adaalloc.serving import create_app

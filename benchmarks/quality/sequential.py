@@ -39,7 +39,7 @@ from benchmarks.report import RESULTS, print_table, write_csv
 from sklearn_adaalloc import MLPRewardRegressor, RewardRegressor
 from sklearn_adaalloc.allocators._session import SequentialSession, replay
 from sklearn_adaalloc.curves._rates import rate_marginals
-from sklearn_adaalloc.curves._selection import expected_rewards, reward_curves
+from sklearn_adaalloc.curves._reward_curves import expected_rewards, reward_curves
 from sklearn_adaalloc.datasets import make_reward_table
 from sklearn_adaalloc.metrics import oracle_budgets
 from sklearn_adaalloc.metrics._bootstrap import difference_from_gains

@@ -9,7 +9,7 @@ from sklearn_adaalloc.allocators._calibrated import CalibratedAllocator
 from sklearn_adaalloc.allocators._coins import share_out, tied_budgets
 from sklearn_adaalloc.allocators._explanation import price_paid
 from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._selection import extended_marginals
+from sklearn_adaalloc.curves._reward_curves import extended_marginals
 from sklearn_adaalloc.planning._bins import bin_edges, bin_means
 from sklearn_adaalloc.planning._solvers import allocate_bins, count_steps
 

@@ -10,7 +10,7 @@ from sklearn_adaalloc.allocators._adaptive import AdaptiveAllocator
 from sklearn_adaalloc.allocators._base import BaseAllocator
 from sklearn_adaalloc.allocators._cost_mixin import ROUTING_IN_COST, costs_of
 from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._selection import extended_marginals
+from sklearn_adaalloc.curves._reward_curves import extended_marginals
 from sklearn_adaalloc.planning._prices import money_left
 from sklearn_adaalloc.planning._solvers import count_steps
 

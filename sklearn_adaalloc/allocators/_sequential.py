@@ -18,11 +18,8 @@ from sklearn_adaalloc.allocators._menus import (
 )
 from sklearn_adaalloc.allocators._session import replay
 from sklearn_adaalloc.allocators._told import told_of
-from sklearn_adaalloc.curves._selection import (
-    expected_rewards,
-    fields_of,
-    resolve_selection,
-)
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
+from sklearn_adaalloc.curves._selection import fields_of, resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._menu_money import MenuMoney
 from sklearn_adaalloc.planning._money import (

@@ -23,7 +23,8 @@ from sklearn_adaalloc.allocators._stream_cap import StreamCap
 from sklearn_adaalloc.allocators._stream_rule import CalibratedPrice
 from sklearn_adaalloc.allocators._stream_state import new_state
 from sklearn_adaalloc.allocators._told import told_of
-from sklearn_adaalloc.curves._selection import expected_rewards, resolve_selection
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
+from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.planning._control import StreamState
 from sklearn_adaalloc.planning._recent import nothing_recent

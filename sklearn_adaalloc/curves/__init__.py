@@ -12,14 +12,13 @@ from sklearn_adaalloc.curves._rates import (
     success_rates,
 )
 from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._selection import (
-    MostVotes,
-    Selection,
+from sklearn_adaalloc.curves._reward_curves import (
     expected_rewards,
     extended_marginals,
     marginal_rewards,
     reward_curves,
 )
+from sklearn_adaalloc.curves._selection import MostVotes, Selection
 from sklearn_adaalloc.curves._table import RewardTable
 from sklearn_adaalloc.curves._target import Target
 

@@ -27,11 +27,8 @@ from sklearn_adaalloc.curves._rates import (
     success_rates,
 )
 from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._selection import (
-    extended_marginals,
-    marginal_rewards,
-    resolve_selection,
-)
+from sklearn_adaalloc.curves._reward_curves import extended_marginals, marginal_rewards
+from sklearn_adaalloc.curves._selection import resolve_selection
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.curves._target import MixtureTarget, Target
 

@@ -13,7 +13,7 @@ from sklearn_adaalloc._utils.rewards import (
     has_decoders,
 )
 from sklearn_adaalloc.curves._decoders import as_samples, largest_budget
-from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics._expected_reward import query_rewards
 

@@ -14,7 +14,7 @@ from sklearn_adaalloc._utils.rewards import (
 )
 from sklearn_adaalloc.curves._decoders import check_table_steps, count_table_steps
 from sklearn_adaalloc.curves._repair import concave_repair
-from sklearn_adaalloc.curves._selection import reward_curves
+from sklearn_adaalloc.curves._reward_curves import reward_curves
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics._expected_reward import observed_costs, warn_undefined
 from sklearn_adaalloc.metrics._policy_curves import (

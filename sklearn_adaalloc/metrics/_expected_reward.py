@@ -20,7 +20,7 @@ from sklearn_adaalloc._utils.rewards import (
 )
 from sklearn_adaalloc.curves._decoders import largest_budget
 from sklearn_adaalloc.curves._menus import expected_menu_rewards
-from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
 from sklearn_adaalloc.curves._table import as_table
 
 UNITS = ("samples", "cost")

@@ -15,7 +15,7 @@ from sklearn_adaalloc._utils.rewards import (
     warn_beyond_samples,
 )
 from sklearn_adaalloc.curves._decoders import observed_rates
-from sklearn_adaalloc.curves._selection import marginal_rewards
+from sklearn_adaalloc.curves._reward_curves import marginal_rewards
 from sklearn_adaalloc.curves._table import as_table
 from sklearn_adaalloc.metrics._expected_reward import warn_undefined
 

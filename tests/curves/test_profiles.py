@@ -15,7 +15,7 @@ from sklearn_adaalloc.curves._profiles import (
     profile_log_likelihoods,
 )
 from sklearn_adaalloc.curves._rates import RATES, log_likelihoods
-from sklearn_adaalloc.curves._selection import expected_rewards
+from sklearn_adaalloc.curves._reward_curves import expected_rewards
 
 
 def mixture(n_queries, n_samples, seed=0):

@@ -1,5 +1,7 @@
 """Budgets of data sets on a cluster: those of `predict` on all rows together."""
 
+import gc
+
 import numpy as np
 import pyarrow
 import pytest
@@ -196,6 +198,15 @@ def test_parameters_that_do_not_fit(graded, options, message):
         predict_budgets(policy, as_dataset(X[:10], 1), **options)
 
 
+@pytest.fixture
+def no_garbage_collection():
+    """Collect no garbage but where the code asks for it."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
 def test_a_row_that_cannot_be_read(graded):
     X, rewards = graded
     policy = AdaptiveAllocator(tree()).fit(X[:100], rewards[:100])

@@ -2,10 +2,10 @@
 
     python cluster_work.py {budgets,collection} ADDRESS CPUS FOLDER
 
-It begins when the cluster has so many CPUs. Batches are written to
-FOLDER/log as they begin. Each process begins a second one, and goes on when there is
-FOLDER/go. "budgets" holds again once all is predicted: it makes FOLDER/predicted, and
-waits for FOLDER/killed. The result is saved as FOLDER/result.npy.
+It begins when the cluster has so many CPUs. Batches are written to FOLDER/log as they
+begin. Each process begins a second one, and goes on when there is FOLDER/go. "budgets"
+holds again once all is predicted: it makes FOLDER/predicted, and waits for
+FOLDER/killed. The result is saved as FOLDER/result.npy.
 """
 
 import sys
